@@ -38,7 +38,14 @@ from sklearn_mi.inputs import (
     to_numpy_namespace,
 )
 from sklearn_mi.objectives import OBJECTIVES, Objective
-from sklearn_mi.reports import MIEstimate, describe, every_bound, held_out_infonce, missing
+from sklearn_mi.reports import (
+    MIEstimate,
+    describe,
+    every_bound,
+    held_out_infonce,
+    missing,
+    pair_codes,
+)
 from sklearn_mi.training import (
     MINet,
     NonFiniteLossError,
@@ -565,11 +572,32 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Returns
         -------
         values : dict of float
-            Means over blocks of ``eval_block_size`` rows, by name.
+            Means over blocks of ``eval_block_size`` rows, by name; "objective" is the bound that
+            the objective reports, "maximised" what it maximises.
         """
         rows = self._new_rows(X, X_pair)
         with threads(self.n_threads):
             return every_bound(self._model, rows, int(self.eval_block_size), EVALUATION_SEED)
+
+    def transform_views(self, X: Any, *, X_pair: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the codes of both views of each row, as training pairs them.
+
+        One draw of the view for each row, the same one whenever the rows are the same. For what is
+        said of pairs, such as `sklearn_mi.diagnostics.alignment`, or for another critic on frozen
+        codes; the code of a row is what ``transform`` gives.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
+        X_pair : array-like of shape (n_samples, n_features_pair), default=None
+
+        Returns
+        -------
+        Z, Z_prime : ndarray of shape (n_samples, n_components)
+        """
+        rows = self._new_rows(X, X_pair)
+        with threads(self.n_threads):
+            return pair_codes(self._model, rows, int(self.eval_block_size), EVALUATION_SEED)
 
     def _new_rows(self, X: Any, X_pair: Any) -> Rows | PairedRows:
         """Check rows that are to be scored, and return them as the model sees them."""

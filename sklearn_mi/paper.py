@@ -20,10 +20,10 @@ import pandas as pd
 
 from sklearn_mi.critics import Concat
 from sklearn_mi.datasets import fetch_cifar10, fetch_mnist, toy_pairs
-from sklearn_mi.diagnostics import log_condition
+from sklearn_mi.diagnostics import alignment, effective_rank, log_condition, uniformity
 from sklearn_mi.encoders import MLP, RealNVP
 from sklearn_mi.estimators import MIRepresentationLearner
-from sklearn_mi.evaluation import paper_probe
+from sklearn_mi.evaluation import paper_probe, v_information
 from sklearn_mi.objectives import Matched
 from sklearn_mi.study import Split, run_study
 from sklearn_mi.views import Compose, Function, GaussianNoise, Halves
@@ -70,8 +70,8 @@ class Figure:
     learners: dict[str, MIRepresentationLearner]
     facts: dict[str, dict[str, Any]]
     data: dict[str, Callable[[], Split]]
-    probes: dict[str, Any] = field(default_factory=lambda: {"accuracy": PROBE})
-    measures: dict[str, Any] = field(default_factory=dict)
+    probes: dict[str, Any] = field(default_factory=lambda: {**PROBES})
+    measures: dict[str, Any] = field(default_factory=lambda: {"geometry": _geometry})
     steps: int = 20_000
     every: int = 1_000
 
@@ -92,6 +92,8 @@ class Scale:
 
 
 PROBE = partial(paper_probe, random_state=0)
+CONVERGED = partial(paper_probe, converged=True)
+PROBES = {"accuracy": PROBE, "accuracy_converged": CONVERGED}
 SCALES = {
     "quick": Scale((0, 200), 1),
     "cpu": Scale((0, 1_000, 5_000), 3),
@@ -118,23 +120,43 @@ def _toy(iid: bool, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     return toy_pairs(len(x), iid=iid, generator=generator)
 
 
-def _noisy_accuracy(learner: MIRepresentationLearner, split: Split) -> float:
-    """Return the accuracy of the paper's probe on top halves with noise of their own."""
+def _geometry(learner: MIRepresentationLearner, split: Split) -> dict[str, float]:
+    """Return what can be said of the codes beside accuracy and bounds, on untouched rows."""
+    Z, Z_prime = learner.transform_views(split.X_test[:2_500])
+    train, test = slice(5_000), slice(2_500, 5_000)
+    return {
+        "alignment": alignment(Z, Z_prime) if Z.shape == Z_prime.shape else math.nan,
+        "uniformity": uniformity(Z),
+        "effective_rank": effective_rank(Z - Z.mean(axis=0)),
+        "v_information": v_information(
+            learner.transform(split.X_train[train]),
+            split.y_train[train],
+            learner.transform(split.X_test[test]),
+            split.y_test[test],
+        ),
+    }
+
+
+def _noisy_accuracy(learner: MIRepresentationLearner, split: Split) -> dict[str, float]:
+    """Return the accuracies of the paper's probe on top halves with noise of their own."""
     rng = np.random.default_rng(0)
     codes = [
         learner.transform(X / np.float32(255) + rng.normal(0, NOISE, X.shape).astype(np.float32))
         for X in (split.X_train, split.X_test)
     ]
-    return PROBE(codes[0], split.y_train, codes[1], split.y_test)
+    arrays = codes[0], split.y_train, codes[1], split.y_test
+    return {name: probe(*arrays) for name, probe in PROBES.items()}
 
 
-def _log_condition(learner: MIRepresentationLearner, split: Split) -> float:
-    """Return the median log condition number of the encoder at noisy training rows."""
+def _log_condition(learner: MIRepresentationLearner, split: Split) -> dict[str, float]:
+    """Return percentiles of the encoder's log condition number at noisy training rows."""
     rng = np.random.default_rng(0)
     chosen = rng.permutation(len(split.X_train))[: learner.batch_size]
     top = split.X_train[chosen, : split.X_train.shape[1] // 2].reshape(len(chosen), -1) / 255
     top = (top + rng.normal(0, NOISE, top.shape)).astype(np.float32)
-    return float(np.median(log_condition(learner.encoder_, top)))
+    found = log_condition(learner.encoder_, top)
+    percentiles = {f"log_condition_p{p}": np.percentile(found, p) for p in range(0, 101, 20)}
+    return {"log_condition": float(np.median(found)), **percentiles}
 
 
 def _grid(
@@ -168,7 +190,8 @@ def _figure_1() -> Figure:
         "bijective encoders",
         *_grid(points),
         {"mnist": _mnist},
-        probes={"accuracy": PROBE, "accuracy_2019": old},
+        probes={**PROBES, "accuracy_2019": old},
+        measures={},
     )
 
 
@@ -187,7 +210,11 @@ def _figure_2() -> Figure:
         )
         for objective in OBJECTIVES
     ]
-    measures = {"accuracy": _noisy_accuracy, "log_condition": _log_condition}
+    measures = {
+        "accuracy": _noisy_accuracy,
+        "log_condition": _log_condition,
+        "geometry": _geometry,
+    }
     return Figure("can-be-invertible encoders", *_grid(points), {"mnist": _mnist}, {}, measures)
 
 
@@ -242,7 +269,7 @@ def _figure_4c() -> Figure:
         for objective in OBJECTIVES
         for iid in (True, False)
     ]
-    return Figure("dependent batches", *_grid(points), {"toy": _no_rows}, probes={})
+    return Figure("dependent batches", *_grid(points), {"toy": _no_rows}, {}, {})
 
 
 def _figure_8() -> Figure:

@@ -24,6 +24,7 @@ __all__ = [
     "held_out_bound",
     "held_out_infonce",
     "missing",
+    "pair_codes",
 ]
 
 JACKKNIFE_GROUPS = 20
@@ -182,7 +183,8 @@ def every_bound(
 ) -> dict[str, float]:
     """Return each bound that needs no head of its own, and the objective's own, in nats.
 
-    A bound of a critic that was trained for another one need not be tight.
+    A bound of a critic that was trained for another one need not be tight. Beside the bound that
+    an objective reports stands the value that it maximises, which may be no bound.
 
     Parameters
     ----------
@@ -192,12 +194,13 @@ def every_bound(
     Returns
     -------
     values : dict of float
-        Means over blocks, by the names of `sklearn_mi.bounds.BOUNDS`, and "objective".
+        Means over blocks, by the names of `sklearn_mi.bounds.BOUNDS`, "objective", and
+        "maximised".
     """
     # A bound with a head says how wide it is; building one to see would draw its weights.
     plain = {name: make() for name, make in BOUNDS.items()}
     plain = {name: bound for name, bound in plain.items() if not hasattr(bound, "hidden")}
-    sums: dict[str, list[float]] = {name: [] for name in (*plain, "objective")}
+    sums: dict[str, list[float]] = {name: [] for name in (*plain, "objective", "maximised")}
     with global_stream(model, seed) or nullcontext():
         for codes, fresh in _codes_of_blocks(model, rows, size, seed):
             if fresh < len(codes.z_x):
@@ -205,7 +208,36 @@ def every_bound(
             for name, bound in plain.items():
                 sums[name].append(float(bound(codes.scores)))
             sums["objective"].append(float(model.objective.report(codes)))  # type: ignore[operator]
+            sums["maximised"].append(float(model.objective(codes)))
     return {name: float(np.mean(values)) for name, values in sums.items()}
+
+
+@torch.no_grad()
+def pair_codes(
+    model: PairModel, rows: Rows | PairedRows, size: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the codes of both views of rows, one draw of the view each, before any head.
+
+    Parameters
+    ----------
+    model, rows, size, seed
+        As for `held_out_infonce`.
+
+    Returns
+    -------
+    z_x, z_y : ndarray of shape (n_rows, n_components)
+        In the order of the rows.
+    """
+    model.eval()
+    device = next(model.buffers()).device
+    generator = torch.Generator(device).manual_seed(seed)
+    first, second = [], []
+    with global_stream(model, seed) or nullcontext():
+        for numbers in torch.arange(len(rows), device=device).split(size):
+            x, y = model.view(rows[numbers], None, model.state.tensors(), generator)
+            first.append(model.encoder(x).float().cpu().numpy())
+            second.append(model.encoder_y(y).float().cpu().numpy())
+    return np.concatenate(first), np.concatenate(second)
 
 
 def _jackknife_variance(objective: Any, codes: Codes) -> float:

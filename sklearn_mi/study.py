@@ -28,7 +28,7 @@ from sklearn_mi.estimators import MIRepresentationLearner
 __all__ = ["Split", "expand", "read_study", "run_study"]
 
 Probe = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], float]
-Measure = Callable[[MIRepresentationLearner, "Split"], float]
+Measure = Callable[[Any, "Split"], float | Mapping[str, float]]
 
 
 @dataclass
@@ -129,7 +129,7 @@ def run_study(
     probes : dict of callable or None, default=None
         ``probe(Z_train, y_train, Z_test, y_test)``, from `sklearn_mi.evaluation` or your own.
     measures : dict of callable or None, default=None
-        ``measure(learner, split)``, for anything else.
+        ``measure(learner, split)``, for anything else: a number, or a dict of columns.
     bound_rows : int, default=12800
         Rows that bounds are averaged over, in blocks of the learner's ``eval_block_size``.
     n_threads : int, default=1
@@ -215,7 +215,7 @@ def _with_parameters(
     """Add a column for each parameter in which the learners differ."""
     params = {name: learner.get_params(deep=False) for name, learner in learners.items()}
     for key in next(iter(params.values()), {}):
-        values = {name: repr(known[key]).strip("'") for name, known in params.items()}
+        values = {name: _shown(known[key]).strip("'") for name, known in params.items()}
         if len(set(values.values())) > 1 and key != "random_state":
             place = list(table.columns).index("seed")
             table.insert(place, key, [values[name] for name in table["learner"]])
@@ -268,9 +268,14 @@ def _steps_of(learner: MIRepresentationLearner) -> int:
     return getattr(learner, "n_iter_", 0)
 
 
+def _shown(value: Any) -> str:
+    """Return the repr of a value, the same one in every process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
 def _digest(learner: MIRepresentationLearner, stops: list[int], names: list[Any]) -> str:
     """Return what tells cells apart whose readable names are equal."""
-    params = re.sub(r" at 0x[0-9a-f]+", "", repr(sorted(learner.get_params().items())))
+    params = _shown(sorted(learner.get_params().items()))
     length = stops[-1] if learner.schedule != "constant" else 0
     return hashlib.sha256(f"{params}{length}{names}".encode()).hexdigest()
 
@@ -300,7 +305,11 @@ def _measure(
         codes = learner.transform(split.X_train), learner.transform(split.X_test)
         for name, probe in probes.items():
             values[name] = float(probe(codes[0], split.y_train, codes[1], split.y_test))
-    return {**values, **{name: float(f(learner, split)) for name, f in measures.items()}}
+    for name, measure in measures.items():
+        found = measure(learner, split)
+        columns = found if isinstance(found, Mapping) else {name: found}
+        values.update({key: float(value) for key, value in columns.items()})
+    return values
 
 
 def _row(

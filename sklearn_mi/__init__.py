@@ -20,6 +20,7 @@ _HOMES = {
     "load": "persistence",
 }
 _MODULES = (
+    "adversarial",
     "bounds",
     "critics",
     "datasets",

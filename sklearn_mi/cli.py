@@ -14,7 +14,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     study = commands.add_parser("study", help="run a study and write its table")
     study.add_argument("name", choices=["paper"], help="the experiments of Tschannen et al. (2020)")
-    study.add_argument("--figure", nargs="+", default=["3"], help="1 2 3 4 4c 8 9, or all")
+    study.add_argument(
+        "--figure", nargs="+", default=["3"], help="1 1c 2 3 4 4c 8 9 beyond, or all"
+    )
     study.add_argument("--scale", choices=["quick", "cpu", "full"], default="quick")
     study.add_argument("--steps", type=int, nargs="+", help="where to measure, e.g. 0 1000 5000")
     study.add_argument("--seeds", type=int, help="how many seeds; default: the scale's")
@@ -38,20 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _study_paper(args: argparse.Namespace) -> None:
     import pandas as pd
 
-    from sklearn_mi.paper import FIGURES, SCALES, estimate_hours, run_figure
+    from sklearn_mi.paper import FIGURES, SCALES, hours_of_figure, run_figure
 
     figures = list(FIGURES) if "all" in args.figure else args.figure
     unknown = [name for name in figures if name not in FIGURES]
     if unknown:
         raise SystemExit(f"--figure {' '.join(unknown)}: expected {', '.join(FIGURES)} or all.")
-    scale = SCALES[args.scale]
-    at = tuple(sorted({0, *args.steps})) if args.steps else scale.at
-    seeds = args.seeds or scale.seeds
-    for name in figures:
-        hours = estimate_hours(name, seeds=seeds, at=at, n_jobs=args.jobs)
-        print(f"Figure {name}: about {hours:.2f} hours for the steps, and the evaluations.")
-    for name in figures:
-        table = run_figure(name, seeds=range(seeds), at=at, folder=args.folder, n_jobs=args.jobs)
+    seeds = range(args.seeds or SCALES[args.scale].seeds)
+    stops = {name: args.steps or FIGURES[name]().stops(args.scale) for name in figures}
+    for name, at in stops.items():
+        hours = hours_of_figure(name, seeds=seeds, at=at, n_jobs=args.jobs)
+        print(f"Figure {name}: about {hours:.2g} hours for {len(seeds)} seeds at steps {at}.")
+    for name, at in stops.items():
+        table = run_figure(name, seeds=seeds, at=at, folder=args.folder, n_jobs=args.jobs)
         path = args.folder / f"figure_{name}.csv"
         table.to_csv(path, index=False)
         wanted = ("accuracy", "log_condition", "bound_train", "bound_test")

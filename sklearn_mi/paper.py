@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,20 +17,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from sklearn_mi.critics import Concat
+from sklearn_mi.adversarial import AdversarialEncoder
+from sklearn_mi.critics import Concat, Separable
 from sklearn_mi.datasets import fetch_cifar10, fetch_mnist, toy_pairs
 from sklearn_mi.diagnostics import alignment, effective_rank, log_condition, uniformity
 from sklearn_mi.encoders import MLP, RealNVP
 from sklearn_mi.estimators import MIRepresentationLearner
-from sklearn_mi.evaluation import paper_probe, v_information
+from sklearn_mi.evaluation import linear_probe, paper_probe, v_information
 from sklearn_mi.objectives import Matched
-from sklearn_mi.study import Split, run_study
+from sklearn_mi.study import Learner, Split, estimate_hours, run_study
 from sklearn_mi.views import Compose, Function, GaussianNoise, Halves
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-__all__ = ["FIGURES", "SCALES", "Figure", "Scale", "estimate_hours", "run_figure"]
+__all__ = ["FIGURES", "SCALES", "Figure", "Scale", "hours_of_figure", "run_figure"]
 
 NOISE = 0.05
 OBJECTIVES = ("infonce", "nwj")
@@ -53,7 +53,7 @@ class Figure:
     Parameters
     ----------
     title : str
-    learners : dict of MIRepresentationLearner
+    learners : dict of Learner
     facts : dict of dict
         For each learner what `examples/paper/findings.py` calls it: critic, encoder, ...
     data : dict of callable
@@ -64,16 +64,26 @@ class Figure:
         The paper's.
     every : int, default=1000
         Steps between the paper's evaluations.
+    short : bool, default=False
+        Cheap enough for all of its steps at the scale "cpu".
     """
 
     title: str
-    learners: dict[str, MIRepresentationLearner]
+    learners: Mapping[str, Learner]
     facts: dict[str, dict[str, Any]]
     data: dict[str, Callable[[], Split]]
     probes: dict[str, Any] = field(default_factory=lambda: {**PROBES})
     measures: dict[str, Any] = field(default_factory=lambda: {"geometry": _geometry})
     steps: int = 20_000
     every: int = 1_000
+    short: bool = False
+
+    def stops(self, scale: str) -> list[int]:
+        """Return the steps at which to measure at a scale."""
+        shares = SCALES[scale].shares
+        if shares is None or (self.short and scale == "cpu"):
+            return list(range(0, self.steps + 1, self.every))
+        return [round(share * self.steps) for share in shares]
 
 
 @dataclass(frozen=True)
@@ -82,21 +92,22 @@ class Scale:
 
     Parameters
     ----------
-    at : tuple of int or None
-        Stops; None: the paper's.
+    shares : tuple of float or None
+        Where to measure, as shares of the paper's number of steps; None: wherever it does.
     seeds : int
     """
 
-    at: tuple[int, ...] | None
+    shares: tuple[float, ...] | None
     seeds: int
 
 
 PROBE = partial(paper_probe, random_state=0)
+OLD_PROBE = partial(paper_probe, scaler="2019", random_state=0)
 CONVERGED = partial(paper_probe, converged=True)
 PROBES = {"accuracy": PROBE, "accuracy_converged": CONVERGED}
 SCALES = {
-    "quick": Scale((0, 200), 1),
-    "cpu": Scale((0, 1_000, 5_000), 3),
+    "quick": Scale((0, 0.01), 1),
+    "cpu": Scale((0, 0.05, 0.25), 3),
     "full": Scale(None, 20),
 }
 
@@ -104,6 +115,11 @@ SCALES = {
 def _mnist() -> Split:
     X_train, y_train, X_test, y_test = fetch_mnist()
     return Split(X_train, X_test, y_train, y_test)
+
+
+def _top_halves() -> Split:
+    split = _mnist()
+    return Split(split.X_train[:, :14], split.X_test[:, :14], split.y_train, split.y_test)
 
 
 def _cifar10() -> Split:
@@ -122,8 +138,8 @@ def _toy(iid: bool, x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
 
 def _geometry(learner: MIRepresentationLearner, split: Split) -> dict[str, float]:
     """Return what can be said of the codes beside accuracy and bounds, on untouched rows."""
-    Z, Z_prime = learner.transform_views(split.X_test[:2_500])
-    train, test = slice(5_000), slice(2_500, 5_000)
+    train, test = slice(5_000), slice(2_500)
+    Z, Z_prime = learner.transform_views(split.X_test[test])
     return {
         "alignment": alignment(Z, Z_prime) if Z.shape == Z_prime.shape else math.nan,
         "uniformity": uniformity(Z),
@@ -140,8 +156,9 @@ def _geometry(learner: MIRepresentationLearner, split: Split) -> dict[str, float
 def _noisy_accuracy(learner: MIRepresentationLearner, split: Split) -> dict[str, float]:
     """Return the accuracies of the paper's probe on top halves with noise of their own."""
     rng = np.random.default_rng(0)
+    # The learner was fitted on bytes, so it divides by 255 whatever it is given.
     codes = [
-        learner.transform(X / np.float32(255) + rng.normal(0, NOISE, X.shape).astype(np.float32))
+        learner.transform((X + 255 * rng.normal(0, NOISE, X.shape)).astype(np.float32))
         for X in (split.X_train, split.X_test)
     ]
     arrays = codes[0], split.y_train, codes[1], split.y_test
@@ -185,13 +202,26 @@ def _figure_1() -> Figure:
         )
         for objective in OBJECTIVES
     ]
-    old = partial(paper_probe, scaler="2019", random_state=0)
     return Figure(
         "bijective encoders",
         *_grid(points),
         {"mnist": _mnist},
-        probes={**PROBES, "accuracy_2019": old},
+        probes={**PROBES, "accuracy_2019": OLD_PROBE},
         measures={},
+    )
+
+
+def _figure_1c() -> Figure:
+    learner = AdversarialEncoder(RealNVP(affine=True))
+    return Figure(
+        "an encoder trained against a classifier",
+        {"realnvp adversarial": learner},
+        {"realnvp adversarial": {"encoder": "realnvp"}},
+        {"mnist, top halves": _top_halves},
+        probes={**PROBES, "accuracy_2019": OLD_PROBE},
+        measures={},
+        steps=4_000,
+        every=400,
     )
 
 
@@ -269,7 +299,7 @@ def _figure_4c() -> Figure:
         for objective in OBJECTIVES
         for iid in (True, False)
     ]
-    return Figure("dependent batches", *_grid(points), {"toy": _no_rows}, {}, {})
+    return Figure("dependent batches", *_grid(points), {"toy": _no_rows}, {}, {}, short=True)
 
 
 def _figure_8() -> Figure:
@@ -285,26 +315,98 @@ def _on_cifar10(figure: Callable[..., Figure]) -> Figure:
     return Figure(made.title, made.learners, made.facts, made.data, steps=60_000, every=1_000)
 
 
+def _fresh_bound(learner: MIRepresentationLearner, split: Split) -> float:
+    """Return InfoNCE on untouched rows of a new, larger critic, trained on frozen codes."""
+    critic = MIRepresentationLearner(
+        view="paired",
+        encoder="identity",
+        encoder_y="separate",
+        critic=Separable(hidden=(512, 512), width=256),
+        output="first",
+        batch_size=512,
+        max_steps=1_000,
+        early_stopping=True,
+        eval_block_size=1_024,
+        n_threads=learner.n_threads,
+        random_state=0,
+    )
+    Z, Z_prime = learner.transform_views(split.X_train[:20_000])
+    Z_new, Z_prime_new = learner.transform_views(split.X_test)
+    return critic.fit(Z, X_pair=Z_prime).score(Z_new, X_pair=Z_prime_new)
+
+
+def _by_labels(learner: MIRepresentationLearner, split: Split) -> dict[str, float]:
+    """Return accuracies by number of labels, and what an MLP reads from the codes, in nats."""
+    Z, Z_new = learner.transform(split.X_train), learner.transform(split.X_test)
+    found: dict[str, float] = {}
+    for labels in (1, 5, 20, 100):
+        draws = []
+        for seed in range(5):
+            order = np.random.default_rng(seed).permutation(len(Z))
+            known = pd.Series(split.y_train[order]).groupby(split.y_train[order]).head(labels)
+            rows = order[known.index]
+            draws.append(
+                linear_probe(Z[rows], split.y_train[rows], Z_new, split.y_test, Z_unlabelled=Z)
+            )
+        found[f"accuracy_{labels}_labels"] = float(np.mean(draws))
+    some = slice(5_000)
+    arrays = Z[some], split.y_train[some], Z_new[some], split.y_test[some]
+    return {**found, "v_information_mlp": v_information(*arrays, probe="mlp")}
+
+
+def _beyond() -> Figure:
+    base: dict[str, Any] = {
+        "objective": "infonce",
+        "critic": "bilinear",
+        "encoder": "mlp",
+        "sharing": "separate",
+        "batch": 128,
+    }
+    changes = [
+        {},
+        *({"objective": name} for name in ("nwj", "js", "smile")),
+        *({"critic": name} for name in ("separable", "concat", "cosine")),
+        {"encoder": "convnet"},
+        {"sharing": "shared"},
+        *({"batch": size} for size in (32, 512, 2_048)),
+    ]
+    facts = [{**base, **change} for change in changes]
+    made = {**CRITICS, "cosine": "cosine", "mlp": MLP(hidden=(300, 300)), "convnet": "convnet"}
+    points = [
+        (
+            fact,
+            {
+                "objective": fact["objective"],
+                "critic": made[fact["critic"]],
+                "encoder": made[fact["encoder"]],
+                "encoder_y": fact["sharing"],
+                "batch_size": fact["batch"],
+            },
+        )
+        for fact in facts
+    ]
+    measures = {"geometry": _geometry, "fresh_bound": _fresh_bound, "by_labels": _by_labels}
+    return Figure("beyond the paper", *_grid(points), {"mnist": _mnist}, measures=measures)
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "1": _figure_1,
+    "1c": _figure_1c,
     "2": _figure_2,
     "3": _figure_3,
     "4": _figure_4,
     "4c": _figure_4c,
     "8": _figure_8,
     "9": _figure_9,
+    "beyond": _beyond,
 }
-
-
-def _stops(figure: Figure, at: Sequence[int] | None) -> list[int]:
-    return list(range(0, figure.steps + 1, figure.every)) if at is None else list(at)
 
 
 def run_figure(
     name: str,
     *,
     seeds: Iterable[int],
-    at: Sequence[int] | None,
+    at: Sequence[int],
     folder: str | os.PathLike,
     n_jobs: int | None = None,
     progress: bool = True,
@@ -313,11 +415,12 @@ def run_figure(
 
     Parameters
     ----------
-    name : {"1", "2", "3", "4", "4c", "8", "9"}
-        1 is 1a and 1b, 2 also gives 5, 3 also 6, 4 is 4a and 4b and also gives 7.
+    name : {"1", "1c", "2", "3", "4", "4c", "8", "9", "beyond"}
+        1 is 1a and 1b, 2 also gives 5, 3 also 6, 4 is 4a and 4b and also gives 7. "beyond" varies
+        one thing at a time where the paper does not, with more measures.
     seeds : iterable of int
-    at : sequence of int or None
-        Stops; None: the paper's.
+    at : sequence of int
+        Where to measure; ``FIGURES[name]().stops(scale)`` has those of a scale.
     folder : path-like
         The study goes into its subfolder ``figure_<name>``, and resumes there.
     n_jobs : int or None, default=None
@@ -334,7 +437,7 @@ def run_figure(
         figure.learners,
         figure.data,
         seeds=seeds,
-        at=_stops(figure, at),
+        at=at,
         folder=os.path.join(folder, f"figure_{name}"),
         probes=figure.probes,
         measures=figure.measures,
@@ -350,27 +453,30 @@ def run_figure(
     return table
 
 
-def estimate_hours(name: str, *, seeds: int, at: Sequence[int] | None, n_jobs: int = 1) -> float:
-    """Return about how long a figure takes here, from twenty steps of each of its learners.
+def hours_of_figure(
+    name: str, *, seeds: Iterable[int], at: Sequence[int], n_jobs: int = 1
+) -> float:
+    """Return about how long a figure takes here; see `sklearn_mi.study.estimate_hours`.
 
     Parameters
     ----------
     name : str
         As for `run_figure`.
-    seeds : int
-    at : sequence of int or None
+    seeds : iterable of int
+    at : sequence of int
     n_jobs : int, default=1
 
     Returns
     -------
     hours : float
-        For the steps; the evaluations come on top.
     """
     figure = FIGURES[name]()
-    rows = next(iter(figure.data.values()))().X_train[:1024]
-    a_step = 0.0
-    for learner in figure.learners.values():
-        # Building and the first steps are not what thousands of steps cost.
-        begun = [time.perf_counter() for _ in learner.fit_iter(rows, at=(5, 25))]
-        a_step += (begun[1] - begun[0]) / 20
-    return math.prod((a_step, _stops(figure, at)[-1], seeds)) / n_jobs / 3600
+    return estimate_hours(
+        figure.learners,
+        figure.data,
+        seeds=seeds,
+        at=at,
+        probes=figure.probes,
+        measures=figure.measures,
+        n_jobs=n_jobs,
+    )

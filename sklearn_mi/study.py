@@ -8,10 +8,10 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import joblib
 import numpy as np
@@ -23,9 +23,35 @@ from sklearn.model_selection import ParameterGrid
 from tqdm.auto import tqdm
 
 from sklearn_mi._version import __version__
-from sklearn_mi.estimators import MIRepresentationLearner
 
-__all__ = ["Split", "expand", "read_study", "run_study"]
+__all__ = ["Learner", "Split", "estimate_hours", "expand", "read_study", "run_study"]
+
+
+class Learner(Protocol):
+    """What a study trains: an estimator that stops to be looked at and goes on.
+
+    `MIRepresentationLearner` and `AdversarialEncoder` are such; one with ``bounds`` has these in
+    its rows as well.
+    """
+
+    n_threads: int | None
+
+    def fit_iter(self, X: Any, y: Any, *, at: Sequence[int], checkpoint: Any) -> Iterator[int]:
+        """Train, and yield at some steps."""
+        ...
+
+    def transform(self, X: Any) -> Any:
+        """Return the codes of rows."""
+        ...
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name."""
+        ...
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters, ``random_state`` among them."""
+        ...
+
 
 Probe = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], float]
 Measure = Callable[[Any, "Split"], float | Mapping[str, float]]
@@ -51,7 +77,7 @@ class Split:
 @dataclass
 class _Cell:
     name: str
-    learner: MIRepresentationLearner
+    learner: Learner
     data_name: str
     data: Split | Callable[[], Split]
     seed: int
@@ -61,20 +87,18 @@ class _Cell:
         return f"{readable[:80]}_{digest[:12]}"
 
 
-def expand(
-    learner: MIRepresentationLearner, grid: Mapping[str, Sequence[Any]]
-) -> dict[str, MIRepresentationLearner]:
+def expand(learner: Learner, grid: Mapping[str, Sequence[Any]]) -> dict[str, Learner]:
     """Return one learner for each point of a grid of parameters, by name.
 
     Parameters
     ----------
-    learner : MIRepresentationLearner
+    learner : Learner
     grid : dict of sequence
         As for ``GridSearchCV``.
 
     Returns
     -------
-    learners : dict of MIRepresentationLearner
+    learners : dict of Learner
         Named after the values.
 
     Examples
@@ -92,7 +116,7 @@ def expand(
 
 
 def run_study(
-    learners: Mapping[str, MIRepresentationLearner],
+    learners: Mapping[str, Learner],
     data: Mapping[str, Split | Callable[[], Split]],
     *,
     seeds: Iterable[int],
@@ -117,7 +141,7 @@ def run_study(
 
     Parameters
     ----------
-    learners : dict of MIRepresentationLearner
+    learners : dict of Learner
         See `expand` for a grid. ``random_state`` is set to the seed, so that learners with the
         same seed see the same batches.
     data : dict of Split, or of callable that returns one
@@ -188,6 +212,56 @@ def run_study(
     return table
 
 
+def estimate_hours(
+    learners: Mapping[str, Learner],
+    data: Mapping[str, Split | Callable[[], Split]],
+    *,
+    seeds: Iterable[int],
+    at: Sequence[int],
+    probes: Mapping[str, Probe] | None = None,
+    measures: Mapping[str, Measure] | None = None,
+    bound_rows: int = 12_800,
+    n_threads: int = 1,
+    n_jobs: int = 1,
+) -> float:
+    """Return about how long `run_study` would take here, from a few steps of each learner.
+
+    Each learner takes twenty steps on a tenth of the rows and is measured there once; an
+    evaluation is taken to cost ten times as much on all of them.
+
+    Parameters
+    ----------
+    learners, data, seeds, at, probes, measures, bound_rows, n_threads
+        As for `run_study`.
+    n_jobs : int, default=1
+        Cells at a time, each with a core of its own.
+
+    Returns
+    -------
+    hours : float
+    """
+    seconds = 0.0
+    for given in data.values():
+        split = _tenth(_arrays(given() if callable(given) else given))
+        for learner in learners.values():
+            trial = _with_seed(learner, 0, n_threads)
+            # Building and the first steps are not what thousands of steps cost.
+            run = trial.fit_iter(split.X_train, split.y_train, at=(5, 25), checkpoint=None)
+            begun = [time.perf_counter() for _ in run]
+            _measure(trial, split, dict(probes or {}), dict(measures or {}), bound_rows // 10)
+            measured = time.perf_counter() - begun[1]
+            seconds += (begun[1] - begun[0]) / 20 * max(at) + 10 * measured * len(at)
+    return seconds * len(list(seeds)) / n_jobs / 3600
+
+
+def _tenth(split: Split) -> Split:
+    """Return every tenth row of a split, or a hundred rows where that is more."""
+    parts = []
+    for rows in (split.X_train, split.X_test, split.y_train, split.y_test):
+        parts.append(None if rows is None else rows[:: max(1, min(10, rows.shape[0] // 100))])
+    return Split(*parts)
+
+
 def read_study(folder: str | os.PathLike) -> pd.DataFrame:
     """Return the rows that a study, finished or not, has written so far.
 
@@ -205,13 +279,20 @@ def read_study(folder: str | os.PathLike) -> pd.DataFrame:
     return pd.DataFrame([row for file in files for row in json.loads(file.read_text())])
 
 
-def _copy(learner: MIRepresentationLearner) -> MIRepresentationLearner:
+def _copy(learner: Learner) -> Learner:
     return clone(learner)  # type: ignore[return-value]
 
 
-def _with_parameters(
-    table: pd.DataFrame, learners: Mapping[str, MIRepresentationLearner]
-) -> pd.DataFrame:
+def _with_seed(learner: Learner, seed: int, n_threads: int) -> Learner:
+    """Return a copy with a seed, and with so many threads where it leaves them open."""
+    copied = _copy(learner)
+    copied.set_params(random_state=seed)
+    if copied.n_threads is None:
+        copied.n_threads = n_threads
+    return copied
+
+
+def _with_parameters(table: pd.DataFrame, learners: Mapping[str, Learner]) -> pd.DataFrame:
     """Add a column for each parameter in which the learners differ."""
     params = {name: learner.get_params(deep=False) for name, learner in learners.items()}
     for key in next(iter(params.values()), {}):
@@ -233,9 +314,7 @@ def _run_cell(
     retry: bool,
 ) -> list[dict[str, Any]]:
     """Return the rows of one cell, computing those that are not there."""
-    learner = _copy(cell.learner).set_params(random_state=cell.seed)
-    if learner.n_threads is None:
-        learner.n_threads = n_threads
+    learner = _with_seed(cell.learner, cell.seed, n_threads)
     digest = _digest(learner, stops, [*probes, *measures, bound_rows])
     file = folder / "cells" / f"{cell.key(digest)}.json"
     rows = json.loads(file.read_text()) if file.exists() else []
@@ -251,7 +330,9 @@ def _run_cell(
     try:
         split = _arrays(cell.data() if callable(cell.data) else cell.data)
         start = time.perf_counter()
-        for step in learner.fit_iter(split.X_train, at=stops, checkpoint=checkpoint):
+        # An unsupervised learner ignores the labels.
+        run = learner.fit_iter(split.X_train, split.y_train, at=stops, checkpoint=checkpoint)
+        for step in run:
             if step in missing:
                 values = _measure(learner, split, probes, measures, bound_rows)
                 rows.append(_row(cell, step, values, time.perf_counter() - start))
@@ -263,7 +344,7 @@ def _run_cell(
     return [row for row in rows if row["step"] in stops or row["error"]]
 
 
-def _steps_of(learner: MIRepresentationLearner) -> int:
+def _steps_of(learner: Learner) -> int:
     """Return how far a learner has come, also one that never started."""
     return getattr(learner, "n_iter_", 0)
 
@@ -273,10 +354,10 @@ def _shown(value: Any) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
-def _digest(learner: MIRepresentationLearner, stops: list[int], names: list[Any]) -> str:
+def _digest(learner: Learner, stops: list[int], names: list[Any]) -> str:
     """Return what tells cells apart whose readable names are equal."""
     params = _shown(sorted(learner.get_params().items()))
-    length = stops[-1] if learner.schedule != "constant" else 0
+    length = stops[-1] if getattr(learner, "schedule", "constant") != "constant" else 0
     return hashlib.sha256(f"{params}{length}{names}".encode()).hexdigest()
 
 
@@ -290,16 +371,18 @@ def _arrays(split: Split) -> Split:
 
 
 def _measure(
-    learner: MIRepresentationLearner,
+    learner: Learner,
     split: Split,
     probes: dict[str, Probe],
     measures: dict[str, Measure],
     bound_rows: int,
 ) -> dict[str, float]:
     chosen = np.random.default_rng(0).permutation(len(split.X_train))[:bound_rows]
-    values = {}
-    for part, X in (("train", split.X_train[np.sort(chosen)]), ("test", split.X_test[:bound_rows])):
-        for name, value in learner.bounds(X).items():
+    values: dict[str, float] = {}
+    parts = {"train": split.X_train[np.sort(chosen)], "test": split.X_test[:bound_rows]}
+    bounds = getattr(learner, "bounds", None)
+    for part, X in parts.items():
+        for name, value in bounds(X).items() if bounds is not None else ():
             values[f"{name.replace('-', '_')}_{part}"] = value
     if probes:
         codes = learner.transform(split.X_train), learner.transform(split.X_test)

@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -706,14 +706,31 @@ def train(net: MINet, rows: Rows | PairedRows, steps: int) -> None:
         net.notify("on_train_end", X=rows, y=None)
 
 
-def save_checkpoint(net: MINet, path: str | os.PathLike, step: int) -> None:
+class Resumable(Protocol):
+    """A training that can be written down and taken up again."""
+
+    @property
+    def device(self) -> Any:
+        """Return where its tensors lie."""
+        ...
+
+    def training_state(self) -> dict[str, Any]:
+        """Return all that later steps depend on."""
+        ...
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Go on from that state."""
+        ...
+
+
+def save_checkpoint(net: Resumable, path: str | os.PathLike, step: int) -> None:
     """Write all that later steps depend on, whole or not at all."""
     temporary = f"{os.fspath(path)}.part"
     torch.save({"stop": step, **net.training_state()}, temporary)
     os.replace(temporary, path)
 
 
-def load_checkpoint(net: MINet, path: str | os.PathLike | None) -> int:
+def load_checkpoint(net: Resumable, path: str | os.PathLike | None) -> int:
     """Go on from a checkpoint where it is there; return the stop that it belongs to, or -1."""
     if path is None or not os.path.exists(path):
         return -1

@@ -1,0 +1,324 @@
+"""An encoder trained so that a linear classifier finds as little of the labels as possible."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import check_consistent_length, check_random_state, gen_batches
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sklearn_mi.encoders import as_encoder, code_width
+from sklearn_mi.inputs import codes_like, make_scale, read_rows, to_numpy_namespace
+from sklearn_mi.training import (
+    Order,
+    Rows,
+    encode,
+    load_checkpoint,
+    own_randomness,
+    save_checkpoint,
+    threads,
+)
+
+__all__ = ["AdversarialEncoder"]
+
+
+class _Game:
+    """Encoder and classifier, each with its optimiser, and the order of the rows."""
+
+    device = "cpu"
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        classifier: nn.Linear,
+        rates: tuple[float, float],
+        order: Order,
+        randomness: own_randomness,
+    ) -> None:
+        self.encoder, self.classifier, self.order = encoder, classifier, order
+        # Dropout draws from the global generator, which is not ours to move.
+        self.randomness = randomness
+        self._of_encoder, self._of_classifier = (
+            torch.optim.Adam(module.parameters(), lr=lr, fused=True)
+            for module, lr in zip((encoder, classifier), rates, strict=True)
+        )
+        self.warm, self.steps = False, 0
+
+    def batch(self) -> Tensor:
+        """Return the next row numbers."""
+        self.order.allow(1)
+        return next(self.order.rest_of_pass())
+
+    def teach(self, rows: Rows, labels: Tensor, steps: int) -> None:
+        """Let the classifier take some steps on the codes as they are."""
+        numbers = torch.stack([self.batch() for _ in range(steps)])
+        self.encoder.train()
+        with torch.no_grad(), self.randomness:
+            codes = self.encoder(rows[numbers.flatten()])
+        for code, known in zip(codes.split(numbers.shape[1]), labels[numbers], strict=True):
+            self._step(F.cross_entropy(self.classifier(code), known), self._of_classifier)
+
+    def deceive(self, rows: Rows) -> None:
+        """Let the encoder take one step towards codes that tell the classifier nothing."""
+        with self.randomness:
+            logits = self.classifier(self.encoder(rows[self.batch()]))
+        self._step(-F.log_softmax(logits, dim=1).mean(), self._of_encoder)
+        self.steps += 1
+
+    @staticmethod
+    def _step(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    def training_state(self) -> dict[str, Any]:
+        """Return all that later steps depend on."""
+        parts = (self.encoder, self.classifier, self._of_encoder, self._of_classifier, self.order)
+        return {
+            "parts": [part.state_dict() for part in parts],
+            "randomness": self.randomness.states,
+            "steps": self.steps,
+        }
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Go on from that state."""
+        parts = (self.encoder, self.classifier, self._of_encoder, self._of_classifier, self.order)
+        for part, known in zip(parts, state["parts"], strict=True):
+            part.load_state_dict(known)
+        self.randomness.states = state["randomness"]
+        self.steps, self.warm = state["steps"], True
+
+
+class AdversarialEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    r"""Codes from which a linear classifier reads as little of the label as the encoder allows.
+
+    A linear classifier on the codes is trained to tell the labels; the encoder is trained so that
+    the same classifier gives every class the same probability. With a bijective encoder nothing of
+    the row is lost, so its mutual information with anything is what it was: that accuracy falls
+    far below that of raw pixels shows how little mutual information says about a representation.
+    It is here for that experiment (figure 1c of the reference); it is no defence of anybody's
+    privacy, since another classifier may find what this one does not.
+
+    .. math:: \min_w -\log p_w(y \mid g(x)), \qquad
+              \min_g -\tfrac1C \sum_{c=1}^C \log p_w(c \mid g(x))
+
+    Parameters
+    ----------
+    encoder : str, Encoder, Module or callable, default="realnvp"
+        From `sklearn_mi.encoders`; the paper's is ``RealNVP(affine=True)``.
+    n_components : int or None, default=None
+        Width of a code; None: the encoder's own.
+    max_steps : int, default=4000
+        Steps of the encoder.
+    warm_up : int, default=1000
+        Steps of the classifier before the first of them.
+    classifier_steps : int, default=10
+        Steps of the classifier before each of them.
+    batch_size : int, default=128
+        Rows a step; each step takes a new batch.
+    lr : float, default=1e-5
+        Of the encoder. The code of the reference has this, its text 1e-6.
+    classifier_lr : float, default=1e-3
+        Of the classifier. The code of the reference has this, its text 1e-4.
+    n_threads : int or None, default=None
+        Threads of torch, restored afterwards.
+    random_state : int, RandomState or None, default=None
+        Equal seeds give equal weights. No global generator is touched.
+
+    Attributes
+    ----------
+    encoder_ : Module
+    classifier_ : Linear
+        The adversary.
+    classes_ : ndarray
+    n_iter_ : int
+        Steps that the encoder has taken.
+    n_features_in_ : int
+
+    References
+    ----------
+    On Mutual Information Maximization for Representation Learning (Tschannen et al., 2020),
+    https://arxiv.org/abs/1907.13625, section 3.1 and appendix B
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_mi.adversarial import AdversarialEncoder
+    >>> from sklearn_mi.encoders import RealNVP
+    >>> X, y = load_iris(return_X_y=True)
+    >>> learner = AdversarialEncoder(
+    ...     RealNVP(couplings=2, hidden=(8,)), max_steps=5, warm_up=5, random_state=0
+    ... )
+    >>> Z = learner.fit(X, y).transform(X)
+    >>> Z.shape
+    (150, 4)
+    """
+
+    _parameter_constraints = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "max_steps": [Interval(Integral, 1, None, closed="left")],
+        "warm_up": [Interval(Integral, 0, None, closed="left")],
+        "classifier_steps": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "classifier_lr": [Interval(Real, 0, None, closed="neither")],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    n_features_in_: int
+    _layout: Any
+
+    def __init__(
+        self,
+        encoder: Any = "realnvp",
+        *,
+        n_components: int | None = None,
+        max_steps: int = 4000,
+        warm_up: int = 1000,
+        classifier_steps: int = 10,
+        batch_size: int = 128,
+        lr: float = 1e-5,
+        classifier_lr: float = 1e-3,
+        n_threads: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.encoder = encoder
+        self.n_components = n_components
+        self.max_steps = max_steps
+        self.warm_up = warm_up
+        self.classifier_steps = classifier_steps
+        self.batch_size = batch_size
+        self.lr = lr
+        self.classifier_lr = classifier_lr
+        self.n_threads = n_threads
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> AdversarialEncoder:
+        """Train the encoder against the classifier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Or images; bytes are divided by 255, tables are brought to a common range.
+        y : array-like of shape (n_samples,)
+            Classes.
+
+        Returns
+        -------
+        self : AdversarialEncoder
+
+        Raises
+        ------
+        ValueError
+            If rows or labels are missing, do not fit together, or there is one class only.
+        """
+        for _ in self.fit_iter(X, y, at=(self.max_steps,)):
+            pass
+        return self
+
+    def fit_iter(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        at: Sequence[int],
+        checkpoint: str | os.PathLike | None = None,
+    ) -> Iterator[int]:
+        """Train like ``fit``, and stop at some steps of the encoder to be looked at.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        at : sequence of int
+            Increasing numbers of steps. 0 is the untrained encoder, after the warm-up.
+        checkpoint : path-like or None, default=None
+            A file that is written after each stop; where it is there, training goes on from it.
+
+        Yields
+        ------
+        step : int
+        """
+        with threads(self.n_threads):
+            game, rows, labels = self._prepare(X, y)
+            done = load_checkpoint(game, checkpoint)
+            if not game.warm:
+                for part in gen_batches(self.warm_up, self.classifier_steps):
+                    game.teach(rows, labels, part.stop - part.start)
+        for stop in (int(stop) for stop in at if stop > done):
+            with threads(self.n_threads):
+                while game.steps < stop:
+                    game.teach(rows, labels, self.classifier_steps)
+                    game.deceive(rows)
+            self.n_iter_ = game.steps
+            yield stop
+            if checkpoint is not None:
+                save_checkpoint(game, checkpoint, stop)
+
+    def _prepare(self, X: Any, y: Any) -> tuple[_Game, Rows, Tensor]:
+        """Check rows and labels, and build all that trains on them."""
+        self._validate_params()
+        table = to_numpy_namespace(read_rows(self, X, None, reset=True, min_rows=2))
+        self._layout = table.layout
+        if y is None:
+            name = type(self).__name__
+            raise ValueError(f"{name} requires y to be passed, but the target y is None.")
+        y = column_or_1d(y, warn=True)
+        check_consistent_length(table.array, y)
+        check_classification_targets(y)
+        coder = LabelEncoder().fit(y)
+        self.classes_: np.ndarray = np.asarray(coder.classes_)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y has one class, {self.classes_[0]!r}; expected at least two.")
+        labels = torch.as_tensor(np.asarray(coder.transform(y)), dtype=torch.long)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._scale = make_scale(table, np.arange(len(table)), "auto")
+        rows = table.rows(self._scale, torch.device("cpu"), None)
+        shape = self._layout.row_shape
+        randomness = own_randomness(seed)
+        with randomness:
+            self.encoder_ = as_encoder(self.encoder).build(shape, self.n_components)
+            self._n_features_out = code_width(self.encoder_, shape)
+            self.classifier_ = nn.Linear(self._n_features_out, len(self.classes_))
+            nn.init.xavier_uniform_(self.classifier_.weight)
+            nn.init.zeros_(self.classifier_.bias)
+        order = Order(len(table), self.batch_size, seed)
+        rates = (self.lr, self.classifier_lr)
+        return _Game(self.encoder_, self.classifier_, rates, order, randomness), rows, labels
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.three_d_array = True
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def transform(self, X: Any) -> Any:
+        """Return the codes of rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components)
+        """
+        check_is_fitted(self, "encoder_")
+        table = to_numpy_namespace(read_rows(self, X, None, reset=False))
+        rows = table.rows(self._scale, torch.device("cpu"), None, stream=True)
+        self.encoder_.eval()
+        with threads(self.n_threads):
+            return codes_like(encode(rows, self.encoder_), table.array)

@@ -15,7 +15,7 @@ def _parser() -> argparse.ArgumentParser:
     study = commands.add_parser("study", help="run a study and write its table")
     study.add_argument("name", choices=["paper"], help="the experiments of Tschannen et al. (2020)")
     study.add_argument(
-        "--figure", nargs="+", default=["3"], help="1 1c 2 3 4 4c 8 9 beyond, or all"
+        "--figure", nargs="+", default=["3"], help="1 1c 2 3 4 4c 8 9 beyond label-free, or all"
     )
     study.add_argument("--scale", choices=["quick", "cpu", "full"], default="quick")
     study.add_argument("--steps", type=int, nargs="+", help="where to measure, e.g. 0 1000 5000")

@@ -31,10 +31,12 @@ from sklearn.preprocessing import (
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
 
 from sklearn_mi._base import resolve
+from sklearn_mi.diagnostics import alpha_req, cluster_stability, effective_rank, uniformity
 
 __all__ = [
     "knn_probe",
     "label_efficiency",
+    "label_free_score",
     "linear_probe",
     "paper_probe",
     "summarise",
@@ -353,6 +355,62 @@ def v_information(
     return float(blind - log_loss(y_test, predicted, labels=classes))
 
 
+def label_free_score(
+    estimator: Any,
+    X: ArrayLike,
+    y: Any = None,
+    *,
+    criterion: str = "cluster-stability",
+    max_rows: int = 2000,
+) -> float:
+    """Score a fitted transformer without labels, for a grid that chooses between settings.
+
+    ``GridSearchCV(learner, grid, scoring=label_free_score)``. The held-out bound, which is the
+    learner's own ``score``, does not say which setting gives good features, and does not compare
+    views; none of these numbers is accuracy either. What each of them was worth over some hundred
+    settings stands in the docs, "Choosing without labels"; where a few labels are at hand, a probe
+    on them is better.
+
+    Parameters
+    ----------
+    estimator : transformer
+        Fitted; anything with ``transform``.
+    X : array-like of shape (n_samples, ...)
+        Rows, best such as the fit did not see.
+    y : None
+        Ignored.
+    criterion : {"cluster-stability", "effective-rank", "alpha-req", "uniformity"}
+        From `sklearn_mi.diagnostics`, turned so that more is meant to be better: minus the
+        uniformity, and minus the distance of the spectrum's exponent from 1. Codes are taken as
+        they are.
+    max_rows : int
+        Only so many of the first rows are looked at: uniformity and stability cost time.
+
+    Returns
+    -------
+    score : float
+
+    Raises
+    ------
+    ValueError
+        If ``criterion`` is not a known name.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn_mi.evaluation import label_free_score
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> grid = GridSearchCV(PCA(), {"n_components": [2, 8]}, scoring=label_free_score, cv=2)
+    >>> grid.fit(X).best_params_
+    {'n_components': 8}
+    """
+    value = resolve("criterion", criterion, CRITERIA)
+    rows = _safe_indexing(X, slice(max_rows))
+    return float(value(np.asarray(estimator.transform(rows))))
+
+
 def _label_draws(
     y: NDArray[np.intp],
     labels_per_class: Sequence[int | None],
@@ -652,5 +710,11 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     # Per row, alpha=1 is the penalty of C=1. Stopping early by a tenth of the rows instead lost
     # .1 to .4 nats on digits, and cannot be done with one row a class.
     "mlp": partial(MLPClassifier, hidden_layer_sizes=(256,), alpha=1.0, max_iter=2000),
+}
+CRITERIA: dict[str, Callable[[], Callable[[NDArray[Any]], float]]] = {
+    "cluster-stability": lambda: cluster_stability,
+    "effective-rank": lambda: effective_rank,
+    "alpha-req": lambda: lambda Z: -abs(alpha_req(Z) - 1),
+    "uniformity": lambda: lambda Z: -uniformity(Z),
 }
 PROBES: dict[str, Callable[..., float]] = {"logistic": linear_probe, "knn": knn_probe}

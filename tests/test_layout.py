@@ -31,7 +31,7 @@ ARROWS = {
     "estimators": {*LEARNER, "persistence"},
     "persistence": {*LEARNER, "_version", "estimators"},
     "diagnostics": {"_base"},
-    "evaluation": {"_base"},
+    "evaluation": {"_base", "diagnostics"},
     "adversarial": {"encoders", "inputs", "training"},
     "study": {"_version"},
     "paper": {*LEARNER, "estimators", "adversarial", "evaluation", "diagnostics", "study"},

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-__all__ = ["EmbeddingDisplay", "LabelEfficiencyDisplay"]
+__all__ = ["EmbeddingDisplay", "LabelEfficiencyDisplay", "StudyDisplay"]
 
 # Okabe and Ito's colours, told apart by colour-blind readers, without their yellow, which
 # vanishes on white; then Tol's wine, olive and sand for a class or three more.
@@ -272,4 +272,101 @@ class EmbeddingDisplay:
                 _name_group(self.ax_, members, str(label), colour)
         self.ax_.set(xticks=[], yticks=[])
         self.ax_.spines[:].set_visible(False)
+        return self
+
+
+class StudyDisplay:
+    """What a study measured along training: a line a learner, a band over its seeds.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As ``sklearn_mi.study.run_study`` returns it: columns ``step``, ``seed``, the column that
+        is drawn and the one that tells lines apart.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        Where the picture was drawn.
+    figure_ : Figure
+        Its figure.
+    lines_ : dict of str to Line2D
+        The line of each value of ``by``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_mi.plots import StudyDisplay
+    >>> table = pd.DataFrame({
+    ...     "critic": "bilinear", "seed": [0, 1, 0, 1], "step": [0, 0, 100, 100],
+    ...     "accuracy": [0.7, 0.8, 0.9, 0.9],
+    ... })
+    >>> display = StudyDisplay.from_table(table, "accuracy", by="critic")
+    >>> display.lines_["bilinear"].get_ydata().round(2).tolist()
+    [0.75, 0.9]
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+
+    @classmethod
+    def from_table(
+        cls, table: pd.DataFrame, column: str, *, by: str = "learner", ax: Axes | None = None
+    ) -> StudyDisplay:
+        """Make the display and draw it.
+
+        Parameters
+        ----------
+        table : DataFrame
+            As for the constructor.
+        column, by : str
+            As for :meth:`plot`.
+        ax : Axes, optional
+            As for :meth:`plot`.
+
+        Returns
+        -------
+        display : StudyDisplay
+        """
+        return cls(table).plot(column, by=by, ax=ax)
+
+    def plot(self, column: str, *, by: str = "learner", ax: Axes | None = None) -> StudyDisplay:
+        """Draw one column: the mean over seeds, and one standard deviation of them either way.
+
+        Parameters
+        ----------
+        column : str
+            Such as ``"accuracy"`` or ``"infonce_test"``.
+        by : str
+            Column whose values get a line each.
+        ax : Axes, optional
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        self : StudyDisplay
+            With ``ax_``, ``figure_`` and ``lines_``.
+
+        Raises
+        ------
+        ValueError
+            If the table lacks one of the columns.
+        """
+        absent = [name for name in (column, by, "step") if name not in self.table]
+        if absent:
+            raise ValueError(f"The table has no column {absent[0]!r}; it has {list(self.table)}.")
+        self.figure_, self.ax_ = _axes(ax)
+        self.lines_ = {}
+        kept = self.table.dropna(subset=[column])
+        for (name, rows), colour in zip(kept.groupby(by, sort=False), cycle(COLOURS)):
+            curves = rows.pivot_table(column, "step", "seed")
+            steps, mean = curves.index.to_numpy(), curves.mean(axis=1).to_numpy()
+            sd = curves.std(axis=1).fillna(0.0).to_numpy()
+            (line,) = self.ax_.plot(steps, mean, "o-", color=colour, markersize=4, label=str(name))
+            self.ax_.fill_between(steps, mean - sd, mean + sd, color=colour, alpha=0.15, lw=0)
+            self.lines_[str(name)] = line
+        self.ax_.set(xlabel="step", ylabel=column.replace("_", " "))
+        self.ax_.grid(axis="y", alpha=0.3)
+        self.ax_.spines[["top", "right"]].set_visible(False)
+        self.ax_.legend(frameon=False)
         return self

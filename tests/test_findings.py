@@ -81,6 +81,7 @@ def as_in_the_paper(n_seeds=20, seed=0):
             run("4c", s, bound=(0.0, bound), objective=name, iid=iid)
     # The toy's bounds are means over many batches.
     table = pd.DataFrame(rows)
+    table["accuracy_2019"] = table["accuracy"].where(table["figure"] == "1")
     toy = table["figure"] == "4c"
     middle = table.groupby(["figure", "objective", "iid", "step"])["bound_train"].transform("mean")
     table.loc[toy, "bound_train"] = middle[toy] + 0.2 * (table["bound_train"] - middle)[toy]

@@ -1,0 +1,10 @@
+"""Figure 1c: a bijective encoder trained against a linear classifier is far worse than pixels."""
+
+from curves import Panel, lines, main
+
+PANELS = [
+    Panel("1c: accuracy", "F1c_ACC_adversarial", "accuracy", lines("accuracy_2019", {"acc": {}}))
+]
+
+if __name__ == "__main__":
+    main("1c", PANELS)

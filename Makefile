@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 help:
 	@echo "make test    the tests that need neither minutes nor a GPU"
 	@echo "make demo    features learned without labels on digits: a table and a picture"
-	@echo "make study   the paper's figures at a small scale: SCALE=cpu FIGURES=3 for more"
+	@echo "make study   the paper's experiments at a small scale: SCALE=cpu FIGURES=3 for more"
 	@echo "make lint    ruff, pyright, codespell"
 	@echo "make docs    the site, into docs/_build/html"
 	@echo "make clean   remove the environment and what was built, but no results"
@@ -28,8 +28,10 @@ demo: $(VENV)/installed-dev
 
 SCALE ?= quick
 FIGURES ?= all
+RESULTS ?= results/paper_$(SCALE)
 study: $(VENV)/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/sklearn-mi study paper --figure $(FIGURES) --scale $(SCALE) --jobs 2
+	OMP_NUM_THREADS=1 $(BIN)/sklearn-mi study paper --figure $(FIGURES) --scale $(SCALE) --jobs 2 --folder $(RESULTS)
+	$(BIN)/python examples/paper/report.py $(RESULTS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check

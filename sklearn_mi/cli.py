@@ -18,9 +18,12 @@ def _parser() -> argparse.ArgumentParser:
         "--figure", nargs="+", default=["3"], help="1 1c 2 3 4 4c 8 9 beyond label-free, or all"
     )
     study.add_argument("--scale", choices=["quick", "cpu", "full"], default="quick")
-    study.add_argument("--steps", type=int, nargs="+", help="where to measure, e.g. 0 1000 5000")
+    study.add_argument(
+        "--steps", type=int, nargs="+", help="where to measure, e.g. 0 1000 5000, on all rows"
+    )
     study.add_argument("--seeds", type=int, help="how many seeds; default: the scale's")
     study.add_argument("--only", default="", help="learners with this in their name, e.g. bilinear")
+    study.add_argument("--rows", type=int, help="use so many rows; default: the scale's")
     study.add_argument("--folder", type=Path, default=Path("results/paper"))
     study.add_argument("--jobs", type=int, default=1, help="cells at a time")
     return parser
@@ -39,27 +42,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _study_paper(args: argparse.Namespace) -> None:
-    import pandas as pd
-
     from sklearn_mi.paper import FIGURES, SCALES, hours_of_figure, read_figure, run_figure
 
     figures = list(FIGURES) if "all" in args.figure else args.figure
     unknown = [name for name in figures if name not in FIGURES]
     if unknown:
         raise SystemExit(f"--figure {' '.join(unknown)}: expected {', '.join(FIGURES)} or all.")
-    seeds = range(args.seeds or SCALES[args.scale].seeds)
+    scale = SCALES[args.scale]
+    seeds = range(args.seeds or scale.seeds)
+    part = {"only": args.only, "rows": args.rows or (None if args.steps else scale.rows)}
     stops = {
         name: sorted(args.steps or []) or FIGURES[name]().stops(args.scale) for name in figures
     }
     for name, at in stops.items():
-        hours = hours_of_figure(name, seeds=seeds, at=at, only=args.only, n_jobs=args.jobs)
+        hours = hours_of_figure(name, seeds=seeds, at=at, n_jobs=args.jobs, **part)
         print(f"Figure {name}: about {hours:.2g} hours for {len(seeds)} seeds at steps {at}.")
     for name, at in stops.items():
-        run_figure(name, seeds=seeds, at=at, folder=args.folder, only=args.only, n_jobs=args.jobs)
+        run_figure(name, seeds=seeds, at=at, folder=args.folder, n_jobs=args.jobs, **part)
         table = read_figure(name, args.folder)
         path = args.folder / f"figure_{name}.csv"
         table.to_csv(path, index=False)
         wanted = ("accuracy", "log_condition", "bound_train", "bound_test")
-        means = table.groupby(["learner", "step"], sort=False)[[c for c in wanted if c in table]]
-        print(pd.DataFrame(means.mean()).round(3).to_string())
-        print(f"Wrote {path}; python examples/paper/findings.py {path} judges it.")
+        shown = [column for column in wanted if column in table]
+        means = table.pivot_table(shown, ["data", "learner", "step"], sort=False)
+        print(means.round(3).to_string())
+        print(f"Wrote {path}; python examples/paper/report.py {args.folder} draws and judges it.")

@@ -109,10 +109,13 @@ class Scale:
     shares : tuple of float or None
         Where to measure, as shares of the paper's number of steps; None: wherever it does.
     seeds : int
+    rows : int or None, default=None
+        Rows to learn from and to test on, each the first so many; None: all.
     """
 
     shares: tuple[float, ...] | None
     seeds: int
+    rows: int | None = None
 
 
 PROBE = partial(paper_probe, random_state=0)
@@ -120,7 +123,7 @@ OLD_PROBE = partial(paper_probe, scaler="2019", random_state=0)
 CONVERGED = partial(paper_probe, converged=True)
 PROBES = {"accuracy": PROBE, "accuracy_converged": CONVERGED}
 SCALES = {
-    "quick": Scale((0, 0.01), 1),
+    "quick": Scale((0, 0.005), 1, rows=5_000),
     "cpu": Scale((0, 0.05, 0.25), 3),
     "full": Scale(None, 20),
 }
@@ -509,6 +512,7 @@ def run_figure(
     at: Sequence[int],
     folder: str | os.PathLike,
     only: str = "",
+    rows: int | None = None,
     n_jobs: int | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -527,6 +531,8 @@ def run_figure(
         The study goes into its subfolder ``figure_<name>``, and resumes there.
     only : str, default=""
         Run the learners alone that have this in their name, such as "bilinear".
+    rows : int or None, default=None
+        Learn from the first so many rows alone, and test on as many.
     n_jobs : int or None, default=None
     progress : bool, default=True
 
@@ -539,7 +545,7 @@ def run_figure(
     figure = FIGURES[name]()
     table = run_study(
         _chosen(figure, only),
-        figure.data,
+        _first_rows(figure, rows),
         seeds=seeds,
         at=at,
         folder=os.path.join(folder, f"figure_{name}"),
@@ -588,8 +594,27 @@ def _chosen(figure: Figure, only: str) -> dict[str, Learner]:
     return chosen
 
 
+def _first_rows(figure: Figure, rows: int | None) -> dict[str, Callable[[], Split]]:
+    """Return the data of a figure, or the first rows of them, which are data of another name."""
+    if rows is None:
+        return figure.data
+    return {f"{name}, {rows} rows": partial(_cut, load, rows) for name, load in figure.data.items()}
+
+
+def _cut(load: Callable[[], Split], rows: int) -> Split:
+    whole = load()
+    parts = (whole.X_train, whole.X_test, whole.y_train, whole.y_test)
+    return Split(*(None if part is None else part[:rows] for part in parts))
+
+
 def hours_of_figure(
-    name: str, *, seeds: Iterable[int], at: Sequence[int], only: str = "", n_jobs: int = 1
+    name: str,
+    *,
+    seeds: Iterable[int],
+    at: Sequence[int],
+    only: str = "",
+    rows: int | None = None,
+    n_jobs: int = 1,
 ) -> float:
     """Return about how long a figure takes here; see `sklearn_mi.study.estimate_hours`.
 
@@ -600,6 +625,7 @@ def hours_of_figure(
     seeds : iterable of int
     at : sequence of int
     only : str, default=""
+    rows : int or None, default=None
     n_jobs : int, default=1
 
     Returns
@@ -609,7 +635,7 @@ def hours_of_figure(
     figure = FIGURES[name]()
     return estimate_hours(
         _chosen(figure, only),
-        figure.data,
+        _first_rows(figure, rows),
         seeds=seeds,
         at=at,
         probes=figure.probes,

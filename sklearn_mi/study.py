@@ -128,6 +128,7 @@ def run_study(
     n_threads: int = 1,
     n_jobs: int | None = None,
     retry: bool = False,
+    keep_checkpoints: bool = False,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Train every learner on every data set with every seed, and measure it along the way.
@@ -136,7 +137,8 @@ def run_study(
     goes on with the evaluation that was in hand, and its table is that of one that was not, bit
     for bit on a CPU, except for the seconds. A cell is never computed twice; one that fails is
     recorded and does not stop the rest. Run again with more seeds or stops to add to a study; a
-    finished cell that gets new stops is trained again, and measured at these alone. Cells are told
+    finished cell that gets new stops is trained again unless its checkpoint was kept, and measured
+    at these alone. Cells are told
     apart by names and parameters: other data or another probe need another name or folder.
 
     Parameters
@@ -162,6 +164,9 @@ def run_study(
         Cells at a time, through joblib and its backends.
     retry : bool, default=False
         Compute recorded failures again.
+    keep_checkpoints : bool, default=False
+        Keep the last checkpoint of a finished cell, so that later stops can be added to it
+        without training it again. It is some three times the size of the weights.
     progress : bool, default=True
         Show a bar over cells.
 
@@ -202,7 +207,7 @@ def run_study(
     (Path(folder) / "cells").mkdir(parents=True, exist_ok=True)
     jobs: Any = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(
         joblib.delayed(_run_cell)(
-            cell, stops, Path(folder), *measured, bound_rows, n_threads, retry
+            cell, stops, Path(folder), *measured, bound_rows, n_threads, retry, keep_checkpoints
         )
         for cell in cells
     )
@@ -312,6 +317,7 @@ def _run_cell(
     bound_rows: int,
     n_threads: int,
     retry: bool,
+    keep_checkpoints: bool,
 ) -> list[dict[str, Any]]:
     """Return the rows of one cell, computing those that are not there."""
     learner = _with_seed(cell.learner, cell.seed, n_threads)
@@ -340,7 +346,8 @@ def _run_cell(
     except Exception as error:
         rows.append(_row(cell, _steps_of(learner), {}, 0.0, f"{type(error).__name__}: {error}"))
         _write(file, json.dumps(rows))
-    checkpoint.unlink(missing_ok=True)
+    if not keep_checkpoints:
+        checkpoint.unlink(missing_ok=True)
     return [row for row in rows if row["step"] in stops or row["error"]]
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "PairModel",
     "PairedRows",
     "Progress",
+    "Resumable",
     "Rows",
     "Scale",
     "check_callbacks",

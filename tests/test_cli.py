@@ -41,7 +41,7 @@ def test_stops_are_shares_of_the_papers():
     assert FIGURES["3"]().stops("full") == list(range(0, 20_001, 1_000))
     assert FIGURES["1c"]().stops("full") == list(range(0, 4_001, 400))
     assert FIGURES["4c"]().stops("cpu") == FIGURES["4c"]().stops("full")
-    assert FIGURES["4c"]().stops("quick") == [0, 200]
+    assert FIGURES["4c"]().stops("quick") == [0, 100]
 
 
 def test_settings_without_labels_are_over_two_hundred():

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import train_test_split
 
-from sklearn_mi import MIRepresentationLearner
+from sklearn_mi import MIRepresentationLearner, training
 from sklearn_mi.encoders import MLP
 from sklearn_mi.evaluation import linear_probe
 from sklearn_mi.study import Split, expand, read_study, run_study
@@ -87,6 +87,18 @@ def test_seeds_and_stops_can_be_added(expected, tmp_path):
     same(run(tmp_path), expected)
     more = run(tmp_path, at=(3, 10))
     assert sorted(more["step"].unique()) == [3, 10]
+
+
+def test_a_kept_checkpoint_lets_training_go_on(expected, tmp_path, monkeypatch):
+    run(tmp_path, at=(0, 6), keep_checkpoints=True)
+    steps = []
+    one = training.MINet.train_step
+    monkeypatch.setattr(
+        training.MINet, "train_step", lambda net, *a, **k: steps.append(1) or one(net, *a, **k)
+    )
+    same(run(tmp_path), expected)
+    assert len(steps) == 8 * 4
+    assert not list((tmp_path / "cells").glob("*.pt"))
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])

@@ -166,6 +166,7 @@ def main(name: str, panels: Sequence[Panel]) -> None:
             name,
             seeds=range(SCALES[scale].seeds),
             at=FIGURES[name]().stops(scale),
+            rows=SCALES[scale].rows,
             folder=args.folder,
         )
         path = Path(args.folder) / f"figure_{name}.csv"

@@ -1,94 +1,166 @@
-"""Write the page of what has been reproduced: ``python examples/paper/report.py``.
+"""Write what has been reproduced: ``python examples/paper/report.py [FOLDER]``.
 
-Reads the tables ``docs/paper/figure_*.csv`` that ``sklearn-mi study paper`` has written, and writes
-``docs/paper/verdicts.txt`` and ``docs/paper/figures.txt``, which ``docs/paper.rst`` shows.
+Reads the tables ``figure_*.csv`` of a folder, by default ``docs/paper``, that ``sklearn-mi study
+paper`` has written, and writes beside them what ``docs/paper.rst`` shows: ``figures.txt`` (ours
+against the digitised curves), ``verdicts.txt`` and ``verdicts_converged.txt`` (the claims, under
+the paper's probe and under a converged one), ``gaps.txt`` (bounds on training batches and on
+untouched rows), ``beyond.txt``, ``label_free.txt``; and a picture of each figure.
 """
 
+import sys
+from importlib import import_module
 from pathlib import Path
 
+import label_free
 import numpy as np
 import pandas as pd
+from curves import PICTURES, TABLES, compare, draw, read_table
 from findings import k_pair_rows, to_rst, verdicts
 from scipy import stats
 
-FOLDER = Path(__file__).parents[2] / "docs" / "paper"
-# Figures 3 and 6, read off the vector graphics: accuracy and bound at a step.
-PAPER = {
-    ("bilinear", "infonce"): {1000: (0.8544, 4.135), 5000: (0.8712, 4.580)},
-    ("separable", "infonce"): {1000: (0.8514, 4.098), 5000: (0.8652, 4.564)},
-    ("concat", "infonce"): {1000: (0.8151, 3.824), 5000: (0.8368, 4.459)},
-    ("bilinear", "nwj"): {1000: (0.8537, 3.35), 5000: (0.8620, 4.49)},
-    ("separable", "nwj"): {1000: (0.8493, 3.47), 5000: (0.8570, 4.80)},
-    ("concat", "nwj"): {1000: (0.8157, 3.82), 5000: (0.8360, 5.21)},
-}
+from sklearn_mi.datasets import toy_ceiling, toy_true_mi
+
+FIGURES = ("1", "1c", "2", "3", "4", "4c", "8", "9")
+BEYOND = (
+    "accuracy",
+    "accuracy_converged",
+    "accuracy_1_labels",
+    "accuracy_5_labels",
+    "accuracy_20_labels",
+    "accuracy_100_labels",
+    "v_information",
+    "v_information_mlp",
+    "bound_train",
+    "bound_test",
+    "fresh_bound",
+    "alignment",
+    "uniformity",
+    "effective_rank",
+)
 
 
-def read_tables():
-    return pd.concat(
-        [pd.read_csv(path, dtype={"figure": str}) for path in sorted(FOLDER.glob("figure_*.csv"))]
-    )
-
-
-def spread(values, digits):
-    """Return mean and half a 95 % interval over seeds, as text."""
+def half_interval(values: pd.Series) -> float:
+    """Return half of a 95 % interval over seeds, by Student's t."""
+    values = values.dropna()
     if len(values) < 2:
-        return f"{np.mean(values):.{digits}f}"
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return f"{np.mean(values):.{digits}f} ±{half:.{digits}f}"
+        return np.nan
+    return float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
 
 
-def figure_3(table):
-    """Ours beside the paper's, a row a critic, an objective and a step."""
-    rows = []
-    for (critic, objective), steps in PAPER.items():
-        for step, (accuracy, bound) in steps.items():
-            ours = table.query(
-                "figure == '3' and critic == @critic and objective == @objective and step == @step"
-            )
-            if len(ours):
-                rows.append(
-                    {
-                        "critic": critic,
-                        "objective": objective,
-                        "step": step,
-                        "seeds": len(ours),
-                        "accuracy, paper": f"{accuracy:.3f}",
-                        "accuracy": spread(ours["accuracy"], 3),
-                        "bound, paper": f"{bound:.2f}",
-                        "bound, training": spread(ours["bound_train"], 2),
-                        "bound, test": spread(ours["bound_test"], 2),
-                    }
-                )
-    return pd.DataFrame(rows)
+def spread(values: pd.Series, digits: int = 3) -> str:
+    """Return mean and half of an interval as text."""
+    half = half_interval(values)
+    shown = f"{values.mean():.{digits}f}"
+    return shown if np.isnan(half) else f"{shown} ±{half:.{digits}f}"
 
 
-def figure_4c(table):
-    """The toy: mean over the last quarter of the steps."""
-    toy = table.query("figure == '4c'")
-    late = toy[toy["step"] >= 0.75 * toy["step"].max()]
+def figures(tables: dict[str, pd.DataFrame]) -> str:
+    """Return ours against the digitised curves, figure by figure, and how much of it agrees."""
+    parts = []
+    for name in (name for name in FIGURES if name in tables and name != "4c"):
+        found = compare(tables[name], import_module(f"figure_{name}").PANELS)
+        # Of the percentiles of a condition number one says enough.
+        found = found[found["within"].notna() | (found["curve"] == "p40")]
+        judged = found["within"].dropna().astype(bool)
+        head = f"Figure {name}: {judged.sum()} of {len(judged)} points within what is allowed"
+        shown = found.assign(within=found["within"].map({True: "yes", False: "NO"}).fillna("-"))
+        numbers = ["paper", "ours", "sd", "difference", "allowed"]
+        parts.append(f"{head}\n\n{shown.round(dict.fromkeys(numbers, 3)).to_string(index=False)}")
+    if "4c" in tables:
+        parts.append(f"Figure 4c: mean over the last quarter of the steps\n\n{toy(tables['4c'])}")
+    return "\n\n".join(parts) + "\n"
+
+
+def toy(table: pd.DataFrame) -> str:
+    """Return the bounds of the toy beside the paper's, which are one run's, smoothed."""
+    late = table[table["step"] >= 0.75 * table["step"].max()]
     found = late.groupby(["objective", "iid", "seed"])["bound_train"].mean().reset_index()
     paper = {("infonce", 0): 0.190, ("nwj", 0): 0.097, ("infonce", 1): 0.020, ("nwj", 1): 0.020}
-    return pd.DataFrame(
+    rows = [
         {
             "objective": objective,
             "batches": "independent" if iid else "dependent",
-            "paper": f"{paper[objective, int(iid)]:.3f}",
-            "ours": spread(rows["bound_train"], 3),
-            "seeds": len(rows),
+            "true MI": round(toy_true_mi(), 4),
+            "ceiling": round(toy_true_mi() if iid else toy_ceiling(128), 4),
+            "paper": paper[objective, int(iid)],
+            "ours": spread(cells["bound_train"], 4),
+            "seeds": len(cells),
         }
-        for (objective, iid), rows in found.groupby(["objective", "iid"])
-    )
+        for (objective, iid), cells in found.groupby(["objective", "iid"])
+    ]
+    return pd.DataFrame(rows).to_string(index=False)
 
 
-def main():
-    table = read_tables()
-    parts = [("Figure 3 and 6", figure_3(table)), ("Figure 4c", figure_4c(table))]
-    text = "\n\n".join(f"{title}\n\n{part.to_string(index=False)}" for title, part in parts)
-    (FOLDER / "figures.txt").write_text(text + "\n")
-    found = verdicts(pd.concat([table, k_pair_rows()]))
-    (FOLDER / "verdicts.txt").write_text(to_rst(found))
-    print(text)
-    print(found.to_string())
+def gaps(table: pd.DataFrame) -> str:
+    """Return by how much bounds on training batches exceed those on untouched rows."""
+    last = table[table["step"] == table["step"].max()]
+    rows = []
+    for (objective, critic), cells in last.groupby(["objective", "critic"], sort=False):
+        pair = cells[["bound_train", "bound_test"]].dropna()
+        rows.append(
+            {
+                "objective": objective,
+                "critic": critic,
+                "step": int(cells["step"].iloc[0]),
+                "seeds": len(pair),
+                "training": spread(pair["bound_train"]),
+                "untouched": spread(pair["bound_test"]),
+                "difference": spread(pair["bound_train"] - pair["bound_test"]),
+            }
+        )
+    return pd.DataFrame(rows).to_string(index=False) + "\n"
+
+
+def beyond(table: pd.DataFrame) -> str:
+    """Return a column a setting, a row a measure."""
+    last = table[table["step"] == table["step"].max()]
+    facts = ["objective", "critic", "encoder", "sharing", "batch"]
+    base = last[facts].mode().iloc[0]
+    columns = {}
+    for _, cells in last.groupby(facts, sort=False):
+        changed = [str(cells[f].iloc[0]) for f in facts if cells[f].iloc[0] != base[f]]
+        columns[" ".join(changed) or "base"] = [spread(cells[name]) for name in BEYOND]
+    return pd.DataFrame(columns, index=list(BEYOND)).T.to_string() + "\n"
+
+
+def without_labels(table: pd.DataFrame) -> str:
+    """Return the summary of criteria without labels, and the regret of chance."""
+    n_settings = len(table[table["step"] > 0].drop_duplicates(["learner", "data", "step"]))
+    head = f"{n_settings} settings, {table['seed'].nunique()} seeds\n\n"
+    found = label_free.summary(table).round(3).to_string(index=False)
+    chance = label_free.of_chance(table).round(3).to_string()
+    return f"{head}{found}\n\nregret of a setting drawn at random\n\n{chance}\n"
+
+
+def main() -> None:
+    """Write every part that there is a table for."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else TABLES
+    pictures = PICTURES if folder == TABLES else folder
+    tables = {
+        path.stem.removeprefix("figure_"): read_table(path)
+        for path in sorted(folder.glob("figure_*.csv"))
+    }
+    parts = {"figures": figures(tables)}
+    judged = pd.concat([table for name, table in tables.items() if name in FIGURES])
+    judged = pd.concat([judged, k_pair_rows()])
+    parts["verdicts"] = to_rst(verdicts(judged))
+    if "accuracy_converged" in judged:
+        converged = judged.assign(accuracy=judged["accuracy_converged"])
+        parts["verdicts_converged"] = to_rst(verdicts(converged))
+    if "3" in tables:
+        parts["gaps"] = gaps(tables["3"])
+    if "beyond" in tables:
+        parts["beyond"] = beyond(tables["beyond"])
+    if "label-free" in tables:
+        parts["label_free"] = without_labels(tables["label-free"])
+    for name, text in parts.items():
+        (folder / f"{name}.txt").write_text(text)
+    for name in (name for name in FIGURES if name in tables):
+        panels = import_module(f"figure_{name}").PANELS
+        draw(tables[name], panels, pictures / f"figure_{name}.png")
+    print(parts["figures"])
+    shown = ["claim", "judged_on", "statement", "estimate", "low", "high", "p", "verdict"]
+    print(verdicts(judged)[shown].to_string(index=False))
 
 
 if __name__ == "__main__":

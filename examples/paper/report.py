@@ -60,9 +60,11 @@ def figures(tables: dict[str, pd.DataFrame]) -> str:
     for name in (name for name in FIGURES if name in tables and name != "4c"):
         found = compare(tables[name], import_module(f"figure_{name}").PANELS)
         # Of the percentiles of a condition number one says enough.
-        found = found[found["within"].notna() | (found["curve"] == "p40")]
         judged = found["within"].dropna().astype(bool)
-        head = f"Figure {name}: {judged.sum()} of {len(judged)} points within what is allowed"
+        head = f"Figure {name}"
+        if len(judged):
+            found = found[found["within"].notna() | (found["curve"] == "p40")]
+            head += f": {judged.sum()} of {len(judged)} points within what is allowed"
         shown = found.assign(within=found["within"].map({True: "yes", False: "NO"}).fillna("-"))
         numbers = ["paper", "ours", "sd", "difference", "allowed"]
         parts.append(f"{head}\n\n{shown.round(dict.fromkeys(numbers, 3)).to_string(index=False)}")

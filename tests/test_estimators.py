@@ -536,6 +536,24 @@ def test_score_is_the_same_quantity_for_every_objective(X):
         assert fitted.score(X) == fitted.score(X)
 
 
+def test_codes_of_both_views_are_those_of_the_encoders(X):
+    fitted = MIRepresentationLearner(
+        3, view="halves", max_steps=5, n_threads=1, eval_block_size=16, random_state=0
+    ).fit(X)
+    Z, Z_prime = fitted.transform_views(X)
+    both = fitted.transform(X)
+    np.testing.assert_allclose(np.hstack([Z, Z_prime]), both, atol=1e-5)
+    # A view that draws draws the same for the same rows, and other rows for both views.
+    noisy = clone(fitted).set_params(view="noise").fit(X)
+    first, second = noisy.transform_views(X), noisy.transform_views(X)
+    assert (first[0] == second[0]).all() and not np.allclose(first[0], first[1])
+    paired = clone(fitted).set_params(view="paired").fit(X, X_pair=X[:, :2])
+    Z, Z_prime = paired.transform_views(X, X_pair=X[:, :2])
+    np.testing.assert_allclose(Z_prime, paired.transform_pair(X[:, :2]), atol=1e-5)
+    with pytest.raises(ValueError, match="needs the second table"):
+        paired.transform_views(X)
+
+
 def test_every_bound_of_a_critic(X):
     fitted = learner(view=Halves(), objective="nwj", eval_block_size=16).fit(X)
     before = global_state()

@@ -1,4 +1,5 @@
 import warnings
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,19 +10,22 @@ from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 
+from sklearn_mi.diagnostics import alpha_req, cluster_stability, effective_rank, uniformity
 from sklearn_mi.evaluation import (
+    CRITERIA,
     FAMILIES,
     MIN_MAX_SCALERS,
     PROBES,
     SCALES,
     knn_probe,
     label_efficiency,
+    label_free_score,
     linear_probe,
     paper_probe,
     summarise,
@@ -413,3 +417,42 @@ def test_unconverged_fits_are_not_hidden(split):
         warnings.simplefilter("always")
         linear_probe(*split, max_iter=2)
     assert "ConvergenceWarning" in {warning.category.__name__ for warning in caught}
+
+
+def test_the_papers_probe_converged_is_the_minimum_of_its_loss(split):
+    X_train, y_train, X_test, y_test = split
+    scaler = MinMaxScaler().fit(X_train)
+    # Another solver, run to the end, on the same loss.
+    model = LogisticRegression(C=10.0, solver="newton-cholesky", tol=1e-8, max_iter=500)
+    model.fit(scaler.transform(X_train), y_train)
+    expected = model.score(scaler.transform(X_test), y_test)
+    assert paper_probe(*split, converged=True) == pytest.approx(expected, abs=1.5 / 300)  # a row
+    assert paper_probe(*split, converged=True, random_state=1) == paper_probe(
+        *split, converged=True, random_state=2
+    )
+
+
+def test_scores_without_labels_are_the_diagnostics(digits):
+    X, _ = digits
+    pca = PCA(8).fit(X)
+    Z = pca.transform(X[:500])
+    score = {name: label_free_score(pca, X, criterion=name, max_rows=500) for name in CRITERIA}
+    assert score["cluster-stability"] == cluster_stability(Z)
+    assert score["effective-rank"] == effective_rank(Z)
+    assert score["uniformity"] == -uniformity(Z)
+    assert np.isnan(score["alpha-req"])  # too narrow for the ranks that it looks at
+    wide = label_free_score(PCA(40).fit(X), X, criterion="alpha-req", max_rows=500)
+    assert wide == -abs(alpha_req(PCA(40).fit(X).transform(X[:500])) - 1)
+    with pytest.raises(ValueError, match="criterion='bound'"):
+        label_free_score(pca, X, criterion="bound")
+
+
+def test_a_grid_chooses_without_labels(digits):
+    X, _ = digits
+    grid = GridSearchCV(
+        make_pipeline(StandardScaler(), PCA()),
+        {"pca__n_components": [1, 16]},
+        scoring=partial(label_free_score, criterion="effective-rank"),
+        cv=2,
+    ).fit(pd.DataFrame(X[:400]))
+    assert grid.best_params_ == {"pca__n_components": 16}

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 
-from sklearn_mi.plots import COLOURS, EmbeddingDisplay, LabelEfficiencyDisplay
+from sklearn_mi.plots import COLOURS, EmbeddingDisplay, LabelEfficiencyDisplay, StudyDisplay
 
 
 @pytest.fixture(autouse=True)
@@ -109,3 +109,31 @@ def test_given_axes_are_used(summary):
     assert (curve.ax_, points.ax_) == (left, right)
     assert curve.figure_ is points.figure_ is figure
     assert plt.get_fignums() == [figure.number]
+
+
+@pytest.fixture
+def study():
+    rows = [
+        ("cauchy", 0, 0, 0.5), ("cauchy", 0, 10, 0.7), ("cauchy", 1, 0, 0.7),
+        ("cauchy", 1, 10, 0.8), ("bilinear", 0, 0, 0.4), ("bilinear", 0, 10, np.nan),
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["critic", "seed", "step", "accuracy"])
+
+
+def test_a_study_is_drawn_as_means_and_bands_of_one_deviation(study):
+    display = StudyDisplay(study).plot("accuracy", by="critic")
+    assert list(display.lines_) == ["cauchy", "bilinear"]
+    np.testing.assert_allclose(display.lines_["cauchy"].get_xydata(), [[0, 0.6], [10, 0.75]])
+    np.testing.assert_allclose(display.lines_["bilinear"].get_xydata(), [[0, 0.4]])
+    band = display.ax_.collections[0].get_paths()[0].vertices
+    half = np.sqrt(0.02)
+    assert band[:, 1].max() == pytest.approx(max(0.6 + half, 0.75 + np.sqrt(0.005)))
+    assert band[:, 1].min() == pytest.approx(0.6 - half)
+    assert display.ax_.get_ylabel() == "accuracy" and display.ax_.get_xlabel() == "step"
+
+
+def test_a_study_without_the_column_is_told(study):
+    with pytest.raises(ValueError, match="no column 'infonce_test'"):
+        StudyDisplay.from_table(study, "infonce_test", by="critic")
+    with pytest.raises(ValueError, match="no column 'learner'"):
+        StudyDisplay.from_table(study, "accuracy")

@@ -16,7 +16,7 @@ from sklearn.model_selection import train_test_split
 from sklearn_mi import MIRepresentationLearner, training
 from sklearn_mi.encoders import MLP
 from sklearn_mi.evaluation import linear_probe
-from sklearn_mi.study import Split, expand, read_study, run_study
+from sklearn_mi.study import Split, estimate_hours, expand, read_study, run_study
 from sklearn_mi.views import Halves
 
 
@@ -120,6 +120,26 @@ def test_a_failing_cell_is_recorded_and_does_not_stop_the_rest(tmp_path):
     assert len(table[table["seed"] == 0]) == 12 and len(failed) == 4
     assert len(run(tmp_path, measures={"own": failing})) == len(table)
     assert len(run(tmp_path, measures={"own": failing}, retry=True)) == len(table)
+
+
+def test_a_measure_may_give_several_columns(tmp_path):
+    table = run(
+        tmp_path,
+        seeds=(0,),
+        at=(2,),
+        measures={"both": lambda learner, split: {"one": 1, "two": len(split.X_test)}},
+    )
+    assert (table["one"] == 1).all() and (table["two"] == 38).all() and "both" not in table
+
+
+def test_the_cost_is_said_beforehand(monkeypatch):
+    # A clock that ticks at each look: 20 steps and each evaluation take as long as they look.
+    monkeypatch.setattr("time.perf_counter", iter(range(100_000)).__next__)
+    common = {"data": {"iris": iris()}, "at": (0, 40)}
+    one = estimate_hours(LEARNERS, seeds=(0,), **common)
+    assert one > 0
+    assert estimate_hours(LEARNERS, seeds=(0, 1, 2), **common) == pytest.approx(3 * one)
+    assert estimate_hours(LEARNERS, seeds=(0,), n_jobs=2, **common) == pytest.approx(one / 2)
 
 
 SCRIPT = """

@@ -1,10 +1,10 @@
 """Write what has been reproduced: ``python examples/paper/report.py [FOLDER]``.
 
 Reads the tables ``figure_*.csv`` of a folder, by default ``docs/paper``, that ``sklearn-mi study
-paper`` has written, and writes beside them what ``docs/paper.rst`` shows: ``figures.txt`` (ours
-against the digitised curves), ``verdicts.txt`` and ``verdicts_converged.txt`` (the claims, under
-the paper's probe and under a converged one), ``gaps.txt`` (bounds on training batches and on
-untouched rows), ``beyond.txt``, ``label_free.txt``; and a picture of each figure.
+paper`` has written, and writes beside them what ``docs/paper.rst`` shows: what was run
+(``coverage.txt``), ours against the digitised curves (``figures.txt``), the claims under the
+paper's probe and under a converged one (``verdicts*.txt``), bounds on training batches and on
+untouched rows (``gaps.txt``), ``beyond.txt``, ``label_free.txt``; and a picture of each figure.
 """
 
 import sys
@@ -93,6 +93,28 @@ def toy(table: pd.DataFrame) -> str:
     return pd.DataFrame(rows).to_string(index=False)
 
 
+def coverage(tables: dict[str, pd.DataFrame]) -> str:
+    """Return which steps and how many seeds stand in the tables, as a list."""
+    lines = []
+    for name, table in tables.items():
+        ran = table[table["error"].isna() | (table["error"] == "")]
+        runs = ran.groupby(["learner", "data", "seed"])["seconds"].max()
+        seeds = runs.groupby(["learner", "data"]).size()
+        count = " to ".join(str(n) for n in sorted({seeds.min(), seeds.max()}))
+        failed = f"; {len(table) - len(ran)} failed" if len(table) > len(ran) else ""
+        lines.append(
+            f"* {name}: {ran['learner'].nunique()} learners to step {ran['step'].max():,}, {count} "
+            f"seeds, {runs.sum() / 3600:.1f} hours of one core{failed}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def pictures_of(names: list[str]) -> str:
+    """Return the directives that show the pictures."""
+    directive = ".. image:: images/paper/figure_{0}.png\n   :alt: Figure {0}, ours over theirs.\n"
+    return "\n".join(directive.format(name) for name in names)
+
+
 def gaps(table: pd.DataFrame) -> str:
     """Return by how much bounds on training batches exceed those on untouched rows."""
     last = table[table["step"] == table["step"].max()]
@@ -142,13 +164,20 @@ def main() -> None:
         path.stem.removeprefix("figure_"): read_table(path)
         for path in sorted(folder.glob("figure_*.csv"))
     }
-    parts = {"figures": figures(tables)}
+    drawn = [name for name in FIGURES if name in tables]
+    parts = {
+        "coverage": coverage(tables),
+        "figures": figures(tables),
+        "pictures": pictures_of(drawn),
+    }
     judged = pd.concat([table for name, table in tables.items() if name in FIGURES])
     judged = pd.concat([judged, k_pair_rows()])
     parts["verdicts"] = to_rst(verdicts(judged))
     if "accuracy_converged" in judged:
         converged = judged.assign(accuracy=judged["accuracy_converged"])
         parts["verdicts_converged"] = to_rst(verdicts(converged))
+    if {"8", "9"} & set(tables):
+        parts["verdicts_cifar10"] = to_rst(verdicts(judged, data="cifar10"))
     if "3" in tables:
         parts["gaps"] = gaps(tables["3"])
     if "beyond" in tables:
@@ -157,7 +186,7 @@ def main() -> None:
         parts["label_free"] = without_labels(tables["label-free"])
     for name, text in parts.items():
         (folder / f"{name}.txt").write_text(text)
-    for name in (name for name in FIGURES if name in tables):
+    for name in drawn:
         panels = import_module(f"figure_{name}").PANELS
         draw(tables[name], panels, pictures / f"figure_{name}.png")
     print(parts["figures"])

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from sklearn_mi.paper import FIGURES, SCALES, run_figure
-from sklearn_mi.plots import COLOURS, StudyDisplay
+from sklearn_mi.plots import COLOURS
 
 HERE = Path(__file__).parent
 TABLES = HERE.parents[1] / "docs" / "paper"
@@ -75,7 +76,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame, panels: Sequence[Panel], path: Path, note: str = "") -> None:
     """Draw the paper's curves grey with our means and bands over them."""
-    columns = min(3, len(panels))
+    columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     figure, axes = plt.subplots(
         rows, columns, figsize=(4.6 * columns, 3.6 * rows), layout="constrained", squeeze=False
@@ -91,27 +92,28 @@ def draw(table: pd.DataFrame, panels: Sequence[Panel], path: Path, note: str = "
 
 
 def _draw_panel(ax: plt.Axes, panel: Panel, table: pd.DataFrame) -> None:
-    named = []
+    seen = []
     for line, colour in zip(panel.lines, COLOURS, strict=False):
         paper = panel.paper(line)
         ax.plot(paper["step"], paper["mean"], color=colour, lw=1, alpha=0.7)
-        ax.fill_between(
-            paper["step"], paper["mean"] - paper["sd"], paper["mean"] + paper["sd"],
-            color=colour, alpha=0.12, lw=0,
-        )  # fmt: skip
-        ours = line.rows(table)[["step", "seed", line.column]].set_axis(
-            ["step", "seed", panel.label], axis=1
-        )
-        named.append(ours.assign(line=line.name))
-    low, high = ax.get_ylim()
-    StudyDisplay.from_table(pd.concat(named), panel.label, by="line", ax=ax)
-    for drawn in ax.lines[len(panel.lines) :]:
-        drawn.set_linestyle("")
-    for level, (name, height) in zip(("--", ":"), panel.levels.items(), strict=False):
-        ax.axhline(height, color="grey", linestyle=level, lw=1, label=f"{name} {height:.4f}")
-        low, high = min(low, height - 0.02), max(high, height + 0.02)
-    # Before training NWJ is astronomically low; the paper's axis is the one to see.
-    ax.set(title=panel.title, ylim=(low, high))
+        low, high = paper["mean"] - paper["sd"], paper["mean"] + paper["sd"]
+        ax.fill_between(paper["step"], low, high, color=colour, alpha=0.12, lw=0)
+        ours = line.rows(table).groupby("step")[line.column]
+        style = {"color": colour, "markersize": 4, "capsize": 2, "label": line.name}
+        ax.errorbar(ours.mean().index, ours.mean(), ours.std().fillna(0.0), fmt="o", **style)
+        seen += [paper["mean"], ours.mean()]
+    for style, (name, height) in zip(("--", ":"), panel.levels.items(), strict=False):
+        ax.axhline(height, color="grey", linestyle=style, lw=1, label=f"{name} {height:.4f}")
+        seen.append(pd.Series(height))
+    # Before training NWJ is astronomically low, so the paper's curves say where the axis ends.
+    values = pd.concat(seen)
+    floor = min(panel.paper(line)["mean"].min() for line in panel.lines)
+    margin = 0.05 * (values.max() - floor)
+    ax.set(title=panel.title, xlabel="step", ylabel=panel.label)
+    ax.set_ylim(floor - margin, values.max() + margin)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.grid(axis="y", alpha=0.3)
+    ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize=8)
 
 

@@ -23,6 +23,7 @@ from sklearn_mi.inputs import codes_like, make_scale, read_rows, to_numpy_namesp
 from sklearn_mi.training import (
     Order,
     Rows,
+    choose_device,
     encode,
     load_checkpoint,
     own_randomness,
@@ -36,8 +37,6 @@ __all__ = ["AdversarialEncoder"]
 class _Game:
     """Encoder and classifier, each with its optimiser, and the order of the rows."""
 
-    device = "cpu"
-
     def __init__(
         self,
         encoder: nn.Module,
@@ -45,7 +44,9 @@ class _Game:
         rates: tuple[float, float],
         order: Order,
         randomness: own_randomness,
+        device: torch.device,
     ) -> None:
+        self.device = device
         self.encoder, self.classifier, self.order = encoder, classifier, order
         # Dropout draws from the global generator, which is not ours to move.
         self.randomness = randomness
@@ -58,7 +59,7 @@ class _Game:
     def batch(self) -> Tensor:
         """Return the next row numbers."""
         self.order.allow(1)
-        return next(self.order.rest_of_pass())
+        return next(self.order.rest_of_pass()).to(self.device)
 
     def teach(self, rows: Rows, labels: Tensor, steps: int) -> None:
         """Let the classifier take some steps on the codes as they are."""
@@ -131,6 +132,8 @@ class AdversarialEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Of the encoder. The code of the reference has this, its text 1e-6.
     classifier_lr : float, default=1e-3
         Of the classifier. The code of the reference has this, its text 1e-4.
+    device : str, default="auto"
+        "auto": a GPU where there is one.
     n_threads : int or None, default=None
         Threads of torch, restored afterwards.
     random_state : int, RandomState or None, default=None
@@ -190,6 +193,7 @@ class AdversarialEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         batch_size: int = 128,
         lr: float = 1e-5,
         classifier_lr: float = 1e-3,
+        device: str = "auto",
         n_threads: int | None = None,
         random_state: Any = None,
     ) -> None:
@@ -201,6 +205,7 @@ class AdversarialEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         self.batch_size = batch_size
         self.lr = lr
         self.classifier_lr = classifier_lr
+        self.device = device
         self.n_threads = n_threads
         self.random_state = random_state
 
@@ -284,18 +289,24 @@ class AdversarialEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         labels = torch.as_tensor(np.asarray(coder.transform(y)), dtype=torch.long)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._scale = make_scale(table, np.arange(len(table)), "auto")
-        rows = table.rows(self._scale, torch.device("cpu"), None)
+        device = choose_device(self.device)
+        rows = table.rows(self._scale.to(device), device, None)
         shape = self._layout.row_shape
-        randomness = own_randomness(seed)
-        with randomness:
+        with own_randomness(seed):
             self.encoder_ = as_encoder(self.encoder).build(shape, self.n_components)
             self._n_features_out = code_width(self.encoder_, shape)
             self.classifier_ = nn.Linear(self._n_features_out, len(self.classes_))
             nn.init.xavier_uniform_(self.classifier_.weight)
             nn.init.zeros_(self.classifier_.bias)
-        order = Order(len(table), self.batch_size, seed)
-        rates = (self.lr, self.classifier_lr)
-        return _Game(self.encoder_, self.classifier_, rates, order, randomness), rows, labels
+        game = _Game(
+            self.encoder_.to(device),
+            self.classifier_.to(device),
+            (self.lr, self.classifier_lr),
+            Order(len(table), self.batch_size, seed),
+            own_randomness(seed + 1, device),
+            device,
+        )
+        return game, rows, labels.to(device)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -318,7 +329,7 @@ class AdversarialEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         """
         check_is_fitted(self, "encoder_")
         table = to_numpy_namespace(read_rows(self, X, None, reset=False))
-        rows = table.rows(self._scale, torch.device("cpu"), None, stream=True)
+        rows = table.rows(self._scale, choose_device(self.device), None, stream=True)
         self.encoder_.eval()
         with threads(self.n_threads):
             return codes_like(encode(rows, self.encoder_), table.array)

@@ -55,6 +55,7 @@ from sklearn_mi.training import (
     Progress,
     Rows,
     check_callbacks,
+    choose_device,
     encode,
     global_stream,
     load_checkpoint,
@@ -492,7 +493,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         units = [self._layer_of_views(buffer) for buffer in (model.scale.scale, model.scale.mean)]
         rows = []
         with torch.inference_mode(), threads(self.n_threads):
-            parts = codes.to(_device(self.device)).split(wanted, dim=1)
+            parts = codes.to(choose_device(self.device)).split(wanted, dim=1)
             encoders = (model.encoder, model.encoder_y)
             for part, encoder, scale, mean in zip(parts, encoders, *units, strict=True):
                 if part.shape[1]:
@@ -810,7 +811,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 f"max_steps={self.max_steps} and max_epochs={self.max_epochs} are both given; "
                 "leave one of them None."
             )
-        _device(self.device)
+        choose_device(self.device)
         check_callbacks(self.callbacks)
         resolve("schedule", self.schedule, _SCHEDULES)
 
@@ -880,7 +881,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     ) -> Rows | PairedRows:
         if scales is None:
             scales = [self._model.scale, self._model.scale_pair]
-        device = _device(self.device)
+        device = choose_device(self.device)
         first, second = (
             None if t is None else t.rows(scale.to(device), device, index, stream=stream)
             for t, scale in zip(tables, scales, strict=True)
@@ -984,7 +985,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         """Return a skorch net around a model; without a plan it only holds it."""
         plan = plan or {"rows": 2, "batch_size": 2, "steps": 1, "patience": 1}
         seeds = seeds or _seeds(self._seed, 0)
-        device = _device(self.device)
+        device = choose_device(self.device)
         schedule = resolve("schedule", self.schedule, _SCHEDULES)
         net = MINet(
             module,
@@ -1041,7 +1042,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return torch.cat([model.encoder(first), model.encoder_y(second)], dim=1)
 
     def _encode(self, table: Table, scale: Any, module: Callable) -> Any:
-        device = _device(self.device)
+        device = choose_device(self.device)
         self._model.eval()
         rows = to_numpy_namespace(table).rows(scale, device, stream=True)
         with threads(self.n_threads):
@@ -1082,18 +1083,6 @@ def _optimizer(value: Any) -> dict[str, Any]:
     raise TypeError(
         f"optimizer={value!r}; expected one of {sorted(_OPTIMIZERS)} or a class of torch.optim."
     )
-
-
-def _device(name: Any) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(f"device={name!r}; expected 'auto', 'cpu', 'cuda' or 'cuda:0'.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device={name!r}, but no GPU is available; use device='auto' or 'cpu'.")
-    return device
 
 
 def _entropy(random_state: Any) -> int:

@@ -138,8 +138,8 @@ def run_study(
     for bit on a CPU, except for the seconds. A cell is never computed twice; one that fails is
     recorded and does not stop the rest. Run again with more seeds or stops to add to a study; a
     finished cell that gets new stops is trained again unless its checkpoint was kept, and measured
-    at these alone. Cells are told
-    apart by names and parameters: other data or another probe need another name or folder.
+    at these alone. Cells are told apart by names and parameters: other data or another probe need
+    another name or folder.
 
     Parameters
     ----------

@@ -36,6 +36,7 @@ __all__ = [
     "Rows",
     "Scale",
     "check_callbacks",
+    "choose_device",
     "encode",
     "global_stream",
     "load_checkpoint",
@@ -90,6 +91,19 @@ def threads(number: int | None) -> Iterator[None]:
 
 def _in_use(number: int) -> bool:
     return _threads_in_use["number"] == number
+
+
+def choose_device(name: Any) -> torch.device:
+    """Return a device by name; "auto" is a GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device={name!r}; expected 'auto', 'cpu', 'cuda' or 'cuda:0'.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device={name!r}, but no GPU is available; use device='auto' or 'cpu'.")
+    return device
 
 
 class own_randomness:  # noqa: N801, a context manager that is used like a function

@@ -127,3 +127,11 @@ def test_it_runs_in_a_study(iris, tmp_path):
 def test_bad_labels_are_told(iris, y, message):
     with pytest.raises(ValueError, match=message):
         clone(SMALL).fit(iris[0], y)
+
+
+@pytest.mark.gpu
+def test_it_trains_on_a_gpu(iris):
+    X, y = iris
+    Z = clone(SMALL).set_params(device="cuda", random_state=0).fit(X, y).transform(X)
+    on_cpu = clone(SMALL).set_params(device="cpu", random_state=0).fit(X, y).transform(X)
+    assert np.allclose(Z, on_cpu, atol=1e-4)

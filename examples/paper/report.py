@@ -170,8 +170,7 @@ def main() -> None:
         "figures": figures(tables),
         "pictures": pictures_of(drawn),
     }
-    judged = pd.concat([table for name, table in tables.items() if name in FIGURES])
-    judged = pd.concat([judged, k_pair_rows()])
+    judged = pd.concat([*(tables[name] for name in drawn), k_pair_rows()])
     parts["verdicts"] = to_rst(verdicts(judged))
     if "accuracy_converged" in judged:
         converged = judged.assign(accuracy=judged["accuracy_converged"])

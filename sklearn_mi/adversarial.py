@@ -83,19 +83,21 @@ class _Game:
         loss.backward()
         optimizer.step()
 
+    def _parts(self) -> tuple[Any, ...]:
+        """Return everything with a state of its own."""
+        return self.encoder, self.classifier, self._of_encoder, self._of_classifier, self.order
+
     def training_state(self) -> dict[str, Any]:
         """Return all that later steps depend on."""
-        parts = (self.encoder, self.classifier, self._of_encoder, self._of_classifier, self.order)
         return {
-            "parts": [part.state_dict() for part in parts],
+            "parts": [part.state_dict() for part in self._parts()],
             "randomness": self.randomness.states,
             "steps": self.steps,
         }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Go on from that state."""
-        parts = (self.encoder, self.classifier, self._of_encoder, self._of_classifier, self.order)
-        for part, known in zip(parts, state["parts"], strict=True):
+        for part, known in zip(self._parts(), state["parts"], strict=True):
             part.load_state_dict(known)
         self.randomness.states = state["randomness"]
         self.steps, self.warm = state["steps"], True

@@ -171,7 +171,8 @@ def main() -> None:
         "pictures": pictures_of(drawn),
     }
     judged = pd.concat([*(tables[name] for name in drawn), k_pair_rows()])
-    parts["verdicts"] = to_rst(verdicts(judged))
+    found = verdicts(judged)
+    parts["verdicts"] = to_rst(found)
     if "accuracy_converged" in judged:
         converged = judged.assign(accuracy=judged["accuracy_converged"])
         parts["verdicts_converged"] = to_rst(verdicts(converged))
@@ -190,7 +191,7 @@ def main() -> None:
         draw(tables[name], panels, pictures / f"figure_{name}.png")
     print(parts["figures"])
     shown = ["claim", "judged_on", "statement", "estimate", "low", "high", "p", "verdict"]
-    print(verdicts(judged)[shown].to_string(index=False))
+    print(found[shown].to_string(index=False))
 
 
 if __name__ == "__main__":

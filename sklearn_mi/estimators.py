@@ -35,8 +35,11 @@ from sklearn_mi.inputs import (
     read_codes,
     read_pair,
     read_rows,
+    read_values,
+    split_rows,
     to_numpy_namespace,
 )
+from sklearn_mi.negatives import NEGATIVES, as_negatives
 from sklearn_mi.objectives import OBJECTIVES, Objective
 from sklearn_mi.reports import (
     MIEstimate,
@@ -47,13 +50,14 @@ from sklearn_mi.reports import (
     pair_codes,
 )
 from sklearn_mi.training import (
+    AnyRows,
     MINet,
     NonFiniteLossError,
     Order,
     PairedRows,
     PairModel,
+    PartnerRows,
     Progress,
-    Rows,
     check_callbacks,
     choose_device,
     encode,
@@ -81,6 +85,7 @@ _FAMILIES: dict[str, dict[str, Callable[[], Any]]] = {
     "encoder": ENCODERS,
     "encoder_y": ENCODERS,
     "head": ENCODERS,
+    "negatives": NEGATIVES,
     "objective": {**BOUNDS, **OBJECTIVES},
     "view": {**VIEWS, "auto": VIEWS["neighbors"]},
 }
@@ -117,12 +122,34 @@ def _can_invert(learner: MIRepresentationLearner) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class _Given:
+    """What a user passes beside ``X``, as it came."""
+
+    X_pair: Any = None
+    groups: Any = None
+    y: Any = None
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Checked rows, the table beside them, and what is known of each row."""
+
+    table: Table
+    pair: Table | None
+    groups: np.ndarray | None
+    y: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
 @dataclass
 class _Run:
-    """A training that has been prepared: its tables, rows, rows to report on, net and plan."""
+    """A training that has been prepared: its data, rows, rows to report on, net and plan."""
 
-    tables: tuple[Table, Table | None]
-    rows: Rows | PairedRows
+    data: _Data
+    rows: AnyRows
     report: np.ndarray
     net: MINet
     plan: dict[str, int]
@@ -167,6 +194,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     objective : str, Bound or Objective, default="infonce"
         What training maximises, from `sklearn_mi.bounds` or `sklearn_mi.objectives`. InfoNCE has
         the least variance.
+    negatives : str or Negatives, default="batch"
+        Which pairs stand for unrelated ones in training, from `sklearn_mi.negatives`.
     head : str, Encoder, Module, callable or None, default=None
         A further network between code and critic; used in training, left out by ``transform``.
     output : {"first", "second", "both"} or None, default=None
@@ -287,6 +316,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         encoder_y: Any = None,
         critic: Any = "cauchy",
         objective: Any = "infonce",
+        negatives: Any = "batch",
         head: Any = None,
         output: str | None = None,
         input_shape: Shape | None = None,
@@ -316,6 +346,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self.encoder_y = encoder_y
         self.critic = critic
         self.objective = objective
+        self.negatives = negatives
         self.head = head
         self.output = output
         self.input_shape = input_shape
@@ -345,17 +376,22 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     # What scikit-learn calls
 
-    def fit(self, X: Any, y: Any = None, *, X_pair: Any = None) -> MIRepresentationLearner:
+    def fit(
+        self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None
+    ) -> MIRepresentationLearner:
         """Train the encoders and the critic on rows without labels.
 
         Parameters
         ----------
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
             Or images of shape (n, h, w) or (n, h, w, c). Columns of a table are standardised.
-        y : None
-            Ignored: labels never change an unsupervised fit.
+        y : array-like of shape (n_samples,), default=None
+            Ignored, unless ``view`` asks for labels by its name: `SameClass`.
         X_pair : array-like of shape (n_samples, n_features_pair), default=None
             A second table; its row i is the partner of row i of ``X``.
+        groups : array-like of shape (n_samples,), default=None
+            The subject, document or series of each row. Rows of one group are not independent:
+            whole groups are held out.
 
         Returns
         -------
@@ -371,9 +407,11 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             If the user interrupts. The learner is fitted and usable with what it has learned.
         """
         again = self.warm_start and hasattr(self, "net_")
-        return self._train(X, X_pair, fresh=not again)
+        return self._train(X, _Given(X_pair, groups, y), fresh=not again)
 
-    def partial_fit(self, X: Any, y: Any = None, *, X_pair: Any = None) -> MIRepresentationLearner:
+    def partial_fit(
+        self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None
+    ) -> MIRepresentationLearner:
         """Pass once over some rows, going on from what was learned before.
 
         The first call chooses the standardisation, which stays. A view with references
@@ -382,15 +420,17 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Parameters
         ----------
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
-        y : None
-            Ignored.
+        y : array-like of shape (n_samples,), default=None
+            As for ``fit``.
         X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        groups : array-like of shape (n_samples,), default=None
 
         Returns
         -------
         self : MIRepresentationLearner
         """
-        return self._train(X, X_pair, fresh=not hasattr(self, "net_"), passes=1)
+        given = _Given(X_pair, groups, y)
+        return self._train(X, given, fresh=not hasattr(self, "net_"), passes=1)
 
     def fit_iter(
         self,
@@ -398,6 +438,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         y: Any = None,
         *,
         X_pair: Any = None,
+        groups: Any = None,
         at: Sequence[int],
         checkpoint: str | os.PathLike | None = None,
     ) -> Iterator[int]:
@@ -406,9 +447,10 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Parameters
         ----------
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
-        y : None
-            Ignored.
+        y : array-like of shape (n_samples,), default=None
+            As for ``fit``.
         X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        groups : array-like of shape (n_samples,), default=None
         at : sequence of int
             Increasing numbers of steps; the last one is the length of training, in the place of
             ``max_steps``. 0 is the untrained learner.
@@ -441,7 +483,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         if self.early_stopping:
             raise ValueError("fit_iter stops at given steps only; set early_stopping=False.")
         with threads(self.n_threads):
-            run = self._prepare(X, X_pair, True, steps=max(stops[-1], 1))
+            given = _Given(X_pair, groups, y)
+            run = self._prepare(X, given, True, steps=max(stops[-1], 1))
         done = load_checkpoint(run.net, checkpoint)
         try:
             for stop in (stop for stop in stops if stop > done):
@@ -530,7 +573,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         table = read_pair(X_pair, -1, self._pair_layout, type(self).__name__)
         return self._encode(table, scale, self._model.encoder_y)
 
-    def score(self, X: Any, y: Any = None, *, X_pair: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None) -> float:
         """Return InfoNCE of the learned critic on rows, in nats; higher is tighter, not better.
 
         Rows are compared within blocks of ``eval_block_size``, whatever the objective, so that a
@@ -544,21 +587,24 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         ----------
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
             Rows that ``fit`` did not see, at least two.
-        y : None
-            Ignored.
+        y : array-like of shape (n_samples,), default=None
+            As for ``fit``.
         X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        groups : array-like of shape (n_samples,), default=None
 
         Returns
         -------
         bound : float
             In nats.
         """
-        rows = self._new_rows(X, X_pair)
+        rows = self._new_rows(X, _Given(X_pair, groups, y))
         with threads(self.n_threads):
             block = int(self.eval_block_size)
             return held_out_infonce(self._model, rows, block, EVALUATION_SEED)[0]
 
-    def bounds(self, X: Any, *, X_pair: Any = None) -> dict[str, float]:
+    def bounds(
+        self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None
+    ) -> dict[str, float]:
         """Return every bound of the learned critic on rows, in nats.
 
         Those that need a trained head of their own appear only as ``"objective"``. On rows that
@@ -568,7 +614,10 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Parameters
         ----------
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), default=None
+            As for ``fit``.
         X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        groups : array-like of shape (n_samples,), default=None
 
         Returns
         -------
@@ -576,11 +625,13 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             Means over blocks of ``eval_block_size`` rows, by name; "objective" is the bound that
             the objective reports, "maximised" what it maximises.
         """
-        rows = self._new_rows(X, X_pair)
+        rows = self._new_rows(X, _Given(X_pair, groups, y))
         with threads(self.n_threads):
             return every_bound(self._model, rows, int(self.eval_block_size), EVALUATION_SEED)
 
-    def transform_views(self, X: Any, *, X_pair: Any = None) -> tuple[np.ndarray, np.ndarray]:
+    def transform_views(
+        self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the codes of both views of each row, as training pairs them.
 
         One draw of the view for each row, the same one whenever the rows are the same. For what is
@@ -590,22 +641,27 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Parameters
         ----------
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), default=None
+            As for ``fit``.
         X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        groups : array-like of shape (n_samples,), default=None
 
         Returns
         -------
         Z, Z_prime : ndarray of shape (n_samples, n_components)
+            Of the rows that have a partner, where the view pairs rows with rows.
         """
-        rows = self._new_rows(X, X_pair)
+        rows = self._new_rows(X, _Given(X_pair, groups, y))
         with threads(self.n_threads):
             return pair_codes(self._model, rows, int(self.eval_block_size), EVALUATION_SEED)
 
-    def _new_rows(self, X: Any, X_pair: Any) -> Rows | PairedRows:
+    def _new_rows(self, X: Any, given: _Given) -> AnyRows:
         """Check rows that are to be scored, and return them as the model sees them."""
         check_is_fitted(self)
         table = read_rows(self, X, self.input_shape, reset=False, min_rows=2)
-        pair = self._read_second(X_pair, len(table), fresh=False)
-        return self._rows((to_numpy_namespace(table), pair), None, stream=True)
+        data, model = self._with_given(table, given, fresh=False), self._model
+        scales = (model.scale, model.scale_pair)
+        return self._rows(data, None, model.view, scales, stream=True)
 
     def set_params(self, **params: Any) -> MIRepresentationLearner:
         """Set parameters; a nested key expands a name to its default object.
@@ -737,11 +793,11 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     # Training, in the order in which it happens
 
     def _train(
-        self, X: Any, X_pair: Any, *, fresh: bool, passes: int | None = None
+        self, X: Any, given: _Given, *, fresh: bool, passes: int | None = None
     ) -> MIRepresentationLearner:
         # What ends training early leaves what was learned; what else goes wrong leaves what was.
         with threads(self.n_threads), self._unchanged_on_error(but=ENDINGS):
-            run = self._prepare(X, X_pair, fresh, passes=passes)
+            run = self._prepare(X, given, fresh, passes=passes)
             try:
                 self._advance(run, run.plan["steps"])
             finally:
@@ -777,7 +833,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     def _prepare(
         self,
         X: Any,
-        X_pair: Any,
+        given: _Given,
         fresh: bool,
         *,
         passes: int | None = None,
@@ -787,22 +843,23 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         with self._unchanged_on_error():
             self._check_parameters()
             table = read_rows(self, X, self.input_shape, reset=fresh, min_rows=2)
-            tables = (to_numpy_namespace(table), self._read_second(X_pair, len(table), fresh))
+            data = self._with_given(table, given, fresh)
             seed, done = (_entropy(self.random_state), 0) if fresh else (self._seed, self.n_iter_)
             seeds = _seeds(seed, done)
-            kept, stopping, report = self._split(len(table), seed)
-            module, rows = self._module_and_rows(tables, kept, seeds["weights"], fresh)
+            kept, stopping, report = self._split(data, seed)
+            generator = torch.Generator(choose_device(self.device)).manual_seed(seeds["views"])
+            module, rows = self._module_and_rows(data, kept, seeds["weights"], generator, fresh)
             plan = self._plan(len(rows), passes, steps)
-            monitor = self._monitor(tables, module, stopping if len(stopping) else report)
+            monitor = self._monitor(data, module, stopping if len(stopping) else report)
             records = [] if fresh else list(self.net_.history)
-            net = self._make_net(module, records, plan=plan, seeds=seeds, monitor=monitor)
+            net = self._make_net(module, records, generator, plan, seeds, monitor=monitor)
             if not fresh:
                 # The moments go on; the learning rate is that of the parameters of today.
                 net.optimizer_.state.update(self.net_.optimizer_.state)
-            self.net_, self._seed, self._namespace = net, seed, empty_like_rows(table.array)
-            self._layout = tables[0].layout
-            self._pair_layout = None if tables[1] is None else tables[1].layout
-        return _Run(tables, rows, report, net, plan, done)
+            self.net_, self._seed = net, seed
+            self._namespace, self._layout = empty_like_rows(table.array), table.layout
+            self._pair_layout = None if data.pair is None else data.pair.layout
+        return _Run(data, rows, report, net, plan, done)
 
     def _check_parameters(self) -> None:
         self._validate_params()
@@ -814,6 +871,19 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         choose_device(self.device)
         check_callbacks(self.callbacks)
         resolve("schedule", self.schedule, _SCHEDULES)
+
+    def _with_given(self, table: Table, given: _Given, fresh: bool) -> _Data:
+        """Check what came beside the rows: a second table, groups, and labels if a view asks."""
+        n = len(table)
+        pair = self._read_second(given.X_pair, n, fresh)
+        view = self._view(pair) if fresh else self._model.view
+        groups = None if given.groups is None else read_values("groups", given.groups, n)
+        if groups is None and as_negatives(self.negatives).needs_groups:
+            raise ValueError(f"negatives={self.negatives!r} needs groups: pass groups=...")
+        y = None
+        if "y" in view.needs and given.y is not None:
+            y = read_values("y", given.y, n)
+        return _Data(to_numpy_namespace(table), pair, groups, y)
 
     def _read_second(self, X_pair: Any, n_rows: int, fresh: bool) -> Table | None:
         """Check the second table against the view, or against the one that ``fit`` saw."""
@@ -836,8 +906,9 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             return as_view("neighbors" if X_pair is None else "paired")
         return copy.deepcopy(as_view(self.view))
 
-    def _split(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _split(self, data: _Data, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the rows to train on, to stop by and to report on; the same ones for one ``n``."""
+        n = len(data)
         held_out = max(2, round(n * self.validation_fraction)) if self.validation_fraction else 0
         if self.early_stopping:
             held_out = max(4, held_out)
@@ -849,21 +920,30 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 f"validation_fraction={self.validation_fraction} of {n} rows leaves none; raise "
                 "validation_fraction, or set early_stopping=False."
             )
-        order = np.random.default_rng([seed, 0]).permutation(n)
-        stopping = held_out // 2 if self.early_stopping else 0
-        parts = order[held_out:], order[:stopping], order[stopping:held_out]
-        return tuple(np.sort(part) for part in parts)  # type: ignore[return-value]
+        sizes = held_out // 2 if self.early_stopping else 0, held_out
+        return split_rows(n, sizes, seed, groups=data.groups, ordered=self._view(data.pair).ordered)
 
     def _module_and_rows(
-        self, tables: tuple[Table, Table | None], kept: np.ndarray, seed: int, fresh: bool
-    ) -> tuple[PairModel, Rows | PairedRows]:
+        self,
+        data: _Data,
+        kept: np.ndarray,
+        seed: int,
+        generator: torch.Generator,
+        fresh: bool,
+    ) -> tuple[PairModel, AnyRows]:
         """Return the model, built or taken over, and the training rows as it sees them."""
+        tables = (data.table, data.pair)
         if fresh:
             scales = [None if t is None else make_scale(t, kept, self.standardize) for t in tables]
-            view = self._view(tables[1])
+            view = self._view(data.pair)
         else:
             scales, view = [self._model.scale, self._model.scale_pair], self._model.view
-        rows = self._rows(tables, kept, scales=scales)
+        rows = self._rows(data, kept, view, scales, generator)
+        if len(rows) < 2:
+            raise ValueError(
+                f"view={self.view!r} finds a partner for {len(rows)} of {len(kept)} training rows; "
+                "expected at least 2: larger groups, longer series or a smaller lag."
+            )
         state = view.fit(rows)  # type: ignore[arg-type]
         if not fresh:
             self._model.set_state(state)
@@ -873,20 +953,32 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def _rows(
         self,
-        tables: tuple[Table, Table | None],
+        data: _Data,
         index: np.ndarray | None,
+        view: View,
+        scales: Sequence[Any],
+        generator: torch.Generator | None = None,
         *,
-        scales: Sequence[Any] | None = None,
         stream: bool = False,
-    ) -> Rows | PairedRows:
-        if scales is None:
-            scales = [self._model.scale, self._model.scale_pair]
-        device = choose_device(self.device)
+    ) -> AnyRows:
+        """Return rows of an index as a view sees them: alone, or with their partners."""
+        device, which = choose_device(self.device), slice(None) if index is None else index
+        groups, y = (None if v is None else v[which] for v in (data.groups, data.y))
+        numbers = None if groups is None else np.unique(groups, return_inverse=True)[1]
         first, second = (
-            None if t is None else t.rows(scale.to(device), device, index, stream=stream)
-            for t, scale in zip(tables, scales, strict=True)
+            None
+            if table is None
+            else table.rows(scale.to(device), device, index, stream=stream, groups=numbers)
+            for table, scale in zip((data.table, data.pair), scales, strict=True)
         )
-        return first if second is None else PairedRows(first, second)  # type: ignore[return-value]
+        if second is not None:
+            return PairedRows(first, second)  # type: ignore[arg-type]
+        partners = view.partners(len(first), groups, y)  # type: ignore[arg-type]
+        if partners is None:
+            return first  # type: ignore[return-value]
+        if generator is None:
+            generator = torch.Generator(device).manual_seed(EVALUATION_SEED)
+        return PartnerRows(first, partners.to(device), generator)  # type: ignore[arg-type]
 
     def _build(
         self,
@@ -903,6 +995,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 second = layouts[1].row_shape
             encoder, encoder_y, widths = self._build_encoders(view, first, second)
             head, head_y, codes = self._build_heads(widths, shared=encoder_y is None)
+            critic = as_critic(self.critic).build(*codes)
             return PairModel(
                 view=view,
                 state=state,
@@ -912,7 +1005,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 encoder_y=encoder_y,
                 head=head,
                 head_y=head_y,
-                critic=as_critic(self.critic).build(*codes),
+                critic=critic,
+                negatives=as_negatives(self.negatives).build(codes[1]),
                 objective=_as_objective(self.objective).build(*codes),
                 output=_output(self.output, view),
                 widths=widths,
@@ -964,12 +1058,20 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return PATIENCE_STEPS if isinstance(wanted, bool | np.bool_) else int(wanted)
 
     def _monitor(
-        self, tables: tuple[Table, Table | None], module: PairModel, index: np.ndarray
+        self, data: _Data, module: PairModel, index: np.ndarray
     ) -> Callable[[PairModel], float] | None:
         """Return what measures the held-out bound after each pass, where somebody looks at it."""
         if not len(index) or not (self.early_stopping or self.verbose):
             return None
-        rows = self._rows(tables, index, scales=[module.scale, module.scale_pair])
+        rows = self._rows(data, index, module.view, (module.scale, module.scale_pair))
+        if len(rows) < 2:
+            if self.early_stopping:
+                raise ValueError(
+                    f"early_stopping={self.early_stopping!r} needs rows to stop by, but of "
+                    f"{len(index)} held-out rows {len(rows)} have a partner among them; raise "
+                    "validation_fraction, or set early_stopping=False."
+                )
+            return None
         block = int(self.eval_block_size)
         return lambda model: held_out_infonce(model, rows, block, EVALUATION_SEED)[0]
 
@@ -977,9 +1079,10 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self,
         module: PairModel,
         history: list[dict[str, Any]],
-        *,
+        generator: torch.Generator | None = None,
         plan: dict[str, int] | None = None,
         seeds: dict[str, int] | None = None,
+        *,
         monitor: Callable[[PairModel], float] | None = None,
     ) -> MINet:
         """Return a skorch net around a model; without a plan it only holds it."""
@@ -993,8 +1096,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             lr=self.lr,
             # Not every optimiser of torch has it.
             **({"optimizer__weight_decay": self.weight_decay} if self.weight_decay else {}),
-            order=Order(plan["rows"], plan["batch_size"], seeds["batches"]),
-            view_generator=torch.Generator(device).manual_seed(seeds["views"]),
+            order=Order(plan["rows"], plan["batch_size"], seeds["batches"], n_extra=module.n_extra),
+            view_generator=generator or torch.Generator(device),
             randomness=global_stream(module, seeds["modules"], device),
             scheduler=schedule and partial(schedule, steps=plan["steps"], lr=self.lr),
             monitor=monitor,
@@ -1022,12 +1125,22 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         """Return the bound on the rows that neither training nor stopping has seen."""
         if not len(run.report):
             return missing("InfoNCE", "no rows were held out; raise validation_fraction")
-        caveats = list(self._model.view.caveats(self._model.state.tensors()))
+        model = self._model
+        caveats = list(model.view.caveats(model.state.tensors()))
         if run.done:
             caveats.append("rows of an earlier call that came again cannot be told from new ones")
-        rows, block = self._rows(run.tables, run.report), int(self.eval_block_size)
-        bound = _as_objective(self.objective)
-        return describe(self._model, bound, rows, block, EVALUATION_SEED, caveats)
+        rows = self._rows(run.data, run.report, model.view, (model.scale, model.scale_pair))
+        if len(rows) < 2:
+            return missing("InfoNCE", "fewer than 2 held-out rows have a partner among them")
+        return describe(
+            model,
+            _as_objective(self.objective),
+            rows,
+            int(self.eval_block_size),
+            EVALUATION_SEED,
+            caveats=caveats,
+            invalid=as_negatives(self.negatives).caveat,
+        )
 
     # From rows to codes
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy import sparse
 from sklearn import get_config
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils import gen_batches
 from sklearn.utils._array_api import _convert_to_numpy, device, get_namespace
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
 from sklearn_mi._base import Shape
 from sklearn_mi.training import Rows, Scale
@@ -28,6 +29,8 @@ __all__ = [
     "read_codes",
     "read_pair",
     "read_rows",
+    "read_values",
+    "split_rows",
     "to_numpy_namespace",
 ]
 
@@ -84,6 +87,7 @@ class Table:
         index: np.ndarray | None = None,
         *,
         stream: bool = False,
+        groups: np.ndarray | None = None,
     ) -> Rows:
         """Return these rows, or those of an index, as batches on a device."""
         return Rows(
@@ -94,6 +98,7 @@ class Table:
             index=index,
             stream=stream or self.stream,
             feature_names=self.feature_names,
+            groups=None if groups is None else torch.as_tensor(groups, device=device),
         )
 
 
@@ -174,6 +179,111 @@ def read_pair(X_pair: Any, n_rows: int, known: Layout | None, name: str) -> Tabl
     if known is not None:
         _check_same(layout, known, name, "X_pair")
     return Table(array, layout, stream)
+
+
+def read_values(name: str, values: Any, n_rows: int) -> np.ndarray:
+    """Check one value a row: groups or classes.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for messages.
+    values : array-like of shape (n_rows,)
+    n_rows : int
+
+    Returns
+    -------
+    values : ndarray of shape (n_rows,)
+
+    Raises
+    ------
+    ValueError
+        If there is not one value a row, or one is missing.
+    """
+    array = column_or_1d(values, input_name=name)
+    if len(array) != n_rows:
+        raise ValueError(f"X has {n_rows} rows, but {name} has {len(array)}; expected one a row.")
+    if pd.isna(array).any():
+        raise ValueError(f"{name} has missing values; drop these rows, or give them a value.")
+    return array
+
+
+def split_rows(
+    n: int,
+    sizes: tuple[int, int],
+    seed: int,
+    *,
+    groups: np.ndarray | None = None,
+    ordered: bool = False,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the rows to train on, to stop by and to report on.
+
+    Parameters
+    ----------
+    n : int
+    sizes : tuple of int
+        How many rows to stop by, and how many to hold out in all.
+    seed : int
+    groups : ndarray of shape (n,) or None
+        Rows of one group come into one part, so that the sizes are met about.
+    ordered : bool
+        Rows are a series in time, or one series a group: the end of each is held out.
+
+    Returns
+    -------
+    kept, stopping, report : ndarray of int
+        Increasing.
+
+    Raises
+    ------
+    ValueError
+        If all rows are of one group.
+    """
+    stopping, held_out = sizes
+    generator = np.random.default_rng([seed, 0])
+    if ordered:
+        part = _ends_of_series(np.zeros(n) if groups is None else groups, stopping, held_out)
+    elif groups is None:
+        rank = np.empty(n, dtype=int)
+        rank[generator.permutation(n)] = np.arange(n)
+        part = np.where(rank >= held_out, 0, np.where(rank < stopping, 1, 2))
+    else:
+        part = _whole_groups(groups, stopping, held_out, generator)
+    return np.flatnonzero(part == 0), np.flatnonzero(part == 1), np.flatnonzero(part == 2)
+
+
+def _ends_of_series(series: np.ndarray, stopping: int, held_out: int) -> np.ndarray:
+    """Return the part of each row: those to report on come last, those to stop by before them."""
+    part = np.zeros(len(series), dtype=int)
+    for one in np.unique(series):
+        rows = np.flatnonzero(series == one)
+        left = len(rows) / len(series)
+        last, both = round(left * (held_out - stopping)), round(left * held_out)
+        part[rows[len(rows) - both :]] = 1
+        part[rows[len(rows) - last :]] = 2
+    return part
+
+
+def _whole_groups(
+    groups: np.ndarray, stopping: int, held_out: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Return the part of each row, one for all rows of a group; no part is left without a group."""
+    names, which, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    wanted = [size for size in (stopping, held_out - stopping) if size]
+    if len(names) < 1 + len(wanted):
+        raise ValueError(
+            f"groups has {len(names)} groups; expected at least {1 + len(wanted)}, since whole "
+            "groups are held out; or set validation_fraction=0 and early_stopping=False."
+        )
+    part_of_group = np.zeros(len(names), dtype=int)
+    order = generator.permutation(len(names)).tolist()
+    for number, size in enumerate(wanted):
+        taken = 0
+        while taken < size and len(order) > len(wanted) - number:
+            group = order.pop()
+            part_of_group[group] = number + 1 if stopping else 2
+            taken += sizes[group]
+    return part_of_group[which]
 
 
 def _plain(X: Any) -> Any:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from sklearn_mi import bounds, critics, encoders, objectives, views
+from sklearn_mi import bounds, critics, encoders, negatives, objectives, views
 from sklearn_mi._base import Component
 from sklearn_mi._version import __version__
 from sklearn_mi.estimators import MIRepresentationLearner
@@ -26,7 +26,9 @@ __all__ = ["load", "save"]
 
 FORMAT = 1
 _HEADER = "sklearn_mi"
-_HOMES = {module.__name__: module for module in (bounds, critics, encoders, objectives, views)}
+_HOMES = {
+    module.__name__: module for module in (bounds, critics, encoders, negatives, objectives, views)
+}
 
 
 def save(learner: MIRepresentationLearner, path: str | os.PathLike) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from sklearn_mi._base import Codes, Status
 from sklearn_mi.bounds import BOUNDS, Bound, InfoNCE, infonce_terms
 from sklearn_mi.objectives import Objective
-from sklearn_mi.training import PairedRows, PairModel, Rows, global_stream
+from sklearn_mi.training import AnyRows, PairModel, global_stream
 
 __all__ = [
     "MIEstimate",
@@ -110,25 +110,31 @@ def _blocks(n: int, size: int, seed: int) -> list[tuple[Tensor, int]]:
 
 
 def _codes_of_blocks(
-    model: PairModel, rows: Rows | PairedRows, size: int, seed: int
-) -> Iterator[tuple[Codes, int]]:
+    model: PairModel, rows: AnyRows, size: int, seed: int
+) -> Iterator[tuple[Codes, Tensor, int]]:
+    """Yield the codes of each block, its row numbers, and how many no earlier block has counted."""
     model.eval()
     device = next(model.buffers()).device
     generator = torch.Generator(device).manual_seed(seed)
     for block, fresh in _blocks(len(rows), size, seed):
-        yield model.codes(rows[block.to(device)], None, generator), fresh
+        numbers = block.to(device)
+        yield model.codes(rows[numbers], None, generator), numbers, fresh
+
+
+def _with_negatives(model: PairModel, rows: AnyRows, codes: Codes, numbers: Tensor) -> Codes:
+    """Return the codes with the negatives that the model was trained with."""
+    groups = None if rows.groups is None else rows.groups[numbers]
+    return model.negatives(codes, None, groups)
 
 
 @torch.no_grad()
-def held_out_infonce(
-    model: PairModel, rows: Rows | PairedRows, size: int, seed: int
-) -> tuple[float, float]:
+def held_out_infonce(model: PairModel, rows: AnyRows, size: int, seed: int) -> tuple[float, float]:
     """Return InfoNCE of the learned critic and its standard error, in nats.
 
     Parameters
     ----------
     model : PairModel
-    rows : Rows or PairedRows
+    rows : Rows, PairedRows or PartnerRows
         At least two rows that training did not see.
     size : int
         Rows in a block: every row is compared with the partners of its block.
@@ -142,19 +148,19 @@ def held_out_infonce(
     """
     terms = []
     with global_stream(model, seed) or nullcontext():
-        for codes, fresh in _codes_of_blocks(model, rows, size, seed):
+        for codes, _, fresh in _codes_of_blocks(model, rows, size, seed):
             terms.append(infonce_terms(codes.scores)[:fresh])
     every = torch.cat(terms).double().cpu().numpy()
     return float(every.mean()), float(every.std(ddof=1) / math.sqrt(len(every)))
 
 
 @torch.no_grad()
-def held_out_bound(
-    model: PairModel, rows: Rows | PairedRows, size: int, seed: int
-) -> tuple[float, float]:
+def held_out_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> tuple[float, float]:
     """Return the bound that the objective reports and its standard error, in nats.
 
-    The error is a jackknife over groups of rows within each block, which serves any bound.
+    Its negatives are those of training; where they are no draws from the product of the marginals
+    the value is no bound. The error is a jackknife over groups of rows within each block, which
+    serves any bound.
 
     Parameters
     ----------
@@ -168,7 +174,8 @@ def held_out_bound(
     """
     values, variances, weights = [], [], []
     with global_stream(model, seed) or nullcontext():
-        for codes, fresh in _codes_of_blocks(model, rows, size, seed):
+        for codes, numbers, fresh in _codes_of_blocks(model, rows, size, seed):
+            codes = _with_negatives(model, rows, codes, numbers)
             values.append(float(model.objective.report(codes)))  # type: ignore[operator]
             variances.append(_jackknife_variance(model.objective, codes))
             weights.append(fresh)
@@ -178,9 +185,7 @@ def held_out_bound(
 
 
 @torch.no_grad()
-def every_bound(
-    model: PairModel, rows: Rows | PairedRows, size: int, seed: int
-) -> dict[str, float]:
+def every_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> dict[str, float]:
     """Return each bound that needs no head of its own, and the objective's own, in nats.
 
     A bound of a critic that was trained for another one need not be tight. Beside the bound that
@@ -202,11 +207,12 @@ def every_bound(
     plain = {name: bound for name, bound in plain.items() if not hasattr(bound, "hidden")}
     sums: dict[str, list[float]] = {name: [] for name in (*plain, "objective", "maximised")}
     with global_stream(model, seed) or nullcontext():
-        for codes, fresh in _codes_of_blocks(model, rows, size, seed):
+        for codes, numbers, fresh in _codes_of_blocks(model, rows, size, seed):
             if fresh < len(codes.z_x):
                 continue
             for name, bound in plain.items():
                 sums[name].append(float(bound(codes.scores)))
+            codes = _with_negatives(model, rows, codes, numbers)
             sums["objective"].append(float(model.objective.report(codes)))  # type: ignore[operator]
             sums["maximised"].append(float(model.objective(codes)))
     return {name: float(np.mean(values)) for name, values in sums.items()}
@@ -214,7 +220,7 @@ def every_bound(
 
 @torch.no_grad()
 def pair_codes(
-    model: PairModel, rows: Rows | PairedRows, size: int, seed: int
+    model: PairModel, rows: AnyRows, size: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the codes of both views of rows, one draw of the view each, before any head.
 
@@ -246,13 +252,15 @@ def _jackknife_variance(objective: Any, codes: Codes) -> float:
     groups = torch.arange(n).tensor_split(min(JACKKNIFE_GROUPS, n // 2))
     if len(groups) < 2:
         return float("nan")
-    scores = codes.scores
+    scores, mask = codes.scores, codes.negatives
     values = []
     for group in groups:
-        kept = torch.ones(n, dtype=torch.bool, device=scores.device)
-        kept[group] = False
-        part = Codes(codes.z_x[kept], codes.z_y[kept], codes.critic)
-        part.__dict__["scores"] = scores[kept][:, kept]
+        columns = torch.ones(scores.shape[1], dtype=torch.bool, device=scores.device)
+        columns[group] = False
+        kept = columns[:n]
+        part = Codes(codes.z_x[kept], codes.z_y[columns], codes.critic)
+        part.negatives = None if mask is None else mask[kept][:, columns]
+        part.__dict__["scores"] = scores[kept][:, columns]
         values.append(float(objective.report(part)))
     g = len(groups)
     return (g - 1) / g * float(np.sum((np.array(values) - np.mean(values)) ** 2))
@@ -261,12 +269,18 @@ def _jackknife_variance(objective: Any, codes: Codes) -> float:
 def describe(
     model: PairModel,
     bound: Bound | Objective,
-    rows: Rows | PairedRows,
+    rows: AnyRows,
     size: int,
     seed: int,
+    *,
     caveats: Sequence[str] = (),
+    invalid: str | None = None,
 ) -> MIEstimate:
-    """Return held-out InfoNCE, and beside it the objective's own bound, with their caveats."""
+    """Return held-out InfoNCE, and beside it the objective's own bound, with their caveats.
+
+    InfoNCE compares each row with all others of its block, the objective's own bound with the
+    negatives of training: ``invalid`` says why these make it no bound, if they do.
+    """
     candidates = min(size, len(rows))
     facts = list(caveats)
     if len(rows) < size:
@@ -275,19 +289,40 @@ def describe(
             f"log({candidates}) = {math.log(candidates):.2f}; values at other ceilings do not "
             "compare"
         )
+    infonce = _estimate(
+        InfoNCE(), held_out_infonce(model, rows, size, seed), len(rows), candidates, facts
+    )
+    own_candidates = model.negatives.candidates(candidates)  # type: ignore[operator]
+    if isinstance(bound, InfoNCE) and own_candidates == candidates and invalid is None:
+        return replace(infonce, objective=infonce)
+    values = held_out_bound(model, rows, size, seed)
+    own = _estimate(bound, values, len(rows), own_candidates, facts)
+    if invalid is not None:
+        no_bound = f"no bound on the mutual information: {invalid}"
+        own = replace(own, status="neither", warnings=(*own.warnings, no_bound))
+    return replace(infonce, objective=own)
 
-    def one(bound: Bound | Objective, compute: Callable[..., tuple[float, float]]) -> MIEstimate:
-        value, stderr = compute(model, rows, size, seed)
-        ceiling = bound.ceiling(candidates)
-        own = [*facts, *_ceiling_fact(value, ceiling, candidates), *_negative_fact(value, stderr)]
-        name = type(bound).__name__
-        return MIEstimate(
-            name, value, stderr, ceiling, len(rows), candidates, bound.status, tuple(own)
-        )
 
-    infonce = one(InfoNCE(), held_out_infonce)
-    own = infonce if isinstance(bound, InfoNCE) else one(bound, held_out_bound)
-    return MIEstimate(**{**infonce.__dict__, "objective": own})
+def _estimate(
+    bound: Bound | Objective,
+    measured: tuple[float, float],
+    n_pairs: int,
+    candidates: int,
+    facts: Sequence[str],
+) -> MIEstimate:
+    value, stderr = measured
+    ceiling = bound.ceiling(candidates)
+    facts = [*facts, *_ceiling_fact(value, ceiling, candidates), *_negative_fact(value, stderr)]
+    return MIEstimate(
+        type(bound).__name__,
+        value,
+        stderr,
+        ceiling,
+        n_pairs,
+        candidates,
+        bound.status,
+        tuple(facts),
+    )
 
 
 def _ceiling_fact(value: float, ceiling: float, candidates: int) -> list[str]:

@@ -31,6 +31,7 @@ __all__ = [
     "Order",
     "PairModel",
     "PairedRows",
+    "PartnerRows",
     "Progress",
     "Resumable",
     "Rows",
@@ -198,6 +199,8 @@ class Rows(Dataset):
     stream : bool
         Convert by batch although the data would fit.
     feature_names : sequence of str or None
+    groups : Tensor of int or None
+        Of the rows that count, in their order.
     """
 
     def __init__(
@@ -210,9 +213,10 @@ class Rows(Dataset):
         index: np.ndarray | None = None,
         stream: bool = False,
         feature_names: Sequence[str] | None = None,
+        groups: Tensor | None = None,
     ) -> None:
         self._layer, self.device, self._row_shape = layer, device, row_shape
-        self.feature_names = feature_names
+        self.feature_names, self.groups = feature_names, groups
         self._index = np.arange(X.shape[0]) if index is None else np.asarray(index)
         self._source: Any = X
         self._tensor: Tensor | None = None
@@ -267,6 +271,7 @@ class PairedRows(Dataset):
     def __init__(self, first: Rows, second: Rows) -> None:
         self.first, self.second = first, second
         self.feature_names, self.device = first.feature_names, first.device
+        self.groups = first.groups
 
     @property
     def shape(self) -> Shape:
@@ -282,6 +287,42 @@ class PairedRows(Dataset):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self.first)
+
+
+class PartnerRows(Dataset):
+    """Rows of one table that have a partner in it, each with one that is drawn anew.
+
+    Parameters
+    ----------
+    rows : Rows
+    partners : object
+        ``partners.anchors`` are the numbers of the rows that have a partner,
+        ``partners.draw(numbers, generator)`` are partners of rows.
+    generator : torch.Generator
+        On the device of the rows.
+    """
+
+    def __init__(self, rows: Rows, partners: Any, generator: torch.Generator) -> None:
+        self.rows, self.partners, self.generator = rows, partners, generator
+        self.feature_names, self.device = rows.feature_names, rows.device
+        self.anchors: Tensor = partners.anchors
+        self.groups = None if rows.groups is None else rows.groups[self.anchors]
+
+    @property
+    def shape(self) -> Shape:
+        """Number of rows that have a partner, then the shape of one."""
+        return (len(self), *self.rows.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.anchors)
+
+    def __getitem__(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the batches of rows and of their partners."""
+        rows = self.anchors[numbers]
+        return self.rows[rows], self.rows[self.partners.draw(rows, self.generator)]
+
+
+AnyRows = Rows | PairedRows | PartnerRows
 
 
 class _State(nn.Module):
@@ -314,7 +355,7 @@ class PairModel(nn.Module):
         None: both views share the first.
     head, head_y : Module or None
         Used in training only.
-    critic, objective : Module
+    critic, negatives, objective : Module
     output : {"first", "second", "both"}
         The codes that ``transform`` gives.
     widths : tuple of int
@@ -333,6 +374,7 @@ class PairModel(nn.Module):
         head: nn.Module | None,
         head_y: nn.Module | None,
         critic: nn.Module,
+        negatives: nn.Module,
         objective: nn.Module,
         output: str,
         widths: tuple[int, int],
@@ -343,7 +385,7 @@ class PairModel(nn.Module):
         self.set_state(state)
         self.first_encoder, self.second_encoder = encoder, encoder_y
         self.first_head, self.second_head = head, head_y
-        self.critic, self.objective = critic, objective
+        self.critic, self.negatives, self.objective = critic, negatives, objective
         self.autocast: torch.dtype | None = None
 
     def set_state(self, state: dict[str, Tensor] | None) -> None:
@@ -364,19 +406,36 @@ class PairModel(nn.Module):
         """Encoder of the second view; the first one where they share it."""
         return self.first_encoder if self.second_encoder is None else self.second_encoder
 
-    def forward(self, x: Any, rows: Tensor | None, generator: torch.Generator) -> Tensor:
-        """Return what training maximises, on one batch."""
-        return self.objective(self.codes(x, rows, generator))
+    def forward(
+        self, x: Any, rows: Tensor, groups: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        """Return what training maximises, on a batch and the rows that negatives ask beyond it."""
+        n_pairs = len(rows) - self.n_extra
+        codes = self.codes(x, rows, generator, n_pairs)
+        groups = None if groups is None else groups[:n_pairs]
+        return self.objective(self.negatives(codes, rows[:n_pairs], groups))
 
-    def codes(self, x: Any, rows: Tensor | None, generator: torch.Generator) -> Codes:
-        """Return the codes of both views of a batch."""
+    @property
+    def n_extra(self) -> int:
+        """Rows beyond the batch that training draws for their second view."""
+        return self.negatives.n_extra  # type: ignore[return-value]
+
+    def codes(
+        self,
+        x: Any,
+        rows: Tensor | None,
+        generator: torch.Generator,
+        n_pairs: int | None = None,
+    ) -> Codes:
+        """Return the codes of both views of a batch; of the first view, those of the pairs."""
         first, second = self.view(x, rows, self.state.tensors(), generator)
+        first = first[:n_pairs]
         with self._precision(first.device):
             z_x, z_y = self._encode_pair(first, second)
         return Codes(z_x.float(), z_y.float(), self.critic, x=first, x_prime=second)
 
     def _encode_pair(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        if self.second_encoder is None and first.shape == second.shape:
+        if self.second_encoder is None and first.shape[1:] == second.shape[1:]:
             z = self._with_head(torch.cat([first, second]), self.encoder, self.first_head)
             return z[: len(first)], z[len(first) :]
         head_y = self.first_head if self.second_head is None else self.second_head
@@ -409,12 +468,21 @@ class Order:
         Of the generator that makes the permutation of each pass.
     rank, world_size : int
         This process takes every ``world_size``-th row, starting at ``rank``.
+    n_extra : int
+        Rows behind each batch, drawn independently of it from all rows.
     """
 
     def __init__(
-        self, n_rows: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+        self,
+        n_rows: int,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        n_extra: int = 0,
     ) -> None:
         self.n_rows, self.rank, self.world_size = n_rows, rank, world_size
+        self.n_extra = n_extra
         self.batch_size = min(batch_size, n_rows // world_size)
         self.steps_a_pass = n_rows // world_size // self.batch_size
         self.steps_left = 0
@@ -435,7 +503,11 @@ class Order:
         while self._place < self.steps_a_pass and self.steps_left:
             start = self._place * self.batch_size
             self._place, self.steps_left = self._place + 1, self.steps_left - 1
-            yield self._permutation[start : start + self.batch_size]
+            batch = self._permutation[start : start + self.batch_size]
+            yield torch.cat([batch, self._extra()]) if self.n_extra else batch
+
+    def _extra(self) -> Tensor:
+        return torch.randint(self.n_rows, (self.n_extra,), generator=self._generator)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream is."""
@@ -456,19 +528,20 @@ class Batches:
 
     Parameters
     ----------
-    dataset : Rows or PairedRows
+    dataset : Rows, PairedRows or PartnerRows
     batch_size : int
         Ignored: the order has its own.
     order : Order
     """
 
-    def __init__(self, dataset: Rows | PairedRows, batch_size: int, order: Order) -> None:
+    def __init__(self, dataset: AnyRows, batch_size: int, order: Order) -> None:
         self.dataset, self.order = dataset, order
 
-    def __iter__(self) -> Iterator[tuple[Any, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Any, Tensor, Tensor | None]]:
+        groups = self.dataset.groups
         for numbers in self.order.rest_of_pass():
             rows = numbers.to(self.dataset.device)
-            yield self.dataset[rows], rows
+            yield self.dataset[rows], rows, None if groups is None else groups[rows]
 
 
 class Negated(nn.Module):
@@ -704,7 +777,7 @@ def stop_early(patience: int) -> EarlyStopping:
     )
 
 
-def train(net: MINet, rows: Rows | PairedRows, steps: int) -> None:
+def train(net: MINet, rows: AnyRows, steps: int) -> None:
     """Take some steps; an interrupt by the user is raised again after the callbacks' end.
 
     skorch swallows ``KeyboardInterrupt``, which its early stopping uses as a signal: a grid search

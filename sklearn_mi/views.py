@@ -32,12 +32,17 @@ __all__ = [
     "Halves",
     "Neighbors",
     "Paired",
+    "Partners",
+    "SameClass",
+    "SameGroup",
+    "TimeLag",
     "View",
     "as_view",
 ]
 
 Pair = tuple["Tensor", "Tensor"]
 State = dict[str, "Tensor"] | None
+Values = np.ndarray | None
 
 
 class Rows(Protocol):
@@ -72,6 +77,10 @@ class View(Component, ABC):
         The second row comes from a second table.
     draws_globally : bool
         Draws from torch's global generators rather than from the one that it is given.
+    needs : tuple of str
+        What of ``fit(X, y, groups=...)`` it asks for: "groups", "y".
+    ordered : bool
+        Rows are a series in time: the end of it is held out, not rows at random.
     """
 
     default_encoder_y: ClassVar[Literal["shared", "separate"]] = "shared"
@@ -79,6 +88,8 @@ class View(Component, ABC):
     transient: ClassVar[tuple[str, ...]] = ()
     paired: ClassVar[bool] = False
     draws_globally: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
+    ordered: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
@@ -103,6 +114,24 @@ class View(Component, ABC):
 
     def fit(self, X: Rows) -> State:
         """Return what the view must know of the training rows; by default nothing."""
+        return None
+
+    def partners(self, n: int, groups: Values, y: Values) -> Partners | None:
+        """Return which rows of a table may be partners of which, for views that pair rows.
+
+        Parameters
+        ----------
+        n : int
+            Rows of the table, in their order.
+        groups, y : ndarray of shape (n,) or None
+            As ``fit`` was given them.
+
+        Returns
+        -------
+        partners : Partners or None
+            None: the view makes both rows of a pair from one. Otherwise ``__call__`` is given a
+            pair of batches.
+        """
         return None
 
     def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, Shape]:
@@ -458,6 +487,224 @@ class Neighbors(View):
         )
 
 
+@dataclass(frozen=True)
+class Partners:
+    """Which rows of a table may be partners of which.
+
+    The candidates of row i are ``order[start[i] : start[i] + count[i]]``; where the row itself is
+    among them, at ``start[i] + own[i]``, the count leaves it out and draws pass over it.
+
+    Parameters
+    ----------
+    order : Tensor of int of shape (n,)
+        Numbers of all rows, candidates side by side.
+    start, count : Tensor of int of shape (n,)
+    own : Tensor of int of shape (n,)
+        ``count`` or more where the row is not among its candidates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sklearn_mi.views import SameGroup
+    >>> partners = SameGroup().partners(5, np.array(list("ababc")), None)
+    >>> partners.anchors.tolist()  # row 4 is alone
+    [0, 1, 2, 3]
+    >>> partners.draw(partners.anchors, torch.Generator()).tolist()
+    [2, 3, 0, 1]
+    """
+
+    order: Tensor
+    start: Tensor
+    count: Tensor
+    own: Tensor
+
+    @property
+    def anchors(self) -> Tensor:
+        """Numbers of the rows that have a candidate."""
+        return self.count.nonzero().squeeze(1)
+
+    def draw(self, rows: Tensor, generator: Generator) -> Tensor:
+        """Return one candidate of each row, all equally likely."""
+        share = torch.rand(len(rows), generator=generator, device=rows.device, dtype=torch.double)
+        drawn = (share * self.count[rows]).long()
+        drawn = drawn + (drawn >= self.own[rows])
+        return self.order[self.start[rows] + drawn]
+
+    def to(self, device: torch.device) -> Partners:
+        """Return the same on a device."""
+        parts = (self.order, self.start, self.count, self.own)
+        return Partners(*(part.to(device) for part in parts))
+
+
+def _same_value(values: np.ndarray, *, left_out: np.ndarray | None = None) -> Partners:
+    """Let all rows of one value be partners of one another, but for those that are left out."""
+    _, which, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    order = np.argsort(which, kind="stable")
+    start = (np.cumsum(sizes) - sizes)[which]
+    own = np.empty_like(order)
+    own[order] = np.arange(len(values))
+    count = sizes[which] - 1
+    if left_out is not None:
+        count[left_out] = 0
+    return Partners(*map(torch.as_tensor, (order, start, count, own - start)))
+
+
+def _as_it_came(x: Tensor | Pair, view: View) -> Pair:
+    if not isinstance(x, tuple):
+        raise ValueError(f"{view!r} pairs rows with rows: it must be the first part of a Compose.")
+    return x
+
+
+@dataclass(repr=False, eq=False)
+class TimeLag(View):
+    """A row, and one that comes some rows later in the same series.
+
+    Rows are taken to be in the order of time; with ``fit(X, groups=...)`` each group is a series
+    of its own, and no pair reaches over its end. The last rows of each series are held out. Use
+    it for recordings in which what lasts from one time to the next is what matters.
+
+    Parameters
+    ----------
+    lag : int, default=1
+        Rows between the two, at least.
+    max_lag : int or None, default=None
+        At most: each step draws one of the lags between. None: ``lag``.
+
+    References
+    ----------
+    Slow Feature Analysis: Unsupervised Learning of Invariances (Wiskott & Sejnowski, 2002);
+    Representation Learning with Contrastive Predictive Coding (van den Oord et al., 2018),
+    https://arxiv.org/abs/1807.03748
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.views import TimeLag
+    >>> partners = TimeLag(2).partners(5, None, None)
+    >>> partners.draw(partners.anchors, torch.Generator()).tolist()
+    [2, 3, 4]
+    """
+
+    lag: int = 1
+    max_lag: int | None = None
+    ordered = True
+
+    def __call__(
+        self, x: Tensor | Pair, rows: Tensor | None, state: State, generator: Generator
+    ) -> Pair:
+        """Return the pair as it came."""
+        return _as_it_came(x, self)
+
+    def fit(self, X: Rows) -> State:
+        """Check the parameters."""
+        longest = self.lag if self.max_lag is None else self.max_lag
+        whole = isinstance(self.lag, int | np.integer) and isinstance(longest, int | np.integer)
+        if not (whole and 1 <= self.lag <= longest):
+            raise ValueError(
+                f"lag={self.lag!r}, max_lag={self.max_lag!r}; expected integers with "
+                "1 <= lag <= max_lag."
+            )
+
+    def partners(self, n: int, groups: Values, y: Values) -> Partners:
+        """Let the rows from ``lag`` to ``max_lag`` later in the series be partners of a row."""
+        within = _same_value(np.zeros(n) if groups is None else groups)
+        longest = self.lag if self.max_lag is None else self.max_lag
+        place = within.start + within.own
+        left = within.count - within.own  # rows that come after it in its series
+        count = (left - self.lag + 1).clamp(0, longest - self.lag + 1)
+        start = torch.where(count > 0, place + self.lag, 0)
+        return Partners(within.order, start, count, count)
+
+    def caveats(self, state: State) -> tuple[str, ...]:
+        """Say that rows of a series are not independent."""
+        return ("rows of a series are not independent: the standard error is too small",)
+
+
+@dataclass(repr=False, eq=False)
+class SameGroup(View):
+    """A row, and another row of its group: subject, document, recording.
+
+    ``fit(X, groups=...)`` names the groups; a group of one row is left out. Whole groups are held
+    out. What the rows of a group share is learned, what tells them apart is not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mi import MIRepresentationLearner
+    >>> X = np.random.default_rng(0).normal(size=(60, 4))
+    >>> learner = MIRepresentationLearner(3, view="same-group", max_steps=5, random_state=0)
+    >>> learner.fit(X, groups=np.arange(60) // 6).transform(X).shape
+    (60, 3)
+    """
+
+    needs = ("groups",)
+
+    def __call__(
+        self, x: Tensor | Pair, rows: Tensor | None, state: State, generator: Generator
+    ) -> Pair:
+        """Return the pair as it came."""
+        return _as_it_came(x, self)
+
+    def partners(self, n: int, groups: Values, y: Values) -> Partners:
+        """Let the rows of a group be partners of one another."""
+        if groups is None:
+            raise ValueError(f"view={self!r} needs groups: pass groups=...")
+        return _same_value(groups)
+
+    def caveats(self, state: State) -> tuple[str, ...]:
+        """Say that rows of a group are not independent."""
+        return ("pairs of one group are not independent: the standard error is too small",)
+
+
+@dataclass(repr=False, eq=False)
+class SameClass(View):
+    """A row, and another row of its class: the one view that looks at labels.
+
+    Asked for by name it takes ``y`` of ``fit(X, y)``, as a Pipeline passes it; no other view does.
+    Use it where many labels are at hand and codes are wanted in which distances follow them.
+
+    Parameters
+    ----------
+    unlabelled : int, str or None, default=None
+        The value in ``y`` of rows that have no label, such as -1; they are not trained on. None:
+        every row has one.
+
+    References
+    ----------
+    Supervised Contrastive Learning (Khosla et al., 2020), https://arxiv.org/abs/2004.11362, which
+    averages over all partners in a batch where this view draws one.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_mi import MIRepresentationLearner
+    >>> X, y = load_iris(return_X_y=True)
+    >>> learner = MIRepresentationLearner(2, view="same-class", max_steps=5, random_state=0)
+    >>> learner.fit(X, y).transform(X).shape
+    (150, 2)
+    """
+
+    unlabelled: Any = None
+    needs = ("y",)
+
+    def __call__(
+        self, x: Tensor | Pair, rows: Tensor | None, state: State, generator: Generator
+    ) -> Pair:
+        """Return the pair as it came."""
+        return _as_it_came(x, self)
+
+    def partners(self, n: int, groups: Values, y: Values) -> Partners:
+        """Let the rows of a class be partners of one another."""
+        if y is None:
+            raise ValueError(f"view={self!r} pairs rows of one class and needs y: fit(X, y).")
+        return _same_value(y, left_out=None if self.unlabelled is None else y == self.unlabelled)
+
+    def caveats(self, state: State) -> tuple[str, ...]:
+        """Say that labels made the pairs."""
+        return ("labels made the pairs",)
+
+
 @dataclass(repr=False, eq=False)
 class Paired(View):
     """Rows of two tables, row i of the one the partner of row i of the other.
@@ -553,7 +800,7 @@ class Compose(View):
     Parameters
     ----------
     first, second : View or callable
-        `Neighbors`, `Columns` and `Paired` see whole rows and can only be ``first``.
+        `Columns` and the views that pair rows with rows see whole rows and can only be ``first``.
 
     Examples
     --------
@@ -589,6 +836,16 @@ class Compose(View):
         return as_view(self.first).paired
 
     @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What the first part asks for."""
+        return as_view(self.first).needs
+
+    @property
+    def ordered(self) -> bool:  # type: ignore[override]
+        """Whether the first part takes rows as a series."""
+        return as_view(self.first).ordered
+
+    @property
     def draws_globally(self) -> bool:  # type: ignore[override]
         """Whether either part draws from the global generators."""
         return as_view(self.first).draws_globally or as_view(self.second).draws_globally
@@ -610,12 +867,16 @@ class Compose(View):
             If ``second`` is a view of whole rows.
         """
         second = as_view(self.second)
-        if isinstance(second, Columns | Neighbors | Paired):
+        if isinstance(second, Columns | Neighbors | Paired | SameClass | SameGroup | TimeLag):
             raise ValueError(
                 f"second={self.second!r} looks at whole rows; make it the first part of Compose."
             )
         second.fit(X)
         return as_view(self.first).fit(X)
+
+    def partners(self, n: int, groups: Values, y: Values) -> Partners | None:
+        """Return those of the first part."""
+        return as_view(self.first).partners(n, groups, y)
 
     def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, Shape]:
         """Return the shapes that come out of the second part."""
@@ -674,4 +935,7 @@ VIEWS: dict[str, Callable[[], View]] = {
     "neighbors": Neighbors,
     "noise": GaussianNoise,
     "paired": Paired,
+    "same-class": SameClass,
+    "same-group": SameGroup,
+    "time-lag": TimeLag,
 }

@@ -12,6 +12,7 @@ import sklearn_mi
 from sklearn_mi.bounds import BOUNDS
 from sklearn_mi.critics import CRITICS
 from sklearn_mi.encoders import ENCODERS
+from sklearn_mi.negatives import NEGATIVES
 from sklearn_mi.objectives import OBJECTIVES
 from sklearn_mi.views import VIEWS
 
@@ -108,6 +109,7 @@ def test_api_page_lists_public_names_once():
         ("Views", VIEWS),
         ("Encoders", ENCODERS),
         ("Critics", CRITICS),
+        ("Negatives", NEGATIVES),
         ("Bounds", BOUNDS),
         ("Objectives", OBJECTIVES),
     ],
@@ -119,7 +121,13 @@ def test_readme_lists_every_name_of_a_family(head, family):
 
 @pytest.mark.parametrize(
     ("head", "family"),
-    [("Views", VIEWS), ("Encoders", ENCODERS), ("Critics", CRITICS), ("Objectives", OBJECTIVES)],
+    [
+        ("Views", VIEWS),
+        ("Encoders", ENCODERS),
+        ("Critics", CRITICS),
+        ("Negatives", NEGATIVES),
+        ("Objectives", OBJECTIVES),
+    ],
 )
 def test_readme_pairs_names_with_their_classes(head, family):
     module = importlib.import_module(f"sklearn_mi.{head.lower()}")
@@ -127,6 +135,11 @@ def test_readme_pairs_names_with_their_classes(head, family):
         assert cls.strip("`") in module.__all__
         if name:
             assert type(family[name.strip('`"')]()).__name__ == cls.strip("`")
+
+
+def test_readme_tells_which_negatives_keep_a_bound():
+    for name, _, _, still in table_rows("Negatives"):
+        assert (NEGATIVES[name.strip('`"')]().caveat is None) == (still == "yes")
 
 
 def test_readme_tells_status_and_ceiling_of_each_bound():

@@ -214,6 +214,7 @@ STAYS_LIGHT = {
     "sklearn_mi.diagnostics": {"matplotlib", "skorch", "torch", "torchvision"},
     "sklearn_mi.bounds": {"matplotlib", "skorch", "torchvision"},
     "sklearn_mi.critics": {"matplotlib", "skorch", "torchvision"},
+    "sklearn_mi.negatives": {"matplotlib", "skorch", "torchvision"},
     "sklearn_mi.encoders": {"matplotlib", "skorch", "torchvision"},
     "sklearn_mi.views": {"matplotlib", "skorch", "torchvision"},
     "sklearn_mi.estimators": {"matplotlib", "torchvision"},

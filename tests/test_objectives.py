@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from sklearn.base import clone
 from sklearn_mi import bounds, objectives, reports
 from sklearn_mi._base import Codes
 from sklearn_mi.bounds import BOUNDS, MINE, NWJ, Bound, InfoNCE, Interpolated
+from sklearn_mi.negatives import InBatch
 from sklearn_mi.objectives import OBJECTIVES, KPair, Matched
 
 D_X, D_Y = 3, 4
@@ -227,9 +229,10 @@ def test_bad_parameters_are_named_when_built(objective, error, match):
 def test_reports_describe_takes_an_objective(monkeypatch):
     monkeypatch.setattr(reports, "held_out_infonce", lambda *_: (1.0, 0.1))
     monkeypatch.setattr(reports, "held_out_bound", lambda *_: (2.0, 0.2))
-    own = reports.describe(None, Matched("nwj", 2.0), range(256), 128, 0).objective
+    model = SimpleNamespace(negatives=InBatch().build(D_Y))
+    own = reports.describe(model, Matched("nwj", 2.0), range(256), 128, 0).objective
     assert (own.value, own.status, own.ceiling) == (2.0, "lower", math.inf)
-    named = reports.describe(None, Matched("nwj", 2.0).reported, range(256), 128, 0).objective
+    named = reports.describe(model, Matched("nwj", 2.0).reported, range(256), 128, 0).objective
     assert named.bound == "NWJ"
-    plain = reports.describe(None, KPair().reported, range(256), 128, 0)
+    plain = reports.describe(model, KPair().reported, range(256), 128, 0)
     assert isinstance(KPair().reported, InfoNCE) and plain.objective.value == 1.0

@@ -9,6 +9,7 @@ from sklearn_mi._base import Codes
 from sklearn_mi.bounds import NWJ, InfoNCE, infonce
 from sklearn_mi.critics import InnerProduct
 from sklearn_mi.inputs import Layout, Table, make_scale
+from sklearn_mi.negatives import InBatch
 from sklearn_mi.reports import _blocks, describe, held_out_bound, held_out_infonce
 from sklearn_mi.training import (
     Order,
@@ -200,6 +201,7 @@ def model():
         head=None,
         head_y=None,
         critic=InnerProduct().build(2, 2),
+        negatives=InBatch().build(2),
         objective=bound.build(2, 2),
         output="first",
         widths=(2, 2),
@@ -243,7 +245,7 @@ def test_a_report_names_its_facts(model):
     model.critic = Scores(lambda x, y: -50 * torch.cdist(x, y) ** 2)
     rows = PairedRows(as_rows(np.eye(2)[[0, 1] * 8] * np.arange(1, 17)[:, None]), None)
     rows.second = rows.first
-    report = describe(model, InfoNCE(), rows, 16, 0, ["a caveat"])
+    report = describe(model, InfoNCE(), rows, 16, 0, caveats=["a caveat"])
     assert report.warnings[0] == "a caveat" and "of the ceiling 2.77" in report.warnings[1]
     assert report.ceiling == pytest.approx(math.log(16)) and report.objective.bound == "InfoNCE"
     report = describe(model, NWJ(), pairs(16), 256, 0)

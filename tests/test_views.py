@@ -17,6 +17,9 @@ from sklearn_mi.views import (
     Halves,
     Neighbors,
     Paired,
+    SameClass,
+    SameGroup,
+    TimeLag,
     View,
     as_view,
 )
@@ -65,7 +68,12 @@ def test_every_view_gives_what_it_says(view, X):
     assert tuple(inputs[0].shape[1:]) == shapes[0]
 
 
-@pytest.mark.parametrize("view", [view for view in EVERY if not isinstance(view, Function)])
+PAIRING = [TimeLag(), TimeLag(2, 5), SameGroup(), SameClass(), SameClass(unlabelled=-1)]
+
+
+@pytest.mark.parametrize(
+    "view", [view for view in [*EVERY, *PAIRING] if not isinstance(view, Function)]
+)
 def test_every_view_is_a_description(view):
     assert repr(clone(view)) == repr(view)
     assert repr(pickle.loads(pickle.dumps(view))) == repr(view)
@@ -166,6 +174,69 @@ def test_composed_neighbours_and_corruption_keep_the_row_clean(X):
     assert view.caveats(view.fit(as_rows(X))) == Neighbors().caveats(view.fit(as_rows(X)))
 
 
+# Views that pair rows with rows
+
+
+def candidates(partners, n, draws=400):
+    """Return what is ever drawn for each row, and count how often."""
+    found = {int(row): [] for row in partners.anchors}
+    for seed in range(draws):
+        drawn = partners.draw(partners.anchors, generator(seed))
+        for row, other in zip(partners.anchors.tolist(), drawn.tolist(), strict=True):
+            found[row].append(other)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("view", "given"), [(SameGroup(), "groups"), (SameClass(), "y")], ids=["group", "class"]
+)
+@pytest.mark.parametrize("names", [[4, 7, 4, 4, 9, 7], ["b", "a", "b", "b", "c", "a"]], ids=str)
+def test_rows_of_one_value_are_partners(view, given, names):
+    values = {"groups": None, "y": None, given: np.array(names)}
+    found = candidates(view.partners(6, **values), 6)
+    assert {row: set(others) for row, others in found.items()} == {
+        0: {2, 3},
+        1: {5},
+        2: {0, 3},
+        3: {0, 2},
+        5: {1},
+    }
+    assert 160 < found[0].count(2) < 240  # of 400, equally likely
+
+
+def test_rows_without_a_label_have_no_partner():
+    y = np.array([0, -1, 0, -1, 1, 1])
+    assert SameClass(unlabelled=-1).partners(6, None, y).anchors.tolist() == [0, 2, 4, 5]
+    assert SameClass().partners(6, None, y).anchors.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_lag_stays_within_its_series():
+    found = candidates(TimeLag().partners(4, None, None), 4)
+    assert {row: set(others) for row, others in found.items()} == {0: {1}, 1: {2}, 2: {3}}
+    series = np.array([1, 0, 1, 0, 1, 1, 0])
+    expected = {}
+    for row in range(7):
+        later = [i for i in range(7) if series[i] == series[row] and i > row]
+        if later[1:]:
+            expected[row] = set(later[1:3])
+    found = candidates(TimeLag(2, 3).partners(7, series, None), 7)
+    assert {row: set(others) for row, others in found.items()} == expected
+
+
+def test_a_lag_longer_than_the_series_finds_nothing():
+    assert len(TimeLag(9).partners(5, None, None).anchors) == 0
+
+
+@pytest.mark.parametrize("view", [SameGroup(), SameClass()], ids=repr)
+def test_pairing_views_say_what_they_miss(view):
+    with pytest.raises(ValueError, match="needs"):
+        view.partners(5, None, None)
+    with pytest.raises(ValueError, match="first part of a Compose"):
+        call(view, np.zeros((3, 2)))
+    with pytest.raises(ValueError, match="first part of Compose"):
+        Compose(Halves(), view).fit(as_rows(np.zeros((3, 2))))
+
+
 def test_callables_with_and_without_generator():
     with_generator = as_view(lambda x, g: (x, x + torch.rand(x.shape, generator=g)))
     a, b = call(with_generator, np.zeros((3, 2), np.float32)), None
@@ -189,6 +260,9 @@ def test_callables_with_and_without_generator():
         (lambda X: GaussianNoise("loud").fit(as_rows(X)), "positive number"),
         (lambda X: Corruption(None).fit(as_rows(X)), r"number in \(0, 1\]"),
         (lambda X: Neighbors(0).fit(as_rows(X)), "positive integer"),
+        (lambda X: TimeLag(0).fit(as_rows(X)), "1 <= lag <= max_lag"),
+        (lambda X: TimeLag(3, 2).fit(as_rows(X)), "lag=3, max_lag=2"),
+        (lambda X: TimeLag("one").fit(as_rows(X)), "lag='one'"),
         (lambda X: GaussianNoise(0).fit(as_rows(X)), "positive number"),
         (lambda X: Corruption(1.5).fit(as_rows(X)), r"number in \(0, 1\]"),
         (lambda X: Compose(Halves(), Neighbors()).fit(as_rows(X)), "first part"),

@@ -427,7 +427,7 @@ class Corruption(View):
 
 @dataclass(repr=False, eq=False)
 class Neighbors(View):
-    """A row, and one of its nearest training rows, drawn anew in each step.
+    r"""A row, and one of its nearest training rows, drawn anew in each step.
 
     The graph is built over the scaled training rows alone; rows that ``fit`` did not see ask for
     their neighbours among these references, which are kept. The mutual information is conditional
@@ -438,6 +438,21 @@ class Neighbors(View):
     ----------
     n_neighbors : int, default=7
         How many neighbours to draw from; no more than there are other rows.
+    among : {"nearest", "mutual", "scaled"}, default="nearest"
+        "mutual": only those that have the row among their own nearest, its very nearest where
+        there is none. "scaled": of three times as many, the nearest by
+        :math:`d_{ij}^2 / (\sigma_i \sigma_j)`, each :math:`\sigma` the distance of a row to its
+        last neighbour, so that a row in a dense place is not everybody's neighbour. Rows that
+        ``fit`` did not see have no mutual neighbours; they ask for the nearest.
+    search : {"auto", "exact", "approximate"}, default="auto"
+        "approximate" finds nearly all neighbours by nearest-neighbour descent, of the package
+        pynndescent. "auto": exact up to 50,000 rows, and above where that package is missing.
+
+    References
+    ----------
+    Self-Tuning Spectral Clustering (Zelnik-Manor & Perona, 2004), for the scaling; Efficient
+    k-Nearest Neighbor Graph Construction for Generic Similarity Measures (Dong, Charikar & Li,
+    2011), for the search.
 
     Examples
     --------
@@ -450,34 +465,57 @@ class Neighbors(View):
     """
 
     n_neighbors: int = 7
-    transient = ("graph",)
+    among: str = "nearest"
+    search: str = "auto"
+    transient = ("graph", "count")
 
     def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
         """Return the batch, and one neighbour of each row."""
         if state is None:
             raise ValueError("Neighbors must be the first part of a Compose.")
         references = state["references"]
-        if rows is None or "graph" not in state:
-            near = self._query(x, references)
+        known = rows is not None and "graph" in state
+        near = state["graph"][rows] if known else self._query(x, state)
+        if known and "count" in state:
+            share = torch.rand(len(x), 1, generator=generator, device=x.device)
+            which = (share * state["count"][rows, None]).long()
         else:
-            near = state["graph"][rows]
-        which = torch.randint(near.shape[1], (len(x), 1), generator=generator, device=x.device)
+            which = torch.randint(near.shape[1], (len(x), 1), generator=generator, device=x.device)
         return x, references[near.gather(1, which).squeeze(1)]
 
-    def _query(self, x: Tensor, references: Tensor) -> Tensor:
-        distances = torch.cdist(x.flatten(1), references.flatten(1))
-        n_neighbors = min(self.n_neighbors, len(references))
-        return distances.topk(n_neighbors, dim=1, largest=False).indices
+    def _query(self, x: Tensor, state: dict[str, Tensor]) -> Tensor:
+        """Return the neighbours of new rows, a part of them at a time."""
+        references = state["references"].flatten(1)
+        k = min(self.n_neighbors, len(references))
+        near = []
+        for part in x.flatten(1).split(max(1, DISTANCES_AT_ONCE // len(references))):
+            distances = torch.cdist(part, references)
+            if "spread" in state:
+                # The row's own spread is the same for all references.
+                distances = distances.square() / state["spread"]
+            near.append(distances.topk(k, dim=1, largest=False).indices)
+        return torch.cat(near)
 
     def fit(self, X: Rows) -> State:
         """Find the neighbours of every training row among the others."""
         if not (isinstance(self.n_neighbors, int | np.integer) and self.n_neighbors >= 1):
             raise ValueError(f"n_neighbors={self.n_neighbors!r}; expected a positive integer.")
+        for name, legal in (("among", AMONG), ("search", SEARCHES)):
+            if getattr(self, name) not in legal:
+                raise ValueError(f"{name}={getattr(self, name)!r}; expected one of {legal}.")
         references = np.asarray(X)
         flat = references.reshape(len(references), -1)
-        finder = NearestNeighbors(n_neighbors=max(1, min(self.n_neighbors, len(flat) - 1)))
-        graph = finder.fit(flat).kneighbors(return_distance=False)
-        return {"references": torch.as_tensor(references), "graph": torch.as_tensor(graph)}
+        wanted = self.n_neighbors * (3 if self.among == "scaled" else 1)
+        k = max(1, min(wanted, len(flat) - 1))
+        distances, graph = _nearest(flat, k, self.search)
+        state = {"references": torch.as_tensor(references)}
+        if self.among == "mutual":
+            graph, count = _mutual(graph)
+            state["count"] = torch.as_tensor(count)
+        elif self.among == "scaled":
+            graph, spread = _scaled(distances, graph, min(self.n_neighbors, k))
+            state["spread"] = torch.as_tensor(spread)
+        return {**state, "graph": torch.as_tensor(graph)}
 
     def caveats(self, state: State) -> tuple[str, ...]:
         """Say how many references the number is conditional on."""
@@ -485,6 +523,54 @@ class Neighbors(View):
         return (
             f"conditional on {n} reference rows: with another number of them the value is another",
         )
+
+
+AMONG = ("nearest", "mutual", "scaled")
+SEARCHES = ("auto", "exact", "approximate")
+EXACT_UP_TO = 50_000
+DISTANCES_AT_ONCE = 2**24
+
+
+def _nearest(flat: np.ndarray, k: int, search: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return distances and numbers of the k nearest other rows of every row."""
+    if search == "approximate" or (search == "auto" and len(flat) > EXACT_UP_TO):
+        try:
+            from pynndescent import NNDescent
+        except ImportError as error:
+            if search == "approximate":
+                raise ImportError(
+                    "search='approximate' needs the package pynndescent: pip install pynndescent."
+                ) from error
+        else:
+            # One neighbour more: the first is the row itself.
+            index = NNDescent(flat, n_neighbors=k + 1, random_state=0)
+            return _without_self(*index.neighbor_graph)
+    finder = NearestNeighbors(n_neighbors=k).fit(flat)
+    return finder.kneighbors()  # type: ignore[return-value]
+
+
+def _without_self(numbers: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Drop each row from its own neighbours, or the last one where the row is not among them."""
+    own = numbers == np.arange(len(numbers))[:, None]
+    own[~own.any(1), -1] = True
+    shape = len(numbers), numbers.shape[1] - 1
+    return distances[~own].reshape(shape), numbers[~own].reshape(shape)
+
+
+def _mutual(graph: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Put the mutual neighbours of each row first, and count them; at least the nearest."""
+    mutual = (graph[graph] == np.arange(len(graph))[:, None, None]).any(2)
+    mutual[~mutual.any(1), 0] = True
+    order = np.argsort(~mutual, axis=1, kind="stable")
+    return np.take_along_axis(graph, order, axis=1), mutual.sum(1)
+
+
+def _scaled(distances: np.ndarray, graph: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the k nearest of each row by scaled distance, and the spread of each."""
+    spread = np.maximum(distances[:, k - 1], np.finfo(np.float32).tiny).astype(np.float32)
+    scaled = distances**2 / spread[graph]
+    order = np.argsort(scaled, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(graph, order, axis=1), spread
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import torch
 from sklearn.base import clone
 from sklearn.neighbors import NearestNeighbors
 
+from sklearn_mi import views
 from sklearn_mi.training import Rows, Scale
 from sklearn_mi.views import (
     VIEWS,
@@ -49,6 +51,8 @@ EVERY = [
     GaussianNoise(),
     Corruption(),
     Neighbors(3),
+    Neighbors(3, among="mutual"),
+    Neighbors(3, among="scaled"),
     Function(lambda x: (x, -x)),
     Compose(Neighbors(3), Corruption(0.3)),
     Compose(Halves(), GaussianNoise(0.1, shared=True)),
@@ -165,6 +169,71 @@ def test_rows_that_fit_did_not_see_ask_the_references(X):
     assert "conditional on 30 reference rows" in view.caveats(state)[0]
 
 
+def drawn_partners(view, X, state, rows, draws=80):
+    seen = [set() for _ in X]
+    for seed in range(draws):
+        _, partner = call(view, X, state, rows, seed)
+        for i, other in enumerate(partner.numpy()):
+            seen[i].add(int(np.flatnonzero((other == X).all(1))[0]))
+    return seen
+
+
+def test_mutual_neighbours_have_one_another(X):
+    near = NearestNeighbors(n_neighbors=4).fit(X).kneighbors(return_distance=False)
+    expected = [{j for j in near[i] if i in near[j]} or {near[i][0]} for i in range(40)]
+    view = Neighbors(4, among="mutual")
+    assert drawn_partners(view, X, view.fit(as_rows(X)), torch.arange(40)) == expected
+    assert len({len(found) for found in expected}) > 2
+
+
+def test_scaled_neighbours_divide_by_the_spread_of_both(X):
+    X = X * np.where(np.arange(40) < 20, 0.2, 1.0)[:, None].astype(np.float32)
+    distances = np.linalg.norm(X[:, None] - X, axis=2)
+    spread = np.sort(distances, axis=1)[:, 3]  # of the third neighbour, the row itself first
+    scaled = distances**2 / np.outer(spread, spread)
+    # Of three times as many nearest.
+    scaled[np.argsort(np.argsort(distances, axis=1), axis=1) > 9] = np.inf
+    np.fill_diagonal(scaled, np.inf)
+    expected = [set(np.argsort(row)[:3]) for row in scaled]
+    view = Neighbors(3, among="scaled")
+    found = drawn_partners(view, X, view.fit(as_rows(X)), torch.arange(40))
+    assert found == expected
+    assert found != drawn_partners(Neighbors(3), X, Neighbors(3).fit(as_rows(X)), torch.arange(40))
+
+
+def test_new_rows_are_looked_up_in_parts(X, monkeypatch):
+    view = Neighbors(2, among="scaled")
+    state = view.fit(as_rows(X[:30]))
+    whole = call(view, X[30:], state)[1]
+    monkeypatch.setattr(views, "DISTANCES_AT_ONCE", 60)
+    assert torch.equal(call(view, X[30:], state)[1], whole)
+
+
+@pytest.mark.slow  # the search is compiled first
+def test_approximate_neighbours_are_nearly_all_found(monkeypatch):
+    pytest.importorskip("pynndescent")
+    X = np.random.default_rng(0).normal(size=(2000, 8)).astype(np.float32)
+    graphs = [
+        Neighbors(5, search=search).fit(as_rows(X))["graph"].numpy()
+        for search in ("exact", "approximate", "approximate")
+    ]
+    exact, found, again = graphs
+    assert np.array_equal(found, again)
+    assert not (found == np.arange(2000)[:, None]).any()
+    assert np.mean([len(set(a) & set(b)) / 5 for a, b in zip(exact, found, strict=True)]) > 0.95
+    monkeypatch.setattr(views, "EXACT_UP_TO", 1000)
+    assert np.array_equal(Neighbors(5).fit(as_rows(X))["graph"], found)
+
+
+def test_a_missing_search_is_named(monkeypatch, X):
+    monkeypatch.setitem(sys.modules, "pynndescent", None)
+    with pytest.raises(ImportError, match="pip install pynndescent"):
+        Neighbors(search="approximate").fit(as_rows(X))
+    monkeypatch.setattr(views, "EXACT_UP_TO", 10)
+    state = Neighbors(3).fit(as_rows(X))
+    assert torch.equal(state["graph"], Neighbors(3, search="exact").fit(as_rows(X))["graph"])
+
+
 def test_composed_neighbours_and_corruption_keep_the_row_clean(X):
     view = Compose(Neighbors(3), Corruption(0.5))
     first, second = call(view, X, view.fit(as_rows(X)), torch.arange(40))
@@ -260,6 +329,8 @@ def test_callables_with_and_without_generator():
         (lambda X: GaussianNoise("loud").fit(as_rows(X)), "positive number"),
         (lambda X: Corruption(None).fit(as_rows(X)), r"number in \(0, 1\]"),
         (lambda X: Neighbors(0).fit(as_rows(X)), "positive integer"),
+        (lambda X: Neighbors(among="all").fit(as_rows(X)), "among='all'; expected one of"),
+        (lambda X: Neighbors(search="fast").fit(as_rows(X)), "search='fast'; expected one of"),
         (lambda X: TimeLag(0).fit(as_rows(X)), "1 <= lag <= max_lag"),
         (lambda X: TimeLag(3, 2).fit(as_rows(X)), "lag=3, max_lag=2"),
         (lambda X: TimeLag("one").fit(as_rows(X)), "lag='one'"),

@@ -544,7 +544,7 @@ def _nearest(flat: np.ndarray, k: int, search: str) -> tuple[np.ndarray, np.ndar
         else:
             # One neighbour more: the first is the row itself.
             index = NNDescent(flat, n_neighbors=k + 1, random_state=0)
-            return _without_self(*index.neighbor_graph)
+            return _without_self(*index.neighbor_graph)  # type: ignore[misc]
     finder = NearestNeighbors(n_neighbors=k).fit(flat)
     return finder.kneighbors()  # type: ignore[return-value]
 

@@ -21,6 +21,7 @@ _HOMES = {
 }
 _MODULES = (
     "adversarial",
+    "augmentations",
     "bounds",
     "critics",
     "datasets",

@@ -7,9 +7,11 @@ tensors, made once by ``fit`` from the training rows, or None.
 from __future__ import annotations
 
 import inspect
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -18,12 +20,22 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from sklearn_mi._base import Component, Shape, resolve
+from sklearn_mi.augmentations import (
+    color_jitter,
+    random_affine,
+    random_blur,
+    random_erase,
+    random_flip,
+    random_grayscale,
+    random_resized_crop,
+)
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 __all__ = [
     "VIEWS",
+    "Augment",
     "Columns",
     "Compose",
     "Corruption",
@@ -36,6 +48,7 @@ __all__ = [
     "SameClass",
     "SameGroup",
     "TimeLag",
+    "Transformed",
     "View",
     "as_view",
 ]
@@ -422,7 +435,7 @@ class Corruption(View):
         """Say that exact values are shared."""
         if self.rate == 1:
             return ()
-        return ("the views share exact values: their mutual information is infinite",)
+        return _OF_ONE_ROW[:1]
 
 
 @dataclass(repr=False, eq=False)
@@ -876,6 +889,326 @@ def _takes_two(function: Callable[..., Any]) -> bool:
     return True
 
 
+def _pixel_range(X: Rows) -> dict[str, Tensor]:
+    """Return the least and the largest pixel, as black and white of all images."""
+    lows, highs = [], []
+    for numbers in torch.arange(len(X)).split(1024):
+        batch: Any = X[numbers]
+        for images in batch if isinstance(batch, tuple) else (batch,):
+            lows.append(images.min())
+            highs.append(images.max())
+    low, high = torch.stack(lows).min(), torch.stack(highs).max()
+    # Images without contrast have some white all the same, so that one can divide by it.
+    return {"low": low, "high": torch.where(high > low, high, low + 1)}
+
+
+def _check_image(view: View, shape: Shape) -> None:
+    if len(shape) not in (2, 3):
+        raise ValueError(
+            f"{type(view).__name__} needs rows that are images, but a row has shape {shape}; "
+            "pass input_shape=(height, width) or (height, width, channels) to the learner."
+        )
+
+
+def _check_interval(name: str, value: Any, limit: float) -> None:
+    whole = isinstance(value, tuple | list) and len(value) == 2
+    if not (whole and all(isinstance(end, Real) for end in value) and 0 < value[0] <= value[1]):
+        raise ValueError(f"{name}={value!r}; expected two increasing numbers above 0, or None.")
+    if value[1] > limit:
+        raise ValueError(f"{name}={value!r}; expected numbers of at most {limit}.")
+
+
+# Numbers of `Augment` from 0, which leaves the thing out, to a largest one; and rates above 0.
+_STRENGTHS = {
+    "flip": 1.0,
+    "shift": 1.0,
+    "rotate": 180.0,
+    "zoom": 0.9,
+    "brightness": 10.0,
+    "contrast": 10.0,
+    "saturation": 10.0,
+    "hue": 0.5,
+    "grayscale": 1.0,
+    "erase": 1.0,
+}
+_COLORS = ("saturation", "hue", "grayscale")
+_RATES = ("jitter_rate", "blur_rate")
+_AUGMENTED = (
+    "the mutual information is that of two augmented draws: with other augmentations it is another"
+)
+# Facts that hold only as long as both views come from one row.
+_OF_ONE_ROW = (
+    "the views share exact values: their mutual information is infinite",
+    "the two differ by a few drawn numbers: with many continuous pixels their mutual information "
+    "is infinite, and the bound measures the critic",
+)
+
+
+@dataclass(repr=False, eq=False)
+class Augment(View):
+    """Two augmented draws of an image, in a batch each row with its own.
+
+    What is given is applied in the order of the parameters; 0 or None leaves it out. The draws
+    come from the learner's own generator, on its device. ``transform`` encodes the image itself.
+    Names stand for recipes:
+
+    - ``"simclr"``, for small colour images such as CIFAR10, objects in whatever place and light:
+      ``Augment(crop=(0.08, 1.0), flip=0.5, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1,
+      jitter_rate=0.8, grayscale=0.2)``, the setting of Chen et al. (2020) for CIFAR10: the
+      ImageNet one at half the strength of colour, without blur. ``crop=(0.2, 1.0)`` is common, too.
+    - ``"affine"``, for small images that a flip would turn into others, such as digits:
+      ``Augment(shift=0.1, rotate=15.0, zoom=0.1)``. On scikit-learn's digits `Neighbors` gave
+      better features.
+
+    Black and white are the least and the largest pixel of the training rows, so images may have
+    any range; the jitter of colours clips to it, and black comes in where a shift or a turn
+    uncovers something.
+
+    Parameters
+    ----------
+    shift : float in [0, 1], default=0.0
+        Move by at most this share of the height, and of the width.
+    rotate : float in [0, 180], default=0.0
+        Turn by at most so many degrees either way.
+    zoom : float in [0, 0.9], default=0.0
+        Scale by a factor between ``1 - zoom`` and ``1 + zoom``.
+    crop : tuple of two floats in (0, 1] or None, default=None
+        Cut out a box with a share of the area between these, of width over height between 3/4 and
+        4/3, and stretch it to the size of the image.
+    flip : float in [0, 1], default=0.0
+        Probability of left and right to be exchanged.
+    brightness, contrast, saturation : float in [0, 10], default=0.0
+        Multiply by a factor between ``1 - strength``, no less than 0, and ``1 + strength``.
+    hue : float in [0, 0.5], default=0.0
+        Turn hues by at most this share of the colour circle.
+    jitter_rate : float in (0, 1], default=1.0
+        Probability of a draw to have these four.
+    grayscale : float in [0, 1], default=0.0
+        Probability of losing the colour. This, ``saturation`` and ``hue`` pass over images without
+        colour.
+    blur : tuple of two floats or None, default=None
+        Blur by a Gaussian with a standard deviation between these, in pixels.
+    blur_rate : float in (0, 1], default=0.5
+        Probability of a draw to be blurred.
+    erase : float in [0, 1], default=0.0
+        Probability of a black box over 2 to 33 % of the area.
+
+    References
+    ----------
+    A Simple Framework for Contrastive Learning of Visual Representations (Chen et al., 2020),
+    https://arxiv.org/abs/2002.05709
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.views import Augment
+    >>> equal = torch.arange(36.0).reshape(1, 6, 6).expand(64, 6, 6)
+    >>> view = Augment(shift=0.1, rotate=15.0)
+    >>> first, second = view(equal, None, None, torch.Generator().manual_seed(0))
+    >>> len(torch.cat([first, second]).unique(dim=0))
+    128
+    """
+
+    shift: float = 0.0
+    rotate: float = 0.0
+    zoom: float = 0.0
+    crop: tuple[float, float] | None = None
+    flip: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    jitter_rate: float = 1.0
+    grayscale: float = 0.0
+    blur: tuple[float, float] | None = None
+    blur_rate: float = 0.5
+    erase: float = 0.0
+
+    def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
+        """Return two draws of a batch of images."""
+        return self.pair(x, x, rows, state, generator)
+
+    def pair(
+        self, x: Tensor, x_prime: Tensor, rows: Tensor | None, state: State, generator: Generator
+    ) -> Pair:
+        """Return one draw of each image of a pair."""
+        if x.shape == x_prime.shape:
+            both = self._draw(torch.cat([x, x_prime]), state, generator)
+            return both[: len(x)], both[len(x) :]
+        return self._draw(x, state, generator), self._draw(x_prime, state, generator)
+
+    def _draw(self, x: Tensor, state: State, generator: Generator) -> Tensor:
+        low, high = (0.0, 1.0) if state is None else (state["low"], state["high"])
+        if self.shift or self.rotate or self.zoom:
+            x = random_affine(x, generator, self.shift, self.rotate, self.zoom, low)
+        if self.crop:
+            x = random_resized_crop(x, generator, self.crop)
+        if self.flip:
+            x = random_flip(x, generator, self.flip)
+        jitter = self.brightness, self.contrast, self.saturation, self.hue
+        if any(jitter):
+            x = color_jitter(x, generator, *jitter, self.jitter_rate, low, high)
+        if self.grayscale:
+            x = random_grayscale(x, generator, self.grayscale)
+        if self.blur:
+            x = random_blur(x, generator, self.blur, self.blur_rate)
+        if self.erase:
+            x = random_erase(x, generator, self.erase, fill=low)
+        return x
+
+    def fit(self, X: Rows) -> State:
+        """Check the parameters, and learn which pixels are black and white."""
+        for name, limit in _STRENGTHS.items():
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and 0 <= float(value) <= limit):
+                raise ValueError(f"{name}={value!r}; expected a number in [0, {limit:g}].")
+        for name in _RATES:
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and 0 < float(value) <= 1):
+                raise ValueError(f"{name}={value!r}; expected a number in (0, 1].")
+        if self.crop:
+            _check_interval("crop", self.crop, 1.0)
+        if self.blur:
+            _check_interval("blur", self.blur, math.inf)
+        return _pixel_range(X)
+
+    def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, Shape]:
+        """Return the shape of the image, twice.
+
+        Raises
+        ------
+        ValueError
+            If rows are no images, have other than 1 or 3 channels where colours are changed, or
+            if nothing would be changed.
+        """
+        _check_image(self, input_shape)
+        channels = input_shape[2] if len(input_shape) == 3 else 1
+        for name in _COLORS:
+            if getattr(self, name) and channels not in (1, 3):
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} needs images of 3 channels (red, green and "
+                    f"blue), but a row has shape {input_shape}; set it to 0."
+                )
+        idle = _COLORS if channels == 1 else ()
+        if not (
+            self.crop or self.blur or any(getattr(self, n) for n in _STRENGTHS if n not in idle)
+        ):
+            raise ValueError(
+                f"{self!r} changes nothing in images of shape {input_shape}, so both views would "
+                "be the row; give it something to do, such as crop=(0.2, 1.0), or take a recipe, "
+                "view='simclr' or view='affine'."
+            )
+        return input_shape, input_shape
+
+    def caveats(self, state: State) -> tuple[str, ...]:
+        """Say what the number is of, and that it may be infinite."""
+        return (_AUGMENTED, _OF_ONE_ROW[1])
+
+
+@dataclass(repr=False, eq=False)
+class Transformed(View):
+    """Two draws of a torchvision transform of an image; a bare transform becomes one by itself.
+
+    The transform is applied to one image after the other, since on a batch torchvision draws once
+    for all of it; `Augment` is much faster. Images come to it as torchvision has them, channels
+    first and scaled from the range of the training pixels to [0, 1], and go back. ``transform``
+    encodes the row itself, so random parts belong in here, and fixed ones, such as ``Normalize``,
+    do not.
+
+    Parameters
+    ----------
+    transform : callable
+        From a Tensor of shape (channels, height, width) to another of the same shape. Draw from
+        torch's global generators, as torchvision does, to be reproducible: inside a fit they are
+        a stream of the learner's own.
+    second : callable or None, default=None
+        For the second view. None: the first one, drawn again.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torchvision.transforms import v2
+    >>> from sklearn_mi.views import Transformed
+    >>> view = Transformed(v2.RandomHorizontalFlip(p=1.0), second=v2.Identity())
+    >>> first, second = view(torch.tensor([[[0.0, 1.0]]]), None, None, torch.Generator())
+    >>> first.tolist(), second.tolist()
+    ([[[1.0, 0.0]]], [[[0.0, 1.0]]])
+    """
+
+    transform: Callable[..., Any]
+    second: Callable[..., Any] | None = None
+    draws_globally = True
+
+    def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
+        """Return two draws of a batch of images."""
+        return self.pair(x, x, rows, state, generator)
+
+    def pair(
+        self, x: Tensor, x_prime: Tensor, rows: Tensor | None, state: State, generator: Generator
+    ) -> Pair:
+        """Return one draw of each image of a pair."""
+        second = self.transform if self.second is None else self.second
+        return _one_by_one(self.transform, x, state), _one_by_one(second, x_prime, state)
+
+    def fit(self, X: Rows) -> State:
+        """Check the transforms, and learn the range of the pixels."""
+        for name in ("transform", "second"):
+            value = getattr(self, name)
+            if value is not None and (not callable(value) or isinstance(value, type)):
+                raise TypeError(f"{name}={value!r}; expected a function of one image.")
+            if any(type(part).__name__ == "Normalize" for part in _parts(value)):
+                raise ValueError(
+                    f"{name} holds a Normalize, which training would see and transform would not; "
+                    "leave it out, and normalise X where that is wanted."
+                )
+        return _pixel_range(X)
+
+    def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, Shape]:
+        """Return the shape of the image, twice, having tried the transforms on black images.
+
+        Raises
+        ------
+        ValueError
+            If rows are no images, or do not keep their shape.
+        """
+        _check_image(self, input_shape)
+        black = torch.zeros(2, *input_shape)
+        for made in self(black, None, None, torch.Generator()):
+            if made.shape != black.shape:
+                raise ValueError(
+                    f"{self!r} turns images of shape {input_shape} into {tuple(made.shape[1:])}, "
+                    "but transform encodes the row itself; end with a Resize to the row's size."
+                )
+        return input_shape, input_shape
+
+    def caveats(self, state: State) -> tuple[str, ...]:
+        """Say what the number is of."""
+        return (_AUGMENTED,)
+
+
+def _parts(transform: Any) -> Iterator[Any]:
+    """Yield a transform and those that it holds."""
+    yield transform
+    for part in getattr(transform, "transforms", ()):
+        yield from _parts(part)
+
+
+def _one_by_one(transform: Callable[..., Any], x: Tensor, state: State) -> Tensor:
+    """Return what a transform makes of each image, scaled to [0, 1] and back."""
+    low, high = (0.0, 1.0) if state is None else (state["low"], state["high"])
+    planes = (x.unsqueeze(1) if x.ndim == 3 else x.movedim(-1, 1)).sub(low).div(high - low)
+    made = [transform(image) for image in planes]
+    for image in made:
+        if not (isinstance(image, torch.Tensor) and image.is_floating_point() and image.ndim == 3):
+            kind = f"{image.dtype}" if isinstance(image, torch.Tensor) else type(image).__name__
+            raise TypeError(
+                f"{transform!r} returned {kind}; expected an image, a floating-point Tensor of "
+                "shape (channels, height, width)."
+            )
+    images = torch.stack(made).to(x.dtype) * (high - low) + low
+    return images.squeeze(1) if x.ndim == 3 else images.movedim(1, -1)
+
+
 @dataclass(repr=False, eq=False)
 class Compose(View):
     """One view after another: ``second`` acts on both rows of the pair that ``first`` makes.
@@ -913,8 +1246,9 @@ class Compose(View):
 
     @property
     def transient(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The state is the first part's."""
-        return as_view(self.first).transient
+        """What either part needs in training alone."""
+        parts = {"first": as_view(self.first), "second": as_view(self.second)}
+        return tuple(f"{which}_{key}" for which, part in parts.items() for key in part.transient)
 
     @property
     def paired(self) -> bool:  # type: ignore[override]
@@ -941,11 +1275,11 @@ class Compose(View):
 
     def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
         """Return the views of a batch, one part after the other."""
-        pair = as_view(self.first)(x, rows, state, generator)
-        return as_view(self.second).pair(*pair, rows, None, generator)
+        pair = as_view(self.first)(x, rows, _state_of("first", state), generator)
+        return as_view(self.second).pair(*pair, rows, _state_of("second", state), generator)
 
     def fit(self, X: Rows) -> State:
-        """Fit the first part; the second must need no state.
+        """Fit both parts, each to the rows; the state holds what they return under their names.
 
         Raises
         ------
@@ -957,8 +1291,11 @@ class Compose(View):
             raise ValueError(
                 f"second={self.second!r} looks at whole rows; make it the first part of Compose."
             )
-        second.fit(X)
-        return as_view(self.first).fit(X)
+        states = {"first": as_view(self.first).fit(X), "second": second.fit(X)}
+        kept = {which: state or {} for which, state in states.items()}
+        return {
+            f"{which}_{key}": tensor for which in kept for key, tensor in kept[which].items()
+        } or None
 
     def partners(self, n: int, groups: Values, y: Values) -> Partners | None:
         """Return those of the first part."""
@@ -966,23 +1303,37 @@ class Compose(View):
 
     def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, Shape]:
         """Return the shapes that come out of the second part."""
-        first, second = as_view(self.first).shapes(input_shape, state)
-        after = as_view(self.second)
-        return after.shapes(first, None)[0], after.shapes(second, None)[1]
+        first, second = as_view(self.first).shapes(input_shape, _state_of("first", state))
+        after, state = as_view(self.second), _state_of("second", state)
+        return after.shapes(first, state)[0], after.shapes(second, state)[1]
 
     def inputs(self, x: Tensor, state: State) -> Pair:
         """Return what the encoders see at ``transform``."""
-        first, second = as_view(self.first).inputs(x, state)
-        after = as_view(self.second)
-        return after.inputs(first, None)[0], after.inputs(second, None)[1]
+        first, second = as_view(self.first).inputs(x, _state_of("first", state))
+        after, state = as_view(self.second), _state_of("second", state)
+        return after.inputs(first, state)[0], after.inputs(second, state)[1]
 
     def caveats(self, state: State) -> tuple[str, ...]:
-        """Return the facts of both parts."""
-        parts = as_view(self.first), as_view(self.second)
-        if isinstance(parts[1], Corruption) and not isinstance(parts[0], Function):
-            # The values that stay are shared only where the first part hands on one row twice.
-            return parts[0].caveats(state)
-        return parts[0].caveats(state) + parts[1].caveats(None)
+        """Return the facts of both parts that hold of the two together."""
+        first, second = as_view(self.first), as_view(self.second)
+        facts = first.caveats(_state_of("first", state))
+        later = second.caveats(_state_of("second", state))
+        if not isinstance(first, Function):
+            # What is shared is shared only where the first part hands on one row twice,
+            later = tuple(fact for fact in later if fact not in _OF_ONE_ROW)
+        if isinstance(second, GaussianNoise) and not second.shared:
+            # and noise of their own parts the two.
+            facts = tuple(fact for fact in facts if fact not in _OF_ONE_ROW)
+        return facts + later
+
+
+def _state_of(which: str, state: State) -> State:
+    """Return the state of one part of a `Compose`."""
+    prefix = f"{which}_"
+    own = {
+        key.removeprefix(prefix): t for key, t in (state or {}).items() if key.startswith(prefix)
+    }
+    return own or None
 
 
 def as_view(value: Any) -> View:
@@ -991,7 +1342,8 @@ def as_view(value: Any) -> View:
     Parameters
     ----------
     value : str, View or callable
-        A key of ``VIEWS``, a view, or a function from a batch to a pair.
+        A key of ``VIEWS``, a view, a transform of torchvision, or a function from a batch to a
+        pair.
 
     Returns
     -------
@@ -1009,13 +1361,15 @@ def as_view(value: Any) -> View:
     if isinstance(view, View):
         return view
     if callable(view) and not isinstance(view, type):
-        return Function(view)
+        of_torchvision = type(view).__module__.startswith("torchvision.transforms")
+        return Transformed(view) if of_torchvision else Function(view)
     raise TypeError(
         f"view={value!r}; expected one of {sorted(VIEWS)}, a View, or a callable x -> (x, x')."
     )
 
 
 VIEWS: dict[str, Callable[[], View]] = {
+    "affine": partial(Augment, shift=0.1, rotate=15.0, zoom=0.1),
     "corruption": Corruption,
     "halves": Halves,
     "neighbors": Neighbors,
@@ -1023,5 +1377,16 @@ VIEWS: dict[str, Callable[[], View]] = {
     "paired": Paired,
     "same-class": SameClass,
     "same-group": SameGroup,
+    "simclr": partial(
+        Augment,
+        crop=(0.08, 1.0),
+        flip=0.5,
+        brightness=0.4,
+        contrast=0.4,
+        saturation=0.4,
+        hue=0.1,
+        jitter_rate=0.8,
+        grayscale=0.2,
+    ),
     "time-lag": TimeLag,
 }

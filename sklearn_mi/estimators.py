@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils._array_api import check_same_namespace
@@ -24,6 +25,7 @@ from torch import nn
 
 from sklearn_mi._base import Shape, resolve
 from sklearn_mi.bounds import BOUNDS, Bound
+from sklearn_mi.choices import Choice, Facts, choose
 from sklearn_mi.critics import CRITICS, as_critic
 from sklearn_mi.encoders import ENCODERS, as_encoder, code_width
 from sklearn_mi.inputs import (
@@ -73,16 +75,13 @@ from sklearn_mi.views import VIEWS, View, as_view
 
 __all__ = ["MIRepresentationLearner"]
 
-# The default length of training; on few rows more passes than this did not help.
-DEFAULT_STEPS = 600
-DEFAULT_PASSES = 100
 EVALUATION_SEED = 0
 ENDINGS = (KeyboardInterrupt, NonFiniteLossError)
 PATIENCE_STEPS = 300
 
 _FAMILIES: dict[str, dict[str, Callable[[], Any]]] = {
-    "critic": CRITICS,
-    "encoder": ENCODERS,
+    "critic": {**CRITICS, "auto": CRITICS["cauchy"]},
+    "encoder": {**ENCODERS, "auto": ENCODERS["gelu-mlp"]},
     "encoder_y": ENCODERS,
     "head": ENCODERS,
     "negatives": NEGATIVES,
@@ -181,16 +180,19 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Width of a code. None: the encoder's own, 32 for a perceptron.
     view : str, View or callable, default="auto"
         How to get a pair from a row, from `sklearn_mi.views`. "auto": `Paired` with ``X_pair``,
-        otherwise `Neighbors`, which beat halves, noise and corruption.
-    encoder : str, Encoder, Module or callable, default="gelu-mlp"
-        From a view to its code, from `sklearn_mi.encoders`: two hidden layers of 256. A given
-        module is copied, never trained in place.
+        augmentations for images in colour, otherwise `Neighbors`, which beat halves, noise and
+        corruption on digits. What was picked, and why, stands in ``choices_``.
+    encoder : str, Encoder, Module or callable, default="auto"
+        From a view to its code, from `sklearn_mi.encoders`. "auto": a perceptron with two hidden
+        layers of 256, and `ConvNet` for images in colour. A given module is copied, never trained
+        in place.
     encoder_y : str, Encoder, Module, callable or None, default=None
         Encoder of the second view: "shared", "separate" (another one like the first), or one of
         its own. None: as the view has it.
-    critic : str, Critic, Module or callable, default="cauchy"
-        From two sets of codes to scores, from `sklearn_mi.critics`. The Cauchy critic makes
-        distances between codes mean what they say, which pays with one or five labels a class.
+    critic : str, Critic, Module or callable, default="auto"
+        From two sets of codes to scores, from `sklearn_mi.critics`. "auto": the Cauchy critic,
+        which makes distances between codes mean what they say and pays with one or five labels a
+        class; the cosine for images in colour.
     objective : str, Bound or Objective, default="infonce"
         What training maximises, from `sklearn_mi.bounds` or `sklearn_mi.objectives`. InfoNCE has
         the least variance.
@@ -209,7 +211,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         not for images. Bytes are divided by 255 unless True.
     max_steps, max_epochs : int or None, default=None
         Length of training in optimiser steps or in passes over the rows; not both. Neither: 600
-        steps, and on few rows no more than 100 passes.
+        steps, and on few rows, where more did not help, no more than 100 passes.
     batch_size : int, default=256
         Rows a step, and so candidates for each row; all rows where there are fewer.
     optimizer : {"adam", "adamw", "sgd"} or class of torch.optim, default="adam"
@@ -246,6 +248,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     mi_ : MIEstimate
         Held-out InfoNCE: value, standard error, ceiling, number of pairs, status and warnings;
         ``mi_.objective`` is the bound of the objective itself.
+    choices_ : dict of Choice
+        What was picked for each parameter that was left open, and the reason.
     net_ : skorch.NeuralNet
         The trained net.
     encoder_, encoder_y_, critic_ : Module
@@ -312,9 +316,9 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         n_components: int | None = None,
         *,
         view: Any = "auto",
-        encoder: Any = "gelu-mlp",
+        encoder: Any = "auto",
         encoder_y: Any = None,
-        critic: Any = "cauchy",
+        critic: Any = "auto",
         objective: Any = "infonce",
         negatives: Any = "batch",
         head: Any = None,
@@ -773,10 +777,12 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         scales: Sequence[Any],
         state: dict[str, torch.Tensor] | None,
         weights: dict[str, torch.Tensor],
+        choices: dict[str, Choice],
     ) -> None:
         """Become fitted from parts that a file holds; used by `sklearn_mi.load`."""
         self._use_what_is_here()
-        view = self._view(layouts[1])
+        self.choices_ = choices
+        view = copy.deepcopy(as_view(self._chosen("view")))
         module = self._build(view, state, layouts, scales, seed)
         module.load_state_dict(weights)
         module.eval()
@@ -847,6 +853,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             seed, done = (_entropy(self.random_state), 0) if fresh else (self._seed, self.n_iter_)
             seeds = _seeds(seed, done)
             kept, stopping, report = self._split(data, seed)
+            self._choose(data, len(kept), fresh)
             generator = torch.Generator(choose_device(self.device)).manual_seed(seeds["views"])
             module, rows = self._module_and_rows(data, kept, seeds["weights"], generator, fresh)
             plan = self._plan(len(rows), passes, steps)
@@ -902,9 +909,38 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return to_numpy_namespace(read_pair(X_pair, n_rows, known, name))
 
     def _view(self, X_pair: Any) -> View:
-        if isinstance(self.view, str) and self.view == "auto":
+        """Return the view as far as it is known before the rows are looked at."""
+        if _is_auto(self.view):
             return as_view("neighbors" if X_pair is None else "paired")
         return copy.deepcopy(as_view(self.view))
+
+    def _choose(self, data: _Data, n_rows: int, fresh: bool) -> None:
+        """Pick what was left open; what is built already stays."""
+        facts = Facts(
+            n_rows=n_rows,
+            row_shape=data.table.layout.row_shape,
+            is_sparse=sparse.issparse(data.table.array),
+            is_paired=data.pair is not None,
+            batch_size=int(self.batch_size),
+        )
+        left_open = {
+            name
+            for name in ("view", "encoder", "critic")
+            if fresh and _is_auto(getattr(self, name))
+        }
+        if self.max_steps is None and self.max_epochs is None:
+            left_open.add("max_steps")
+        made = {name: choice for name, choice in choose(facts).items() if name in left_open}
+        built = {} if fresh else {**self.choices_}
+        built.pop("max_steps", None)
+        self.choices_ = {**built, **made}
+        if self.verbose:
+            for name, choice in made.items():
+                print(f"{name}={choice}")
+
+    def _chosen(self, name: str) -> Any:
+        value = getattr(self, name)
+        return self.choices_[name].value if _is_auto(value) else value
 
     def _split(self, data: _Data, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the rows to train on, to stop by and to report on; the same ones for one ``n``."""
@@ -935,7 +971,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         tables = (data.table, data.pair)
         if fresh:
             scales = [None if t is None else make_scale(t, kept, self.standardize) for t in tables]
-            view = self._view(data.pair)
+            view = copy.deepcopy(as_view(self._chosen("view")))
         else:
             scales, view = [self._model.scale, self._model.scale_pair], self._model.view
         rows = self._rows(data, kept, view, scales, generator)
@@ -995,7 +1031,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 second = layouts[1].row_shape
             encoder, encoder_y, widths = self._build_encoders(view, first, second)
             head, head_y, codes = self._build_heads(widths, shared=encoder_y is None)
-            critic = as_critic(self.critic).build(*codes)
+            critic = as_critic(self._chosen("critic")).build(*codes)
             return PairModel(
                 view=view,
                 state=state,
@@ -1015,7 +1051,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     def _build_encoders(
         self, view: View, first: Shape, second: Shape
     ) -> tuple[nn.Module, nn.Module | None, tuple[int, int]]:
-        encoder = as_encoder(self.encoder).build(first, self.n_components)
+        description = self._chosen("encoder")
+        encoder = as_encoder(description).build(first, self.n_components)
         width = code_width(encoder, first)
         wanted = view.default_encoder_y if self.encoder_y is None else self.encoder_y
         if isinstance(wanted, str) and wanted == "shared":
@@ -1025,7 +1062,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                     f"{second}; use encoder_y='separate'."
                 )
             return encoder, None, (width, width)
-        other = self.encoder if isinstance(wanted, str) and wanted == "separate" else wanted
+        other = description if isinstance(wanted, str) and wanted == "separate" else wanted
         encoder_y = as_encoder(other, "encoder_y").build(second, self.n_components)
         return encoder, encoder_y, (width, code_width(encoder_y, second))
 
@@ -1049,7 +1086,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         passes = passes or self.max_epochs
         if steps is None and passes is not None:
             steps = int(passes) * steps_a_pass
-        steps = steps or self.max_steps or min(DEFAULT_STEPS, DEFAULT_PASSES * steps_a_pass)
+        steps = steps or self.max_steps or self.choices_["max_steps"].value
         patience = math.ceil(self._patience_steps() / steps_a_pass)
         return {"rows": n, "batch_size": batch_size, "steps": int(steps), "patience": patience}
 
@@ -1161,6 +1198,10 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         with threads(self.n_threads):
             codes = encode(rows, module)
             return codes_like(codes, table.array)
+
+
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == "auto"
 
 
 def _as_objective(value: Any) -> Bound | Objective:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sklearn_mi import bounds, critics, encoders, negatives, objectives, views
 from sklearn_mi._base import Component
 from sklearn_mi._version import __version__
+from sklearn_mi.choices import Choice
 from sklearn_mi.estimators import MIRepresentationLearner
 from sklearn_mi.inputs import Layout
 from sklearn_mi.reports import MIEstimate
@@ -79,6 +80,7 @@ def _fitted(learner: MIRepresentationLearner) -> dict[str, Any]:
         "feature_names_in_": None if names is None else list(names),
         "n_iter_": learner.n_iter_,
         "seed": learner._seed,
+        "choices": {name: [c.value, c.reason] for name, c in learner.choices_.items()},
         "mi_": dataclasses.asdict(learner.mi_),
         "history": list(learner.history_),
         "layouts": [
@@ -245,6 +247,7 @@ def _parts(fitted: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]
     state = {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
     return {
         "seed": fitted["seed"],
+        "choices": {name: Choice(*parts) for name, parts in fitted["choices"].items()},
         "history": fitted["history"],
         "layouts": layouts,
         "scales": scales,

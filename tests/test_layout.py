@@ -17,7 +17,7 @@ SOURCES = {path.stem: path for path in sorted(PACKAGE.glob("*.py"))}
 PUBLIC = [name for name in SOURCES if not name.startswith("_")]
 
 LEAVES = {"datasets", "augmentations", "views", "encoders", "critics", "negatives", "bounds"}
-LEARNER = {"_base", *LEAVES, "objectives", "training", "inputs", "reports"}
+LEARNER = {"_base", *LEAVES, "choices", "objectives", "training", "inputs", "reports"}
 # What each module may import of ours. Leaves are blind to each other, but for the one view that is
 # made of augmentations; training takes built parts, evaluation takes anything with transform, plots
 # take tables.
@@ -29,6 +29,7 @@ ARROWS = {
     "views": {"_base", "augmentations"},
     "objectives": {"_base", "bounds"},
     "training": {"_base"},
+    "choices": {"_base"},
     "inputs": {"_base", "training"},
     "reports": {"_base", "bounds", "objectives", "training"},
     "estimators": {*LEARNER, "persistence"},

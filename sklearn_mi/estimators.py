@@ -1086,12 +1086,12 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         passes = passes or self.max_epochs
         if steps is None and passes is not None:
             steps = int(passes) * steps_a_pass
-        steps = steps or self.max_steps or self.choices_["max_steps"].value
+        total: Any = steps or self.max_steps or self.choices_["max_steps"].value
         patience = math.ceil(self._patience_steps() / steps_a_pass)
-        return {"rows": n, "batch_size": batch_size, "steps": int(steps), "patience": patience}
+        return {"rows": n, "batch_size": batch_size, "steps": int(total), "patience": patience}
 
     def _patience_steps(self) -> int:
-        wanted = self.early_stopping
+        wanted: Any = self.early_stopping
         return PATIENCE_STEPS if isinstance(wanted, bool | np.bool_) else int(wanted)
 
     def _monitor(

@@ -1,4 +1,10 @@
-"""Objectives: what training maximises, where it is not itself the number that is reported."""
+"""Objectives: what training maximises, where it is not itself the number that is reported.
+
+Some are functions of scores, ``scores[i, j] = f(x_i, y_j)``, with negatives as in
+`sklearn_mi.bounds`: a row that has none adds 0. Others (the spectral loss, alignment and
+uniformity, Barlow Twins, VICReg) compare codes; the critic then only reports. Each formula is
+written as what is maximised, minus the loss of its paper.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +12,76 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import torch
+from torch import nn
+from torch.nn import functional
 
 from sklearn_mi._base import Component, Status, resolve
-from sklearn_mi.bounds import BOUNDS, Bound, BoundModule, InfoNCE, infonce, infonce_terms
+from sklearn_mi.bounds import (
+    BOUNDS,
+    Bound,
+    BoundModule,
+    InfoNCE,
+    _checked,
+    infonce,
+    infonce_terms,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sklearn_mi._base import Codes
 
-__all__ = ["OBJECTIVES", "KPair", "Matched", "Objective", "k_pair"]
+__all__ = [
+    "OBJECTIVES",
+    "AlignUniform",
+    "BarlowTwins",
+    "Debiased",
+    "DecoupledInfoNCE",
+    "HardNegatives",
+    "KPair",
+    "Matched",
+    "Objective",
+    "SigLIP",
+    "Spectral",
+    "Triplet",
+    "VICReg",
+    "Wasserstein",
+    "align_uniform",
+    "barlow_twins",
+    "debiased",
+    "decoupled_infonce",
+    "gradient_penalty",
+    "hard_negatives",
+    "k_pair",
+    "siglip",
+    "spectral",
+    "triplet",
+    "vicreg",
+]
+
+Mining = Literal["semi-hard", "hard", "all"]
+
+
+def _negative_cells(scores: Tensor, negatives: Tensor | None) -> Tensor:
+    """Return the mask of the negatives: no partner is one."""
+    others = ~torch.eye(*scores.shape, dtype=torch.bool, device=scores.device)
+    return others if negatives is None else negatives & others
+
+
+def _mean_of_rows(terms: Tensor, cells: Tensor) -> Tensor:
+    """Return the mean over all rows; those without negatives add 0."""
+    return torch.where(cells.any(1), terms, 0.0).mean()
+
+
+def _log_sum(scores: Tensor, cells: Tensor) -> Tensor:
+    """Return the logsumexp over the cells of each row, or a finite number where there are none."""
+    empty = ~cells.any(1, keepdim=True)
+    return scores.masked_fill(~cells, -math.inf).masked_fill(empty, 0.0).logsumexp(1)
 
 
 def k_pair(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
@@ -56,6 +121,542 @@ def k_pair(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
         return terms.mean() - math.log(scores.shape[1])
     counts = negatives.sum(1) - negatives.diagonal().long() + 1
     return (terms - counts.to(terms.dtype).log()).mean()
+
+
+def _check_mining(mining: str) -> None:
+    if mining not in get_args(Mining):
+        raise ValueError(f"mining={mining!r}; expected one of {list(get_args(Mining))}.")
+
+
+def _mined(gaps: Tensor, cells: Tensor, mining: str) -> Tensor:
+    """Return the column of the one negative that counts in each row."""
+    hardest = gaps.masked_fill(~cells, -math.inf).argmax(1)
+    if mining == "hard":
+        return hardest
+    below = cells & (gaps < 0)
+    semi_hard = gaps.masked_fill(~below, -math.inf).argmax(1)
+    easiest = gaps.masked_fill(~cells, math.inf).argmin(1)
+    return torch.where(below.any(1), semi_hard, easiest)
+
+
+def triplet(
+    scores: Tensor,
+    negatives: Tensor | None = None,
+    margin: float = 1.0,
+    mining: Mining = "semi-hard",
+) -> Tensor:
+    r"""Return minus the triplet loss: a partner should outscore negatives by a margin.
+
+    .. math:: -\frac1n \sum_i [\mathrm{margin} - f_{ii} + f_{ij(i)}]_+
+
+    with j(i) the negative that is mined for row i. Semi-hard: the highest of those that score
+    below the partner, or, where none does, the lowest of all. Hard: the highest of all. For "all"
+    the bracket is averaged over the negatives of the row.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (n, m)
+        Scores of every pair; column i is the partner of row i.
+    negatives : Tensor of bool of shape (n, m), default=None
+        The cells that count as negatives; by default all off the diagonal.
+    margin : float, default=1.0
+        In units of the scores.
+    mining : {"semi-hard", "hard", "all"}, default="semi-hard"
+        Which negatives count.
+
+    Returns
+    -------
+    value : Tensor of shape ()
+        At most 0.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or if the mining is unknown.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.objectives import triplet
+    >>> scores = torch.tensor([[1.0, 0.5, 3.0], [0.0, 5.0, 1.0], [0.0, 0.0, 9.0]])
+    >>> [round(triplet(scores, mining=mining).item(), 4) for mining in ("semi-hard", "hard")]
+    [-0.1667, -1.0]
+    """
+    _check_mining(mining)
+    scores = _checked(scores, negatives)
+    cells = _negative_cells(scores, negatives)
+    gaps = scores - scores.diagonal()[:, None]
+    hinges = (margin + gaps).relu()
+    if mining == "all":
+        terms = hinges.masked_fill(~cells, 0.0).sum(1) / cells.sum(1).clamp_min(1)
+    else:
+        terms = hinges.gather(1, _mined(gaps.detach(), cells, mining)[:, None])[:, 0]
+    return -_mean_of_rows(terms, cells)
+
+
+def decoupled_infonce(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+    r"""Return minus the decoupled contrastive loss: InfoNCE without the partner in the sum.
+
+    .. math:: \frac1n \sum_i \Big[f_{ii} - \log \sum_{j \neq i} e^{f_{ij}}\Big]
+
+    The sum runs over the negatives of row i.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (n, m)
+        Scores of every pair; column i is the partner of row i.
+    negatives : Tensor of bool of shape (n, m), default=None
+        The cells that count as negatives; by default all off the diagonal.
+
+    Returns
+    -------
+    value : Tensor of shape ()
+        Without a largest value.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.objectives import decoupled_infonce
+    >>> print(f"{decoupled_infonce(50 * torch.eye(4)):.4f}")  # 50 - log(3)
+    48.9014
+    """
+    scores = _checked(scores, negatives)
+    cells = _negative_cells(scores, negatives)
+    return _mean_of_rows(scores.diagonal() - _log_sum(scores, cells), cells)
+
+
+def _log_difference(a: Tensor, b: Tensor) -> Tensor:
+    """Return log(exp(a) - exp(b)), minus infinity where that is not positive."""
+    gap = b - a
+    negative = gap >= 0
+    # A gradient passes through both branches: the unused one must stay finite.
+    logarithm = a + torch.log(-torch.expm1(gap.masked_fill(negative, -1.0)))
+    return logarithm.masked_fill(negative, -math.inf)
+
+
+def hard_negatives(
+    scores: Tensor,
+    negatives: Tensor | None = None,
+    beta: float = 1.0,
+    tau_plus: float = 0.1,
+    floor: float = -10.0,
+) -> Tensor:
+    r"""Return minus the contrastive loss with hard and debiased negatives.
+
+    .. math:: \frac1n \sum_i \log \frac{e^{f_{ii}}}{e^{f_{ii}} + |N_i| g_i}, \qquad
+        g_i = \max\Big\{\frac{1}{1 - \tau^+} \Big[
+        \frac{\sum_j e^{(1 + \beta) f_{ij}}}{\sum_j e^{\beta f_{ij}}} - \tau^+ e^{f_{ii}}\Big],
+        e^{\mathrm{floor}}\Big\}
+
+    Both sums run over the negatives :math:`N_i` of row i: their mean, weighted by
+    :math:`e^{\beta f}`, less the share of partners in disguise. Without either, beta = tau_plus =
+    0, it is `k_pair`.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (n, m)
+        Scores of every pair; column i is the partner of row i.
+    negatives : Tensor of bool of shape (n, m), default=None
+        The cells that count as negatives; by default all off the diagonal.
+    beta : float, default=1.0
+        How much more high-scoring negatives weigh; 0: all alike.
+    tau_plus : float, default=0.1
+        Chance that a negative is of the class of its row, at least 0 and below 1.
+    floor : float, default=-10.0
+        Least score that the critic can give: no mean of negatives is estimated below it.
+
+    Returns
+    -------
+    value : Tensor of shape ()
+        At most 0.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.objectives import hard_negatives, k_pair
+    >>> scores = torch.tensor([[3.0, 1.0, 0.0], [0.0, 3.0, 1.0], [1.0, 0.0, 3.0]])
+    >>> plain = hard_negatives(scores, beta=0.0, tau_plus=0.0)
+    >>> print(f"{plain:.4f}, {k_pair(scores):.4f}, {hard_negatives(scores, tau_plus=0.0):.4f}")
+    -0.1698, -0.1698, -0.2027
+    """
+    scores = _checked(scores, negatives)
+    cells = _negative_cells(scores, negatives)
+    partners = scores.diagonal()
+    mean = _log_sum((1 + beta) * scores, cells) - _log_sum(beta * scores, cells)
+    log_tau = math.log(tau_plus) if tau_plus > 0 else -math.inf
+    estimate = _log_difference(mean, partners + log_tau) - math.log1p(-tau_plus)
+    log_counts = cells.sum(1).clamp_min(1).to(scores.dtype).log()
+    total = torch.logaddexp(partners, log_counts + estimate.clamp_min(floor))
+    return _mean_of_rows(partners - total, cells)
+
+
+def debiased(
+    scores: Tensor, negatives: Tensor | None = None, tau_plus: float = 0.1, floor: float = -10.0
+) -> Tensor:
+    r"""Return minus the debiased contrastive loss: `hard_negatives` with all negatives alike.
+
+    .. math:: \frac1n \sum_i \log \frac{e^{f_{ii}}}{e^{f_{ii}} + |N_i| g_i}, \qquad
+        g_i = \max\Big\{\frac{1}{1 - \tau^+} \Big[
+        \frac{1}{|N_i|} \sum_{j \in N_i} e^{f_{ij}} - \tau^+ e^{f_{ii}}\Big],
+        e^{\mathrm{floor}}\Big\}
+
+    Parameters
+    ----------
+    scores : Tensor of shape (n, m)
+        Scores of every pair; column i is the partner of row i.
+    negatives : Tensor of bool of shape (n, m), default=None
+        The cells that count as negatives; by default all off the diagonal.
+    tau_plus : float, default=0.1
+        Chance that a negative is of the class of its row, at least 0 and below 1.
+    floor : float, default=-10.0
+        Least score that the critic can give: no mean of negatives is estimated below it.
+
+    Returns
+    -------
+    value : Tensor of shape ()
+        At most 0.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.objectives import debiased
+    >>> print(f"{debiased(torch.zeros(4, 4)):.4f}")  # minus log(4): one class alone
+    -1.3863
+    """
+    return hard_negatives(scores, negatives, 0.0, tau_plus, floor)
+
+
+def siglip(scores: Tensor, negatives: Tensor | None = None, bias: Tensor | float = 0.0) -> Tensor:
+    r"""Return minus the pairwise sigmoid loss: each pair is told alone whether it belongs together.
+
+    .. math:: \frac1n \sum_i \Big[\log \sigma(f_{ii} + b_i) +
+        \sum_{j \in N_i} \log \sigma(-f_{ij} - b_i)\Big], \qquad b_i = b - \log |N_i|
+
+    with :math:`N_i` the negatives of row i. Row i holds one partner among :math:`|N_i|` others, so
+    at b = 0 the best score is the log ratio, whatever the size of the batch.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (n, m)
+        Scores of every pair; column i is the partner of row i.
+    negatives : Tensor of bool of shape (n, m), default=None
+        The cells that count as negatives; by default all off the diagonal.
+    bias : Tensor of shape () or float, default=0.0
+        b.
+
+    Returns
+    -------
+    value : Tensor of shape ()
+        At most 0.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.objectives import siglip
+    >>> print(f"{siglip(torch.zeros(2, 2)):.4f}")  # two coins in each row
+    -1.3863
+    """
+    scores = _checked(scores, negatives)
+    cells = _negative_cells(scores, negatives)
+    logits = scores + bias - cells.sum(1, keepdim=True).clamp_min(1).to(scores.dtype).log()
+    repelled = functional.logsigmoid(-logits).masked_fill(~cells, 0.0).sum(1)
+    return _mean_of_rows(functional.logsigmoid(logits.diagonal()) + repelled, cells)
+
+
+def _next_negatives(cells: Tensor) -> Tensor:
+    """Return the column of the first negative to the right of the partner, around the end."""
+    n, m = cells.shape
+    partners = torch.arange(n, device=cells.device)[:, None]
+    steps = (torch.arange(m, device=cells.device) - partners) % m
+    return steps.masked_fill(~cells, m).argmin(1)
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor, Tensor], Tensor],
+    z_x: Tensor,
+    z_y: Tensor,
+    negatives: Tensor | None = None,
+) -> Tensor:
+    r"""Return how much steeper than 1 a critic is, squared.
+
+    .. math:: \frac1n \sum_i \Big[\big\lVert \nabla f(z_i, \tilde z_i) \big\rVert - 1\Big]_+^2,
+        \qquad \tilde z_i = t_i z'_i + (1 - t_i) z'_{j(i)}
+
+    The gradient is that by both codes, at points between a pair and the next negative j(i) of its
+    row; :math:`t_i = (i - 1/2) / n`, which in a shuffled batch is as good as a random number.
+
+    Parameters
+    ----------
+    critic : callable
+        ``critic(z_x, z_y)`` is the score matrix; a Module or any function with a second
+        derivative.
+    z_x, z_y : Tensor of shape (n, d_x), (m, d_y)
+        Codes of the two views.
+    negatives : Tensor of bool of shape (n, m), default=None
+        The cells that count as negatives; by default all off the diagonal.
+
+    Returns
+    -------
+    value : Tensor of shape ()
+        At least 0, also where gradients are switched off; it has a gradient where they are on.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.objectives import gradient_penalty
+    >>> z = torch.zeros(4, 1)
+    >>> gradient_penalty(lambda a, b: 3 * a + 4 * b.T, z, z).item()  # (5 - 1)^2
+    16.0
+    """
+    with_gradient = torch.is_grad_enabled()
+    n = len(z_x)
+    cells = _negative_cells(z_x.new_empty(n, len(z_y)), negatives)
+    shares = (torch.arange(n, device=z_x.device).to(z_x.dtype)[:, None] + 0.5) / n
+    with torch.enable_grad():
+        # Copies, so that a gradient by the one point never runs through the other.
+        first = z_x.clone().requires_grad_()
+        second = torch.lerp(z_y[_next_negatives(cells)], z_y[:n], shares).requires_grad_()
+        # What torch.compile makes of a module has no second derivative; its forward has.
+        scores = critic.forward if isinstance(critic, nn.Module) else critic
+        slopes = torch.autograd.grad(
+            scores(first, second).diagonal().sum(), (first, second), create_graph=with_gradient
+        )
+    squares = slopes[0].square().sum(1) + slopes[1].square().sum(1)
+    # Cut before the root, whose derivative at 0 is infinite.
+    return _mean_of_rows((squares.clamp_min(1).sqrt() - 1).square(), cells)
+
+
+def _check_codes(z_x: Tensor, z_y: Tensor, least: int = 1) -> None:
+    shapes = f"{tuple(z_x.shape)} and {tuple(z_y.shape)}"
+    if z_x.ndim != 2 or z_y.ndim != 2 or z_x.shape[1] != z_y.shape[1] or len(z_x) > len(z_y):
+        raise ValueError(f"codes of shape {shapes}; expected (n, d) and (m, d) with n <= m.")
+    if len(z_x) < least:
+        raise ValueError(f"codes of shape {shapes}; expected at least {least} rows.")
+
+
+def spectral(z_x: Tensor, z_y: Tensor, negatives: Tensor | None = None) -> Tensor:
+    r"""Return minus the spectral contrastive loss, a function of inner products of codes.
+
+    .. math:: \frac1n \sum_i \Big[2 s_{ii} - \frac{1}{|N_i|} \sum_{j \in N_i} s_{ij}^2\Big],
+        \qquad s_{ij} = z_i^\top z'_j
+
+    with :math:`N_i` the negatives of row i. The best s is the density ratio itself, not its
+    logarithm: the loss factorises the ratio into codes.
+
+    Parameters
+    ----------
+    z_x, z_y : Tensor of shape (n, d), (m, d)
+        Codes of the two views; row i of the one is the partner of row i of the other.
+    negatives : Tensor of bool of shape (n, m), default=None
+        The cells that count as negatives; by default all off the diagonal.
+
+    Returns
+    -------
+    value : Tensor of shape ()
+        Its expectation is at most the mean density ratio of partners.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.objectives import spectral
+    >>> spectral(torch.ones(3, 1), torch.ones(3, 1)).item()  # independent views: a ratio of 1
+    1.0
+    """
+    _check_codes(z_x, z_y)
+    scores = _checked(z_x @ z_y.T, negatives)
+    cells = _negative_cells(scores, negatives)
+    squares = scores.square().masked_fill(~cells, 0.0).sum(1) / cells.sum(1).clamp_min(1)
+    return _mean_of_rows(2 * scores.diagonal() - squares, cells)
+
+
+def _uniformity(directions: Tensor, t: float) -> Tensor:
+    """Return the logarithm of the mean potential of different rows; 0 where there is one row."""
+    n = len(directions)
+    if n == 1:
+        return directions.new_zeros(())
+    potentials = 2 * t * (directions @ directions.T - 1)
+    return potentials.fill_diagonal_(-math.inf).flatten().logsumexp(0) - math.log(n * (n - 1))
+
+
+def align_uniform(
+    z_x: Tensor, z_y: Tensor, alpha: float = 2.0, t: float = 2.0, weight: float = 1.0
+) -> Tensor:
+    r"""Return minus the sum of alignment and uniformity of codes on the unit sphere.
+
+    .. math:: -\frac1n \sum_i \lVert u_i - u'_i \rVert^\alpha - \frac{\mathrm{weight}}{2} \Big[
+        \log \frac{1}{n (n - 1)} \sum_{i \neq j} e^{-t \lVert u_i - u_j \rVert^2} +
+        \log \frac{1}{m (m - 1)} \sum_{i \neq j} e^{-t \lVert u'_i - u'_j \rVert^2} \Big]
+
+    with :math:`u = z / \lVert z \rVert`.
+
+    Parameters
+    ----------
+    z_x, z_y : Tensor of shape (n, d), (m, d)
+        Codes of the two views; row i of the one is the partner of row i of the other.
+    alpha : float, default=2.0
+        Power of the distance of partners.
+    t : float, default=2.0
+        Sharpness of the potential.
+    weight : float, default=1.0
+        Weight of the uniformity.
+
+    Returns
+    -------
+    value : Tensor of shape ()
+        At most 4 t weight.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.objectives import align_uniform
+    >>> z = torch.tensor([[1.0, 0.0], [-2.0, 0.0]])  # aligned, and at opposite ends
+    >>> align_uniform(z, z).item()
+    8.0
+    """
+    _check_codes(z_x, z_y)
+    u_x, u_y = functional.normalize(z_x, dim=1), functional.normalize(z_y, dim=1)
+    squares = (u_x - u_y[: len(u_x)]).square().sum(1)
+    # A power below 1 has an infinite derivative at 0.
+    alignment = squares.clamp_min(torch.finfo(squares.dtype).eps ** 2).pow(alpha / 2).mean()
+    return -alignment - weight * (_uniformity(u_x, t) + _uniformity(u_y, t)) / 2
+
+
+def _standardised(z: Tensor) -> Tensor:
+    centred = z - z.mean(0)
+    # The constant that the reference adds; a constant component stays 0.
+    return centred / (centred.square().mean(0) + 1e-5).sqrt()
+
+
+def barlow_twins(z_x: Tensor, z_y: Tensor, weight: float = 5e-3) -> Tensor:
+    r"""Return minus the Barlow Twins loss: cross-correlations should form the identity.
+
+    .. math:: -\sum_k (1 - C_{kk})^2 - \mathrm{weight} \sum_{k \neq l} C_{kl}^2
+
+    with :math:`C_{kl}` the correlation, over the rows, of component k of the one code with
+    component l of the other.
+
+    Parameters
+    ----------
+    z_x, z_y : Tensor of shape (n, d), (m, d)
+        Codes of the two views; row i of the one is the partner of row i of the other. Rows
+        without a partner are not used.
+    weight : float, default=5e-3
+        Weight of the correlations of different components.
+
+    Returns
+    -------
+    value : Tensor of shape ()
+        At most 0.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or if there is one row.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.objectives import barlow_twins
+    >>> z = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    >>> print(f"{barlow_twins(z, z):.3f}, {barlow_twins(z, -z):.3f}")
+    -0.000, -8.000
+    """
+    _check_codes(z_x, z_y, least=2)
+    n = len(z_x)
+    correlations = _standardised(z_x).T @ _standardised(z_y[:n]) / n
+    partners = correlations.diagonal()
+    others = correlations.square().sum() - partners.square().sum()
+    return -(1 - partners).square().sum() - weight * others
+
+
+def _spread_and_mixing(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the terms v and c of `vicreg`."""
+    centred = z - z.mean(0)
+    covariances = centred.T @ centred / (len(z) - 1)
+    variances = covariances.diagonal()
+    mixing = (covariances.square().sum() - variances.square().sum()) / z.shape[1]
+    return (1 - (variances + 1e-4).sqrt()).relu().mean(), mixing
+
+
+def vicreg(
+    z_x: Tensor,
+    z_y: Tensor,
+    invariance: float = 25.0,
+    variance: float = 25.0,
+    covariance: float = 1.0,
+) -> Tensor:
+    r"""Return minus the VICReg loss: equal codes of partners, spread out and decorrelated.
+
+    .. math:: -\frac{\mathrm{invariance}}{n d} \sum_{i} \lVert z_i - z'_i \rVert^2
+        - \frac{\mathrm{variance}}{2} [v(Z) + v(Z')] - \mathrm{covariance}\, [c(Z) + c(Z')]
+
+    .. math:: v(Z) = \frac1d \sum_k \Big[1 - \sqrt{\mathrm{Cov}(Z)_{kk} + 10^{-4}}\Big]_+, \qquad
+        c(Z) = \frac1d \sum_{k \neq l} \mathrm{Cov}(Z)_{kl}^2
+
+    The factors 1/d and 1/2 are those of the authors' code, to which their weights belong.
+
+    Parameters
+    ----------
+    z_x, z_y : Tensor of shape (n, d), (m, d)
+        Codes of the two views; row i of the one is the partner of row i of the other. Variances
+        and covariances are over all rows.
+    invariance, variance, covariance : float
+        Weights of the three terms, by default 25, 25 and 1.
+
+    Returns
+    -------
+    value : Tensor of shape ()
+        At most 0.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or if there is one row.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.objectives import vicreg
+    >>> z = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    >>> print(f"{vicreg(z, z):.4f}, {vicreg(z, -z):.4f}, {vicreg(0 * z, 0 * z):.4f}")
+    -0.0000, -100.0000, -24.7500
+    """
+    _check_codes(z_x, z_y, least=2)
+    distance = functional.mse_loss(z_x, z_y[: len(z_x)])
+    spread_x, mixed_x = _spread_and_mixing(z_x)
+    spread_y, mixed_y = _spread_and_mixing(z_y)
+    terms = invariance * distance + variance * (spread_x + spread_y) / 2
+    return -(terms + covariance * (mixed_x + mixed_y))
 
 
 class Objective(Component, ABC):
@@ -200,12 +801,73 @@ class Matched(Objective):
         return bound
 
 
-class _KPairModule(BoundModule):
+class _OnScores(BoundModule):
+    """A formula of scores and negatives; reports InfoNCE."""
+
+    def __init__(self, formula: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.formula = formula
+
     def forward(self, codes: Codes) -> Tensor:
-        return k_pair(codes.scores, codes.negatives)
+        return self.formula(codes.scores, codes.negatives)
 
     def report(self, codes: Codes) -> Tensor:
         return infonce(codes.scores, codes.negatives)
+
+
+def _critic_alone(codes: Codes) -> Tensor | float:
+    """Return 0 with the gradient of InfoNCE by the critic, and none by the codes."""
+    parameters = codes.critic.parameters() if isinstance(codes.critic, nn.Module) else ()
+    if not any(parameter.requires_grad for parameter in parameters):
+        return 0.0
+    bound = infonce(codes.critic(codes.z_x.detach(), codes.z_y.detach()), codes.negatives)
+    return bound - bound.detach()
+
+
+class _OnCodes(BoundModule):
+    """A formula of the codes, beside which the critic learns InfoNCE; reports that."""
+
+    def __init__(self, formula: Callable[..., Tensor], *, masked: bool = False) -> None:
+        super().__init__()
+        self.formula, self.masked = formula, masked
+
+    def forward(self, codes: Codes) -> Tensor:
+        masks = (codes.negatives,) if self.masked else ()
+        return self.formula(codes.z_x, codes.z_y, *masks) + _critic_alone(codes)
+
+    def report(self, codes: Codes) -> Tensor:
+        return infonce(codes.scores, codes.negatives)
+
+
+def _check_equal_widths(d_x: int, d_y: int, objective: Objective) -> None:
+    if d_x != d_y:
+        raise ValueError(
+            f"d_x={d_x} and d_y={d_y}; {objective!r} compares codes of one width; give both "
+            "encoders the same width, or take an objective on scores such as 'infonce'."
+        )
+
+
+def _number(name: str, value: Any, expected: str, legal: Callable[[float], bool]) -> float:
+    """Return a finite number that is legal."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}={value!r}; expected {expected}.")
+    if not (math.isfinite(value) and legal(float(value))):
+        raise ValueError(f"{name}={value!r}; expected {expected}.")
+    return float(value)
+
+
+def _positive(name: str, value: Any) -> float:
+    return _number(name, value, "a positive number", lambda number: number > 0)
+
+
+def _not_negative(name: str, value: Any) -> float:
+    return _number(name, value, "a number of at least 0", lambda number: number >= 0)
+
+
+def _prior(value: Any) -> float:
+    return _number(
+        "tau_plus", value, "a number of at least 0 and below 1", lambda number: 0 <= number < 1
+    )
 
 
 @dataclass(repr=False, eq=False)
@@ -234,7 +896,501 @@ class KPair(Objective):
 
     def build(self, d_x: int, d_y: int) -> BoundModule:
         """Return the module, which has no parameters."""
-        return _KPairModule()
+        return _OnScores(k_pair)
 
 
-OBJECTIVES: dict[str, Callable[[], Objective]] = {"k-pair": KPair}
+@dataclass(repr=False, eq=False)
+class Triplet(Objective):
+    """The triplet loss with mined negatives (`triplet`); reports InfoNCE.
+
+    Pairs that are told apart by the margin are left alone, so codes need not be perfect, only
+    good enough to rank; for retrieval. The margin has the unit of the scores: take a critic of
+    fixed scale, `Cosine` or `Cauchy`; any other can satisfy it by growing. The scores learn an
+    order and no log ratio, so InfoNCE is loose here. At ``Cosine(temperature=0.1)`` the default is
+    the reference's margin of 0.2 on squared distances of unit codes.
+
+    Parameters
+    ----------
+    margin : float, default=1.0
+        By how much a partner should outscore a negative.
+    mining : {"semi-hard", "hard", "all"}, default="semi-hard"
+        Which negatives count: the highest that scores below the partner (where there is none, the
+        lowest of all), the highest, or all on average. "hard" can collapse early in training.
+
+    References
+    ----------
+    FaceNet: A Unified Embedding for Face Recognition and Clustering (Schroff et al., 2015),
+    https://arxiv.org/abs/1503.03832
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi._base import Codes
+    >>> from sklearn_mi.objectives import Triplet
+    >>> codes = Codes(torch.eye(4), torch.eye(4), lambda a, b: a @ b.T)
+    >>> print(f"{Triplet(margin=1.5).build(4, 4)(codes):.4f}")
+    -0.5000
+    """
+
+    margin: float = 1.0
+    mining: Mining = "semi-hard"
+
+    def build(self, d_x: int, d_y: int) -> BoundModule:
+        """Return the module, which has no parameters.
+
+        Raises
+        ------
+        ValueError
+            If the margin is not positive or the mining unknown.
+        """
+        _check_mining(self.mining)
+        margin = _positive("margin", self.margin)
+        return _OnScores(partial(triplet, margin=margin, mining=self.mining))
+
+
+@dataclass(repr=False, eq=False)
+class DecoupledInfoNCE(Objective):
+    """InfoNCE without the partner in the denominator (`decoupled_infonce`); reports InfoNCE.
+
+    InfoNCE learns little from a pair that it already tells apart; without the partner in the sum
+    each pair keeps its weight, which helps in small batches. It has no largest value, so take a
+    critic with bounded scores (`Cosine`): any other grows for ever. The negatives here are those
+    across the views; the reference adds those within each view.
+
+    References
+    ----------
+    Decoupled Contrastive Learning (Yeh et al., 2022), https://arxiv.org/abs/2110.06848
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi._base import Codes
+    >>> from sklearn_mi.objectives import DecoupledInfoNCE
+    >>> codes = Codes(torch.eye(4), torch.eye(4), lambda a, b: a @ b.T)
+    >>> print(f"{DecoupledInfoNCE().build(4, 4)(codes):.4f}")  # 1 - log(3)
+    -0.0986
+    """
+
+    def build(self, d_x: int, d_y: int) -> BoundModule:
+        """Return the module, which has no parameters."""
+        return _OnScores(decoupled_infonce)
+
+
+@dataclass(repr=False, eq=False)
+class Debiased(Objective):
+    """Contrastive loss corrected for partners among the negatives (`debiased`); reports InfoNCE.
+
+    Rows of one class are pushed apart wherever they meet as negatives; knowing only how often
+    that happens, the loss subtracts their expected share. Use it where rows fall into few classes,
+    with tau_plus near one over their number, and with `Cosine`, whose scores have a least value.
+
+    Parameters
+    ----------
+    tau_plus : float, default=0.1
+        Chance that a negative is of the class of its row, at least 0 and below 1.
+    floor : float, default=-10.0
+        Least score that the critic can give, minus one over the temperature for `Cosine`. The
+        mean of the negatives is estimated as a difference; it is cut off here.
+
+    References
+    ----------
+    Debiased Contrastive Learning (Chuang et al., 2020), https://arxiv.org/abs/2007.00224
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi._base import Codes
+    >>> from sklearn_mi.objectives import Debiased
+    >>> codes = Codes(torch.zeros(4, 2), torch.zeros(4, 2), lambda a, b: a @ b.T)
+    >>> print(f"{Debiased().build(2, 2)(codes):.4f}")
+    -1.3863
+    """
+
+    tau_plus: float = 0.1
+    floor: float = -10.0
+
+    def build(self, d_x: int, d_y: int) -> BoundModule:
+        """Return the module, which has no parameters.
+
+        Raises
+        ------
+        ValueError
+            If tau_plus is outside [0, 1) or the floor not finite.
+        """
+        floor = _number("floor", self.floor, "a finite number", math.isfinite)
+        return _OnScores(partial(debiased, tau_plus=_prior(self.tau_plus), floor=floor))
+
+
+@dataclass(repr=False, eq=False)
+class HardNegatives(Objective):
+    """Contrastive loss with hard, debiased negatives (`hard_negatives`); reports InfoNCE.
+
+    Negatives weigh the more the higher they score, and the share of partners among them is
+    subtracted as in `Debiased`, since the hardest are most often of the same class. Use it as
+    `Debiased`, with `Cosine`, where most negatives are easy. The weight multiplies the score as
+    it is, temperature included.
+
+    Parameters
+    ----------
+    beta : float, default=1.0
+        How much more high-scoring negatives weigh; 0 is `Debiased`.
+    tau_plus : float, default=0.1
+        Chance that a negative is of the class of its row, at least 0 and below 1.
+    floor : float, default=-10.0
+        Least score that the critic can give, minus one over the temperature for `Cosine`.
+
+    References
+    ----------
+    Contrastive Learning with Hard Negative Samples (Robinson et al., 2021),
+    https://arxiv.org/abs/2010.04592
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi._base import Codes
+    >>> from sklearn_mi.objectives import HardNegatives
+    >>> codes = Codes(torch.zeros(4, 2), torch.zeros(4, 2), lambda a, b: a @ b.T)
+    >>> print(f"{HardNegatives(beta=0.5).build(2, 2)(codes):.4f}")
+    -1.3863
+    """
+
+    beta: float = 1.0
+    tau_plus: float = 0.1
+    floor: float = -10.0
+
+    def build(self, d_x: int, d_y: int) -> BoundModule:
+        """Return the module, which has no parameters.
+
+        Raises
+        ------
+        ValueError
+            If beta is negative, tau_plus outside [0, 1) or the floor not finite.
+        """
+        beta, tau_plus = _not_negative("beta", self.beta), _prior(self.tau_plus)
+        floor = _number("floor", self.floor, "a finite number", math.isfinite)
+        return _OnScores(partial(hard_negatives, beta=beta, tau_plus=tau_plus, floor=floor))
+
+
+class _Sigmoid(BoundModule):
+    """The sigmoid loss with its learned bias; reports InfoNCE."""
+
+    def __init__(self, bias: float) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.tensor(bias))
+
+    def forward(self, codes: Codes) -> Tensor:
+        return siglip(codes.scores, codes.negatives, self.bias)
+
+    def report(self, codes: Codes) -> Tensor:
+        return infonce(codes.scores, codes.negatives)
+
+
+@dataclass(repr=False, eq=False)
+class SigLIP(Objective):
+    """The pairwise sigmoid loss with a learned bias (`siglip`); reports InfoNCE.
+
+    Each pair is judged alone, so large batches help less and small ones hurt less than with
+    InfoNCE, and scores come out as log ratios of their own right. `JensenShannon` differs in that
+    there all negatives together weigh as much as all partners; here each pair weighs the same.
+
+    The bias counts from minus the logarithm of the number of negatives, where the reference's
+    start of -10 lies for its batches of 2^15. The scale that the reference learns belongs to the
+    critic, so that the scores that train are those that are reported:
+    ``Cosine(temperature=0.1, learn_temperature=True)`` is its choice and its start; critics with
+    weights have a scale of their own; with an inner product the encoders set it.
+
+    Parameters
+    ----------
+    bias : float, default=0.0
+        Where the learned bias starts.
+
+    References
+    ----------
+    Sigmoid Loss for Language Image Pre-Training (Zhai et al., 2023),
+    https://arxiv.org/abs/2303.15343
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi._base import Codes
+    >>> from sklearn_mi.objectives import SigLIP
+    >>> codes = Codes(torch.zeros(2, 3), torch.zeros(2, 3), lambda a, b: a @ b.T)
+    >>> print(f"{SigLIP().build(3, 3)(codes):.4f}")
+    -1.3863
+    """
+
+    bias: float = 0.0
+
+    def build(self, d_x: int, d_y: int) -> BoundModule:
+        """Return the module with the bias.
+
+        Raises
+        ------
+        ValueError
+            If the bias is not finite.
+        """
+        return _Sigmoid(_number("bias", self.bias, "a finite number", math.isfinite))
+
+
+class _Lipschitz(BoundModule):
+    """InfoNCE less a penalty on steep critics; reports InfoNCE."""
+
+    def __init__(self, penalty: float) -> None:
+        super().__init__()
+        self.penalty = penalty
+
+    def forward(self, codes: Codes) -> Tensor:
+        steep = gradient_penalty(codes.critic, codes.z_x, codes.z_y, codes.negatives)
+        return self.report(codes) - self.penalty * steep
+
+    def report(self, codes: Codes) -> Tensor:
+        return infonce(codes.scores, codes.negatives)
+
+
+@dataclass(repr=False, eq=False)
+class Wasserstein(Objective):
+    r"""InfoNCE of a critic that is kept from being steep (`gradient_penalty`); reports InfoNCE.
+
+    .. math:: \mathrm{InfoNCE} - \lambda \cdot \mathrm{gradient\_penalty}
+
+    A steep critic tells codes apart by the smallest differences, and InfoNCE is content with one
+    that does; a critic of slope at most 1 needs codes that lie apart, hence more of what the views
+    share. Use it where one factor suffices to recognise a partner and the codes should take up
+    the others, too. It costs a second pass through the critic, differentiated twice.
+
+    The reference is the Wasserstein predictive coding of Ozair et al.; the penalty is that of
+    Gulrajani et al. on its upper side alone, since a slope below 1 is allowed. Distance here is
+    that of the codes, which the encoders can stretch: end them with a layer of bounded output, or
+    take the inner product, whose slope is the length of the two codes. `Cosine` obeys by longer
+    codes, `Cauchy` is never steeper than the root of 2.
+
+    Parameters
+    ----------
+    penalty : float, default=10.0
+        Lambda, at least 0.
+
+    References
+    ----------
+    Wasserstein Dependency Measure for Representation Learning (Ozair et al., 2019),
+    https://arxiv.org/abs/1903.11780
+
+    Improved Training of Wasserstein GANs (Gulrajani et al., 2017),
+    https://arxiv.org/abs/1704.00028
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi._base import Codes
+    >>> from sklearn_mi.objectives import Wasserstein
+    >>> codes = Codes(torch.zeros(4, 1), torch.zeros(4, 1), lambda a, b: 3 * a + 4 * b.T)
+    >>> module = Wasserstein(penalty=1.0).build(1, 1)
+    >>> print(f"{module(codes):.4f}, {module.report(codes):.4f}")
+    -16.0000, 0.0000
+    """
+
+    penalty: float = 10.0
+
+    def build(self, d_x: int, d_y: int) -> BoundModule:
+        """Return the module, which has no parameters.
+
+        Raises
+        ------
+        ValueError
+            If the penalty is negative.
+        """
+        return _Lipschitz(_not_negative("penalty", self.penalty))
+
+
+@dataclass(repr=False, eq=False)
+class Spectral(Objective):
+    """The spectral contrastive loss (`spectral`); reports InfoNCE.
+
+    Inner products of codes fit the density ratio of the views by least squares, which finds its
+    leading singular functions: codes with a guarantee for linear probes. Codes must have equal
+    widths. The critic never trains the encoders; it learns InfoNCE on their codes, to report it:
+    take "separable", which learns fast. The squares are heavy-tailed where the ratio is large.
+
+    References
+    ----------
+    Provable Guarantees for Self-Supervised Deep Learning with Spectral Contrastive Loss (HaoChen
+    et al., 2021), https://arxiv.org/abs/2106.04156
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi._base import Codes
+    >>> from sklearn_mi.objectives import Spectral
+    >>> codes = Codes(2 * torch.eye(4), 2 * torch.eye(4), lambda a, b: a @ b.T)
+    >>> print(f"{Spectral().build(4, 4)(codes):.4f}")
+    8.0000
+    """
+
+    def build(self, d_x: int, d_y: int) -> BoundModule:
+        """Return the module, which has no parameters.
+
+        Raises
+        ------
+        ValueError
+            If the widths differ.
+        """
+        _check_equal_widths(d_x, d_y, self)
+        return _OnCodes(spectral, masked=True)
+
+
+@dataclass(repr=False, eq=False)
+class AlignUniform(Objective):
+    """Alignment and uniformity of codes on the unit sphere (`align_uniform`); reports InfoNCE.
+
+    The two properties that InfoNCE with a cosine brings about as negatives grow many, stated as
+    such; what `sklearn_mi.diagnostics` measures under these names. Codes must have equal widths,
+    and only their directions count. The critic never trains the encoders; it learns InfoNCE on
+    their codes, to report it: take "separable", which learns fast.
+
+    Parameters
+    ----------
+    alpha : float, default=2.0
+        Power of the distance of partners, positive.
+    t : float, default=2.0
+        Sharpness of the potential that spreads codes out, positive.
+    weight : float, default=1.0
+        Weight of the uniformity, at least 0.
+
+    References
+    ----------
+    Understanding Contrastive Representation Learning through Alignment and Uniformity on the
+    Hypersphere (Wang and Isola, 2020), https://arxiv.org/abs/2005.10242
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi._base import Codes
+    >>> from sklearn_mi.objectives import AlignUniform
+    >>> z = torch.tensor([[1.0, 0.0], [-2.0, 0.0]])
+    >>> AlignUniform(t=1.0).build(2, 2)(Codes(z, z, lambda a, b: a @ b.T)).item()
+    4.0
+    """
+
+    alpha: float = 2.0
+    t: float = 2.0
+    weight: float = 1.0
+
+    def build(self, d_x: int, d_y: int) -> BoundModule:
+        """Return the module, which has no parameters.
+
+        Raises
+        ------
+        ValueError
+            If alpha or t is not positive, if the weight is negative, or if the widths differ.
+        """
+        _check_equal_widths(d_x, d_y, self)
+        alpha, t = _positive("alpha", self.alpha), _positive("t", self.t)
+        weight = _not_negative("weight", self.weight)
+        return _OnCodes(partial(align_uniform, alpha=alpha, t=t, weight=weight))
+
+
+@dataclass(repr=False, eq=False)
+class BarlowTwins(Objective):
+    """Cross-correlations of the codes should form the identity (`barlow_twins`); reports InfoNCE.
+
+    No negatives: what keeps codes from collapsing is that components may not repeat each other.
+    It likes wide codes, through a head if need be. Codes must have equal widths, their scale is
+    free, and batches should be larger than the codes are wide. The critic never trains the
+    encoders; it learns InfoNCE on their codes, to report it: take "separable", which learns fast.
+
+    Parameters
+    ----------
+    weight : float, default=5e-3
+        Weight of the correlations of different components, at least 0.
+
+    References
+    ----------
+    Barlow Twins: Self-Supervised Learning via Redundancy Reduction (Zbontar et al., 2021),
+    https://arxiv.org/abs/2103.03230
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi._base import Codes
+    >>> from sklearn_mi.objectives import BarlowTwins
+    >>> z = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    >>> print(f"{BarlowTwins().build(2, 2)(Codes(z, -z, lambda a, b: a @ b.T)):.3f}")
+    -8.000
+    """
+
+    weight: float = 5e-3
+
+    def build(self, d_x: int, d_y: int) -> BoundModule:
+        """Return the module, which has no parameters.
+
+        Raises
+        ------
+        ValueError
+            If the weight is negative, or if the widths differ.
+        """
+        _check_equal_widths(d_x, d_y, self)
+        return _OnCodes(partial(barlow_twins, weight=_not_negative("weight", self.weight)))
+
+
+@dataclass(repr=False, eq=False)
+class VICReg(Objective):
+    """Variance, invariance and covariance of codes (`vicreg`); reports InfoNCE.
+
+    No negatives: partners share a code, each component keeps a standard deviation of 1, no two
+    are correlated. Unlike `BarlowTwins` it treats each view by itself, so the views may be of
+    different kinds. Codes must have equal widths. The critic never trains the encoders; it learns
+    InfoNCE on their codes, to report it: take "separable", which learns fast.
+
+    Parameters
+    ----------
+    invariance : float, default=25.0
+        Weight of the distance of partners, at least 0.
+    variance : float, default=25.0
+        Weight of standard deviations below 1, at least 0; at 0 codes may collapse.
+    covariance : float, default=1.0
+        Weight of correlated components, at least 0.
+
+    References
+    ----------
+    VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning (Bardes et
+    al., 2022), https://arxiv.org/abs/2105.04906
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi._base import Codes
+    >>> from sklearn_mi.objectives import VICReg
+    >>> z = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    >>> print(f"{VICReg().build(2, 2)(Codes(z, -z, lambda a, b: a @ b.T)):.4f}")
+    -100.0000
+    """
+
+    invariance: float = 25.0
+    variance: float = 25.0
+    covariance: float = 1.0
+
+    def build(self, d_x: int, d_y: int) -> BoundModule:
+        """Return the module, which has no parameters.
+
+        Raises
+        ------
+        ValueError
+            If a weight is negative, or if the widths differ.
+        """
+        _check_equal_widths(d_x, d_y, self)
+        weights = {name: _not_negative(name, value) for name, value in self.get_params().items()}
+        return _OnCodes(partial(vicreg, **weights))
+
+
+OBJECTIVES: dict[str, Callable[[], Objective]] = {
+    "k-pair": KPair,
+    "triplet": Triplet,
+    "decoupled-infonce": DecoupledInfoNCE,
+    "debiased": Debiased,
+    "hard-negatives": HardNegatives,
+    "siglip": SigLIP,
+    "wasserstein": Wasserstein,
+    "spectral": Spectral,
+    "align-uniform": AlignUniform,
+    "barlow-twins": BarlowTwins,
+    "vicreg": VICReg,
+}

@@ -5,18 +5,27 @@ import math
 import pickle
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import poisson
 from sklearn.base import clone
 
 from sklearn_mi import bounds
 from sklearn_mi._base import Codes
-from sklearn_mi.bounds import BOUNDS, FLO, MINE, SMILE, TUBA, Bound, Interpolated
+from sklearn_mi.bounds import BOUNDS, FLO, MINE, SMILE, TUBA, Bound, Interpolated, MultiLabelCPC
 
 D_X, D_Y = 3, 4
 NAMES = sorted(BOUNDS)
-IN_LOGARITHMS = ["infonce", "infonce-symmetric", "donsker-varadhan", "smile", "mine"]
-WITH_CEILING = ["infonce", "infonce-symmetric", "interpolated"]
+IN_LOGARITHMS = [
+    "infonce",
+    "infonce-symmetric",
+    "multi-label-cpc",
+    "donsker-varadhan",
+    "smile",
+    "mine",
+]
+WITH_CEILING = ["infonce", "infonce-symmetric", "multi-label-cpc", "interpolated"]
 WITH_HEAD = ["tuba", "interpolated", "flo"]
 
 
@@ -81,6 +90,15 @@ def naive_symmetric(s, mask):
     n = len(s)
     flipped = None if mask is None else mask[:, :n].T
     return (naive_infonce(s, mask) + naive_infonce(s[:, :n].T, flipped)) / 2
+
+
+def naive_multi_label(s, mask, alpha=0.7):
+    brackets = []
+    for i in range(len(s)):
+        row = [math.exp(s[i, j]) for j in range(s.shape[1]) if is_negative(i, j, mask)]
+        weight = alpha / (len(row) + 1)
+        brackets.append(weight * math.exp(s[i, i]) + (1 - weight) * mean(row))
+    return joint(s) - math.log(mean(brackets))
 
 
 def naive_log_partition(s, mask):
@@ -148,6 +166,7 @@ def naive_flo(s, mask, u):
 STATELESS = {
     "infonce": (bounds.infonce, naive_infonce),
     "symmetric": (bounds.symmetric_infonce, naive_symmetric),
+    "multi_label": (partial(bounds.multi_label_cpc, alpha=0.7), naive_multi_label),
     "log_partition": (bounds.log_partition, naive_log_partition),
     "nwj": (bounds.nwj, naive_nwj),
     "nwj_of_ratio": (bounds.nwj_of_ratio, naive_nwj_of_ratio),
@@ -310,6 +329,39 @@ def test_no_number_beats_the_best_u():
         assert bounds.flo(scores, best + 0.3 * draw(8, seed=seed)) < value
 
 
+@pytest.mark.parametrize("shape", [(6, 6), (6, 9)])
+def test_multi_label_cpc_at_its_ends(shape):
+    scores, mask = 2 * draw(*shape), half_mask(*shape)
+    torch.testing.assert_close(
+        bounds.multi_label_cpc(scores, alpha=0.0), bounds.donsker_varadhan(scores)
+    )
+    # The same sum over candidates: one logarithm of a mean over rows, or a mean of logarithms.
+    for negatives in (None, mask):
+        assert bounds.multi_label_cpc(scores, negatives) < bounds.infonce(scores, negatives)
+    same_sums = 5 * torch.eye(6).double()
+    torch.testing.assert_close(bounds.multi_label_cpc(same_sums), bounds.infonce(same_sums))
+
+
+def test_shared_negatives_break_the_proof_of_multi_label_cpc_below_one():
+    """X = Y uniform over M values, f = log M where they match: the value depends on the matches.
+
+    As n and M grow with n^2 / (2 M) = rate, chance matches in a batch are Poisson, and each fills
+    two cells; at the smallest alpha that is proven for own negatives, exp of the value is
+    (n (n - 1) + 1) / (1 + 2 matches), of the mutual information M.
+    """
+    matches, rate = np.arange(200), 5
+    mean_excess = math.log(2 * rate) - poisson.pmf(matches, rate) @ np.log1p(2 * matches)
+    assert mean_excess == pytest.approx(0.0021, abs=5e-5)
+    # The function on one such batch: rows 0 and 1 match.
+    n = 5
+    alpha = n / (n * (n - 1) + 1)
+    scores = torch.full((n, n), -200.0).double().fill_diagonal_(0.0)
+    scores[0, 1] = scores[1, 0] = 0.0
+    value = bounds.multi_label_cpc(scores, alpha=alpha).item()
+    assert value == pytest.approx(math.log((n * (n - 1) + 1) / (1 + 2)), abs=1e-12)
+    assert (MultiLabelCPC().status, MultiLabelCPC(alpha=alpha).status) == ("lower", "neither")
+
+
 def test_smile_without_clipping_is_donsker_varadhan():
     scores = draw(6, 6)
     torch.testing.assert_close(bounds.smile(scores, tau=math.inf), bounds.donsker_varadhan(scores))
@@ -336,6 +388,7 @@ def at_optimum(b, c):
     return {
         "infonce": lambda f: bounds.infonce(f + c[:, None]),
         "symmetric": bounds.symmetric_infonce,
+        "multi_label": lambda f: bounds.multi_label_cpc(f + 2, alpha=0.5),
         "nwj": lambda f: bounds.nwj(f + 1),
         "nwj_of_ratio": bounds.nwj_of_ratio,
         "dv": lambda f: bounds.donsker_varadhan(f + 2),
@@ -360,7 +413,9 @@ def test_best_critic_attains_the_gaussian_mutual_information(d):
         assert abs(values.mean().item() - true_mi) < 4 * stderr + 1.5 * bias, name
 
 
-@pytest.mark.parametrize("name", ["infonce", "symmetric", "nwj", "nwj_of_ratio", "tuba", "flo"])
+@pytest.mark.parametrize(
+    "name", ["infonce", "symmetric", "multi_label", "nwj", "nwj_of_ratio", "tuba", "flo"]
+)
 @pytest.mark.parametrize("factor", [0.6, 1.6])
 def test_another_critic_stays_below(name, factor):
     blocks = gaussian_blocks(40, 128, 2, 0.6)
@@ -563,6 +618,8 @@ def test_ceilings_are_known_numbers():
     assert BOUNDS["infonce"]().ceiling(128) == pytest.approx(4.852, abs=1e-3)
     assert Interpolated(alpha=1.0).ceiling(128) == pytest.approx(math.log(127))
     assert Interpolated(alpha=0.0).ceiling(128) == math.inf
+    assert MultiLabelCPC(alpha=0.5).ceiling(128) == pytest.approx(math.log(256))
+    assert MultiLabelCPC(alpha=0.0).ceiling(128) == math.inf
     for name in set(NAMES) - set(WITH_CEILING):
         assert BOUNDS[name]().ceiling(128) == math.inf
 
@@ -704,6 +761,7 @@ def test_wrong_shapes(name, scores, negatives, error, message):
         (lambda s: bounds.smile(s, tau=0.0), "tau=0.0; expected a positive number"),
         (lambda s: bounds.smile(s, tau=math.nan), "tau=nan"),
         (lambda s: bounds.interpolated(s, s[0], 1.5), "alpha=1.5; expected a number from 0 to 1"),
+        (lambda s: MultiLabelCPC(alpha=-1)(s), "alpha=-1; expected a number from 0 to 1"),
         (lambda s: bounds.interpolated(s, s[0, :2], 0.5), r"log_baseline of shape \(2,\)"),
         (lambda s: bounds.tuba(s, s), r"log_baseline of shape \(3, 3\); expected \(3,\)"),
         (lambda s: bounds.flo(s, s[:, :1]), r"u of shape \(3, 1\); expected \(3,\)"),

@@ -146,6 +146,7 @@ def test_readme_tells_status_and_ceiling_of_each_bound():
     ceilings = {
         "none": math.inf,
         "log K": math.log(100),
+        "log(K / α)": math.log(100 / BOUNDS["multi-label-cpc"]().alpha),
         "1 + log((K - 1) / α)": 1 + math.log(99 / BOUNDS["interpolated"]().alpha),
     }
     for name, _, status, ceiling, source in table_rows("Bounds"):

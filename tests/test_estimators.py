@@ -31,6 +31,7 @@ from sklearn_mi.bounds import BOUNDS
 from sklearn_mi.critics import CRITICS, Concat
 from sklearn_mi.encoders import MLP, RealNVP
 from sklearn_mi.inputs import split_rows
+from sklearn_mi.objectives import OBJECTIVES
 from sklearn_mi.training import NonFiniteLossError
 from sklearn_mi.views import Columns, Compose, GaussianNoise, Halves, Neighbors
 
@@ -365,13 +366,13 @@ def test_stops_must_increase(X):
 # What can be chosen
 
 
-@pytest.mark.parametrize("objective", BOUNDS)
+@pytest.mark.parametrize("objective", [*BOUNDS, *OBJECTIVES])
 @pytest.mark.parametrize("critic", CRITICS)
 def test_every_critic_with_every_objective(X, critic, objective):
     fitted = learner(critic=critic, objective=objective, max_steps=3).fit(X)
     assert np.isfinite(fitted.transform(X)).all()
     assert fitted.mi_.bound == "InfoNCE" and math.isfinite(fitted.mi_.value)
-    assert fitted.mi_.objective.bound == type(BOUNDS[objective]()).__name__
+    assert fitted.mi_.objective.bound == type({**BOUNDS, **OBJECTIVES}[objective]()).__name__
 
 
 def test_a_nested_key_expands_a_name(X):

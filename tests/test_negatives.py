@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 
 from sklearn_mi import MIRepresentationLearner, load
 from sklearn_mi._base import Codes
-from sklearn_mi.bounds import infonce, infonce_terms, nwj
+from sklearn_mi.bounds import BOUNDS, infonce, infonce_terms, nwj
 from sklearn_mi.negatives import (
     NEGATIVES,
     Hard,
@@ -27,6 +27,7 @@ from sklearn_mi.negatives import (
     other_groups,
     semi_hard,
 )
+from sklearn_mi.objectives import OBJECTIVES
 
 EVERY = [*(make() for make in NEGATIVES.values()), InBatch(5), SemiHard(3), Queue(8)]
 each = pytest.mark.parametrize("negatives", EVERY, ids=repr)
@@ -263,3 +264,15 @@ def test_a_grid_varies_negatives(X):
     )
     assert len(grid.fit(X).cv_results_["params"]) == 3
     assert learner(negatives="queue").set_params(negatives__size=64).negatives.size == 64
+
+
+@pytest.mark.parametrize("name", [*OBJECTIVES, *BOUNDS])
+def test_every_objective_takes_every_choice(name, X):
+    for negatives in NEGATIVES:
+        one = learner(objective=name, negatives=negatives, max_steps=3, batch_size=16)
+        if (name, negatives) == ("interpolated", "independent"):
+            # It leaves a row out of its own column, which extra columns do not have.
+            with pytest.raises(ValueError, match="have no negatives"):
+                one.fit(X, groups=np.arange(120) // 6)
+        else:
+            assert np.isfinite(one.fit(X, groups=np.arange(120) // 6).mi_.objective.value)

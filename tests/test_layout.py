@@ -19,7 +19,7 @@ PUBLIC = [name for name in SOURCES if not name.startswith("_")]
 LEAVES = {"datasets", "views", "encoders", "critics", "negatives", "bounds"}
 LEARNER = {"_base", *LEAVES, "objectives", "training", "inputs", "reports"}
 # What each module may import of ours. Leaves are blind to each other, training takes built parts,
-# evaluation takes anything with transform, plots take tables.
+# ensemble and evaluation take anything with transform, plots take tables.
 ARROWS = {
     "_version": set(),
     "_base": set(),
@@ -30,8 +30,11 @@ ARROWS = {
     "reports": {"_base", "bounds", "objectives", "training"},
     "estimators": {*LEARNER, "persistence"},
     "persistence": {*LEARNER, "_version", "estimators"},
+    "ensemble": set(),
     "diagnostics": {"_base"},
-    "evaluation": {"_base", "diagnostics"},
+    "selection": {"_base"},
+    "probes": {"_base"},
+    "evaluation": {"_base", "diagnostics", "probes"},
     "adversarial": {"encoders", "inputs", "training"},
     "study": {"_version"},
     "paper": {*LEARNER, "estimators", "adversarial", "evaluation", "diagnostics", "study"},
@@ -212,6 +215,8 @@ STAYS_LIGHT = {
     "sklearn_mi": {"matplotlib", "skorch", "torch", "torchvision"},
     "sklearn_mi.evaluation": {"matplotlib", "skorch", "torch", "torchvision"},
     "sklearn_mi.diagnostics": {"matplotlib", "skorch", "torch", "torchvision"},
+    "sklearn_mi.selection": {"matplotlib", "skorch", "torch", "torchvision"},
+    "sklearn_mi.ensemble": {"matplotlib", "skorch", "torch", "torchvision"},
     "sklearn_mi.bounds": {"matplotlib", "skorch", "torchvision"},
     "sklearn_mi.critics": {"matplotlib", "skorch", "torchvision"},
     "sklearn_mi.encoders": {"matplotlib", "skorch", "torchvision"},

@@ -22,7 +22,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn_mi import MIRepresentationLearner
 from sklearn_mi.critics import Cosine
 from sklearn_mi.encoders import MLP
-from sklearn_mi.evaluation import label_efficiency, summarise
+from sklearn_mi.evaluation import compare, summarise
 from sklearn_mi.views import Compose, Corruption, GaussianNoise, Halves, Neighbors
 
 RESULTS = Path(__file__).parent / "results" / "ablation_digits.csv"
@@ -71,7 +71,7 @@ def learner(change: dict, seed: int):
 def run(name: str, seed: int) -> pd.DataFrame:
     X, y = load_digits(return_X_y=True)
     start = time.perf_counter()
-    table = label_efficiency(
+    table = compare(
         {name: learner(CHANGES[name], seed)}, X, y, n_draws=6, random_state=seed, n_jobs=1
     )
     rows = summarise(table)

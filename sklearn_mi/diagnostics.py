@@ -16,6 +16,7 @@ from scipy.special import entr, logsumexp
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_array, check_random_state
 
@@ -27,6 +28,7 @@ __all__ = [
     "alpha_req",
     "cluster_stability",
     "effective_rank",
+    "intrinsic_dimension",
     "log_condition",
     "uniformity",
 ]
@@ -302,6 +304,67 @@ def cluster_stability(
         ]
         agreements.append(adjusted_rand_score(*labels))
     return float(np.mean(agreements))
+
+
+def intrinsic_dimension(Z: ArrayLike, *, discard: float = 0.1) -> float:
+    r"""Dimensions that codes fill near each row, however curved: the estimator TwoNN.
+
+    With :math:`\mu = r_2 / r_1`, the distance from a row to its second neighbour over that to its
+    first, :math:`-\log (1 - F(\mu)) = d \log \mu` wherever the density changes little within
+    :math:`r_2`. The dimension d is the slope of the line through the origin, by least squares,
+    with the empirical distribution for F.
+
+    Unlike :func:`effective_rank` it does not care in how many directions a curved sheet extends
+    as a whole. It looks at the smallest scale: noise of full dimension around a sheet counts as
+    soon as neighbours lie closer than the noise. Of many dimensions it finds too few, since rows
+    that would fill them are too rare: of a cube of 5 some 4.7, of 20 some 15, with 2000 rows.
+
+    Parameters
+    ----------
+    Z : array-like of shape (n_rows, n_components)
+        Codes. Rows that repeat an earlier one are left out. Columns count by their spread.
+    discard : float
+        Share of the rows, those of the largest :math:`\mu`, that the line ignores: outliers.
+
+    Returns
+    -------
+    dimension : float
+        Zero where fewer than three rows are distinct; infinite where both neighbours of all rows
+        in the fit are equally far, as on a lattice.
+
+    Raises
+    ------
+    ValueError
+        If ``discard`` is not above 0 and below 1, or there are fewer than three rows.
+
+    References
+    ----------
+    Estimating the Intrinsic Dimension of Datasets by a Minimal Neighborhood Information (Facco,
+    d'Errico, Rodriguez & Laio, 2017), Scientific Reports 7.
+    https://doi.org/10.1038/s41598-017-11873-y
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mi.diagnostics import intrinsic_dimension
+    >>> angle, height = np.random.default_rng(0).uniform(0, 9, size=(2, 2000))
+    >>> roll = np.c_[angle * np.cos(angle), height, angle * np.sin(angle)]
+    >>> round(intrinsic_dimension(roll), 1)
+    2.0
+    """
+    if not 0 < discard < 1:
+        raise ValueError(f"discard={discard!r}; expected a share above 0 and below 1.")
+    Z = np.unique(_codes(Z, least=3), axis=0)
+    n = len(Z)
+    if n < 3:
+        return 0.0
+    nearest = NearestNeighbors(n_neighbors=2).fit(Z).kneighbors(return_distance=False)
+    # Anew from differences: the search takes them from inner products, which rounds small ones.
+    r1, r2 = np.sort(np.linalg.norm(Z[nearest] - Z[:, None], axis=2), axis=1).T
+    log_mu = np.sort(np.log(r2 / r1))
+    n_kept = max(1, min(n - 1, int(n * (1 - discard))))
+    x, y = log_mu[:n_kept], -np.log1p(-np.arange(1, n_kept + 1) / n)
+    return float(x @ y / (x @ x)) if x.any() else math.inf
 
 
 def _jacobians(module: nn.Module, rows: Tensor) -> Tensor:

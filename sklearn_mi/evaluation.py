@@ -1,13 +1,14 @@
-"""What a representation is worth: probes of frozen codes, and accuracy against number of labels.
+"""What features are worth: contestants side by side over folds and numbers of labels.
 
-Everything here takes arrays, or anything with ``fit`` and ``transform``; scikit-learn does the
-work.
+`compare` makes a table of anything with ``fit`` and ``transform``; `summarise` and `differences`
+read it. The probes are those of `sklearn_mi.probes`, and can be imported from here, too.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from itertools import product
 from typing import Any, NamedTuple, cast
 
@@ -18,33 +19,59 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from scipy.stats import t as student_t
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedKFold
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.neural_network import MLPClassifier
-from sklearn.preprocessing import (
-    FunctionTransformer,
-    MinMaxScaler,
-    StandardScaler,
-)
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
 
 from sklearn_mi._base import resolve
-from sklearn_mi.diagnostics import alpha_req, cluster_stability, effective_rank, uniformity
+from sklearn_mi.diagnostics import (
+    alignment,
+    alpha_req,
+    cluster_stability,
+    effective_rank,
+    intrinsic_dimension,
+    uniformity,
+)
+from sklearn_mi.probes import (
+    PROBES,
+    SCALES,
+    best_of,
+    best_readout,
+    fitted_scaling,
+    knn_probe,
+    linear_probe,
+    mlp_probe,
+    paper_probe,
+    v_information,
+)
 
 __all__ = [
+    "best_readout",
+    "compare",
+    "differences",
     "knn_probe",
-    "label_efficiency",
     "label_free_score",
     "linear_probe",
+    "mlp_probe",
     "paper_probe",
     "summarise",
     "v_information",
 ]
 
 UNLABELLED = -1
+BEST = "best"
 NO_BOUND: dict[str, float] = dict.fromkeys(("mi", "mi_stderr", "mi_ceiling"), np.nan)
+DIAGNOSTICS = (
+    "effective_rank",
+    "uniformity",
+    "intrinsic_dimension",
+    "alignment",
+    "v_information",
+    "fit_seconds",
+    "transform_seconds",
+)
+# The time of two of the diagnostics grows with the square of the rows.
+MOST_DIAGNOSED = 2000
+CONTEST = ["name", "probe", "labels_per_class"]
 
 
 class _Draw(NamedTuple):
@@ -52,13 +79,14 @@ class _Draw(NamedTuple):
     labels_per_class: float
     rows: NDArray[np.intp]
 
-    def row(self, probe: str, scale: str, accuracy: float) -> dict[str, Any]:
+    def row(self, probe: str, scale: str, chosen: str, accuracy: float) -> dict[str, Any]:
         return {
             "draw": self.number,
             "labels_per_class": self.labels_per_class,
             "n_labelled": len(self.rows),
             "probe": probe,
             "scale": scale,
+            "chosen": chosen,
             "accuracy": accuracy,
         }
 
@@ -67,292 +95,37 @@ class _Fold(NamedTuple):
     number: int
     train: NDArray[np.intp]
     test: NDArray[np.intp]
+    groups: NDArray[np.intp] | None
     draws: list[_Draw]
 
+    def parts(self, table: Any) -> tuple[Any, Any]:
+        return _safe_indexing(table, self.train), _safe_indexing(table, self.test)
 
-class _CommonScaler(StandardScaler):
-    """Centre every column, then divide all of them by one standard deviation."""
-
-    def fit(self, X: ArrayLike, y: None = None, sample_weight: None = None) -> _CommonScaler:
-        super().fit(X, y, sample_weight)
-        overall = float(np.sqrt(np.mean(np.asarray(self.var_))))
-        self.scale_ = np.full_like(np.asarray(self.scale_), overall or 1.0)
-        return self
+    def sizes(self) -> dict[str, Any]:
+        return {"n_train": len(self.train), "n_test": len(self.test)}
 
 
-class _MinMaxScaler2019(MinMaxScaler):
-    """Bring every column to [0, 1] unless its range is exactly zero, as scikit-learn once did."""
+class _Plan(NamedTuple):
+    probes: Sequence[str]
+    scales: Sequence[str]
+    diagnostics: bool
+    every_label: bool
 
-    def fit(self, X: ArrayLike, y: None = None) -> _MinMaxScaler2019:
-        super().fit(X)
-        self.scale_ = 1 / np.where(self.data_range_ == 0, 1, self.data_range_)
-        self.min_ = -self.data_min_ * self.scale_
-        return self
-
-
-def _scaled(scale: str, reference: ArrayLike, *tables: ArrayLike) -> list[NDArray[np.float64]]:
-    scaler = resolve("scale", scale, SCALES).fit(np.asarray(reference, dtype=np.float64))
-    return [scaler.transform(np.asarray(table, dtype=np.float64)) for table in tables]
-
-
-def linear_probe(
-    Z_train: ArrayLike,
-    y_train: ArrayLike,
-    Z_test: ArrayLike,
-    y_test: ArrayLike,
-    *,
-    Z_unlabelled: ArrayLike | None = None,
-    scale: str = "column",
-    C: float = 1.0,
-    max_iter: int = 2000,
-) -> float:
-    """Accuracy of a logistic regression on frozen codes.
-
-    The usual yardstick of a representation: how much of the label a linear readout finds. It
-    says little about what a nonlinear classifier would find, for which see :func:`knn_probe`.
-
-    Parameters
-    ----------
-    Z_train, Z_test : array-like of shape (n_rows, n_components)
-        Codes of the labelled rows, and of the rows to be classified.
-    y_train, y_test : array-like of shape (n_rows,)
-        Their labels; those of the test rows are used for nothing but the accuracy.
-    Z_unlabelled : array-like of shape (n_unlabelled, n_components), optional
-        Codes of every training row, labelled or not; the scaling is fitted on them, since a
-        scaling fitted on ten labelled rows cripples the probe. By default ``Z_train``.
-    scale : {"column", "common", "none"}
-        A scale of its own for each column, one standard deviation for all of them (which keeps
-        their proportions), or no scaling.
-    C : float
-        Inverse strength of the L2 penalty.
-    max_iter : int
-        Most iterations of the solver.
-
-    Returns
-    -------
-    accuracy : float
-        Share of the test rows that are classified correctly.
-
-    Raises
-    ------
-    ValueError
-        If ``scale`` is not a known name.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from sklearn_mi.evaluation import linear_probe
-    >>> X, y = load_digits(return_X_y=True)
-    >>> accuracy = linear_probe(X[:100], y[:100], X[1000:], y[1000:], Z_unlabelled=X[:1000])
-    >>> 0.80 < accuracy < 0.90
-    True
-    """
-    reference = Z_train if Z_unlabelled is None else Z_unlabelled
-    train, test = _scaled(scale, reference, Z_train, Z_test)
-    model = LogisticRegression(C=C, max_iter=max_iter).fit(train, y_train)
-    return float(model.score(test, y_test))
+    def readouts(self) -> list[tuple[str, str]]:
+        # The best readout brings a scale of its own.
+        return [
+            (probe, scale)
+            for probe in self.probes
+            for scale in ([BEST] if probe == BEST else self.scales)
+        ]
 
 
-def knn_probe(
-    Z_train: ArrayLike,
-    y_train: ArrayLike,
-    Z_test: ArrayLike,
-    y_test: ArrayLike,
-    *,
-    Z_unlabelled: ArrayLike | None = None,
-    scale: str = "column",
-    n_neighbors: int | None = None,
-) -> float:
-    """Accuracy of the nearest labelled neighbours on frozen codes.
-
-    Asks whether rows of a class lie together, however the classes are arranged. It has nothing
-    to fit, so distances count as they are: the scaling matters more than for a linear probe.
-
-    Parameters
-    ----------
-    Z_train, Z_test : array-like of shape (n_rows, n_components)
-        Codes of the labelled rows, and of the rows to be classified.
-    y_train, y_test : array-like of shape (n_rows,)
-        Their labels; those of the test rows are used for nothing but the accuracy.
-    Z_unlabelled : array-like of shape (n_unlabelled, n_components), optional
-        Codes of every training row; the scaling is fitted on them. By default ``Z_train``.
-    scale : {"column", "common", "none"}
-        As in :func:`linear_probe`.
-    n_neighbors : int, optional
-        Neighbours that vote. By default 5 where every class has at least 50 labelled rows, else
-        1: with few labels a class, the fifth neighbour is mostly another class's.
-
-    Returns
-    -------
-    accuracy : float
-        Share of the test rows that are classified correctly.
-
-    Raises
-    ------
-    ValueError
-        If ``scale`` is not a known name.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from sklearn_mi.evaluation import knn_probe
-    >>> X, y = load_digits(return_X_y=True)
-    >>> knn_probe(X[:1000], y[:1000], X[1000:], y[1000:], scale="common") > 0.95
-    True
-    """
-    if n_neighbors is None:
-        smallest = np.unique(np.asarray(y_train), return_counts=True)[1].min()
-        n_neighbors = 5 if smallest >= 50 else 1
-    reference = Z_train if Z_unlabelled is None else Z_unlabelled
-    train, test = _scaled(scale, reference, Z_train, Z_test)
-    model = KNeighborsClassifier(n_neighbors=n_neighbors).fit(train, y_train)
-    return float(model.score(test, y_test))
-
-
-def paper_probe(
-    Z_train: ArrayLike,
-    y_train: ArrayLike,
-    Z_test: ArrayLike,
-    y_test: ArrayLike,
-    *,
-    scaler: str = "today",
-    converged: bool = False,
-    random_state: int | np.random.RandomState | None = None,
-) -> float:
-    """Accuracy of the probe that Tschannen et al. used, for comparing with their figures.
-
-    Columns are brought to [0, 1] on the training rows, then follows a logistic regression by
-    SAGA with ``tol=0.1`` and ``C=10``. At that tolerance the solver stops after a few passes,
-    long before it has converged, so the accuracy depends on the conditioning of the codes as
-    well as on how linearly separable they are. To compare representations use
-    :func:`linear_probe`.
-
-    Today's ``MinMaxScaler`` takes a column whose range is less than ten times the resolution of
-    its floating-point type for a constant and leaves it alone; that of 2019 spared a range of
-    exactly zero only. So pixels that are constant in the data, and differ by rounding once they
-    went through an encoder near the identity, were blown up to [0, 1]. The figures were made
-    with the latter: their accuracy of .862 before training, against about .85 for clean pixels,
-    comes from it.
-
-    Parameters
-    ----------
-    Z_train, Z_test : array-like of shape (n_rows, n_components)
-        Codes of the labelled rows, and of the rows to be classified. Their type matters: float32
-        codes have float32's resolution.
-    y_train, y_test : array-like of shape (n_rows,)
-        Their labels; those of the test rows are used for nothing but the accuracy.
-    scaler : {"today", "2019"}
-        Which columns count as constant; ``"2019"`` is for comparing with the figures only.
-    converged : bool
-        Minimise the same loss to its end, by L-BFGS. What remains of a difference is not due to
-        where SAGA stopped.
-    random_state : int, RandomState or None
-        Order in which the solver visits the rows; unconverged, the accuracy depends on it.
-
-    Returns
-    -------
-    accuracy : float
-        Share of the test rows that are classified correctly.
-
-    Raises
-    ------
-    ValueError
-        If ``scaler`` is not a known name.
-
-    References
-    ----------
-    On Mutual Information Maximization for Representation Learning (Tschannen, Djolonga,
-    Rubenstein, Gelly, Lucic, 2020), https://arxiv.org/abs/1907.13625
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from sklearn_mi.evaluation import paper_probe
-    >>> X, y = load_digits(return_X_y=True)
-    >>> paper_probe(X[:1000], y[:1000], X[1000:], y[1000:], random_state=0) > 0.85
-    True
-    """
-    fitted = resolve("scaler", scaler, MIN_MAX_SCALERS).fit(Z_train)
-    if converged:
-        model = LogisticRegression(C=10.0, max_iter=5000)
-    else:
-        model = LogisticRegression(solver="saga", tol=0.1, C=10.0, random_state=random_state)
-    model.fit(fitted.transform(Z_train), y_train)
-    return float(model.score(fitted.transform(Z_test), y_test))
-
-
-def v_information(
-    Z_train: ArrayLike,
-    y_train: ArrayLike,
-    Z_test: ArrayLike,
-    y_test: ArrayLike,
-    *,
-    probe: str | Any = "linear",
-    scale: str = "column",
-    random_state: int | np.random.RandomState | None = 0,
-) -> float:
-    r"""Information about the labels that a family of probes can use, in nats.
-
-    .. math:: I_V(Z \to Y) = H_V(Y) - H_V(Y \mid Z)
-
-    Each entropy is the log loss on test rows of the best predictor of a family V: H_V(Y) of one
-    that sees no code, so predicts the frequencies of the training labels; H_V(Y|Z) of the probe
-    trained on the codes. Unlike mutual information it counts only what the family finds, grows
-    when an encoder makes the label easier to read, and can be estimated. It is at most the
-    labels' entropy, log 10 = 2.303 nats for ten equal classes, and falls below zero where the
-    probe overfits or is surer than it should be.
-
-    Parameters
-    ----------
-    Z_train, Z_test : array-like of shape (n_rows, n_components)
-        Codes of the labelled rows, and of the rows on which losses are measured.
-    y_train, y_test : array-like of shape (n_rows,)
-        Their labels.
-    probe : {"linear", "mlp"} or classifier
-        The family: logistic regression; a perceptron with one hidden layer of 256, its weights
-        penalised as strongly; or a classifier of your own with ``predict_proba``, which is cloned.
-        The perceptron takes half a minute for 10 000 rows of 392 columns.
-    scale : {"column", "common", "none"}
-        As in :func:`linear_probe`; fitted on the training rows.
-    random_state : int, RandomState or None
-        Weights and batches of the perceptron; a classifier of your own brings its own.
-
-    Returns
-    -------
-    information : float
-        In nats.
-
-    Raises
-    ------
-    ValueError
-        If a name is not known, or the training rows lack a class of the test rows.
-
-    References
-    ----------
-    A Theory of Usable Information under Computational Constraints (Xu, Zhao, Song, Stewart &
-    Ermon, 2020). https://arxiv.org/abs/2002.10689
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from sklearn_mi.evaluation import v_information
-    >>> X, y = load_digits(return_X_y=True)
-    >>> 1.8 < v_information(X[:1000], y[:1000], X[1000:], y[1000:]) < 2.303
-    True
-    """
-    y_train, y_test = np.asarray(y_train), np.asarray(y_test)
-    classes, counts = np.unique(y_train, return_counts=True)
-    unseen = np.setdiff1d(y_test, classes)
-    if len(unseen):
-        raise ValueError(f"y_test has classes {unseen.tolist()} that y_train lacks.")
-    train, test = _scaled(scale, Z_train, Z_train, Z_test)
-    family = resolve("probe", probe, FAMILIES)
-    if isinstance(probe, str):
-        family.set_params(random_state=random_state)
-    predicted = _fitted(family, train, y_train).predict_proba(test)
-    frequencies = np.tile(counts / counts.sum(), (len(y_test), 1))
-    blind = log_loss(y_test, frequencies, labels=classes)
-    return float(blind - log_loss(y_test, predicted, labels=classes))
+class _Encoded(NamedTuple):
+    fitted: Any
+    train: NDArray[Any]
+    test: NDArray[Any]
+    fit_seconds: float
+    transform_seconds: float
 
 
 def label_free_score(
@@ -413,11 +186,12 @@ def label_free_score(
 
 def _label_draws(
     y: NDArray[np.intp],
+    n_classes: int,
     labels_per_class: Sequence[int | None],
     n_draws: int,
     generator: np.random.RandomState,
 ) -> list[_Draw]:
-    smallest = int(np.bincount(y).min())
+    smallest = int(np.bincount(y, minlength=n_classes).min())
     draws = []
     for draw in range(n_draws):
         # Nested within a draw: the labelled rows of 1 a class are among those of 5, so that the
@@ -438,19 +212,42 @@ def _label_draws(
     return draws
 
 
+def _splits(
+    y: NDArray[np.intp],
+    groups: NDArray[np.intp] | None,
+    n_folds: int,
+    generator: np.random.RandomState,
+) -> Any:
+    if groups is None:
+        return StratifiedKFold(n_folds, shuffle=True, random_state=generator).split(y, y)
+    n_groups = len(np.unique(groups))
+    if n_folds > n_groups:
+        raise ValueError(f"n_folds={n_folds} with {n_groups} groups; expected at most {n_groups}.")
+    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=generator)
+    return splitter.split(y, y, groups)
+
+
 def _folds(
     y: NDArray[np.intp],
+    groups: NDArray[np.intp] | None,
     labels_per_class: Sequence[int | None],
     n_folds: int,
     n_draws: int,
     random_state: int | np.random.RandomState | None,
 ) -> list[_Fold]:
     generator = check_random_state(random_state)
-    splits = StratifiedKFold(n_folds, shuffle=True, random_state=generator).split(y, y)
-    return [
-        _Fold(number, train, test, _label_draws(y[train], labels_per_class, n_draws, generator))
-        for number, (train, test) in enumerate(splits)
-    ]
+    n_classes = int(y.max()) + 1
+    folds = []
+    for number, (train, test) in enumerate(_splits(y, groups, n_folds, generator)):
+        if not len(test) or len(np.unique(y[train])) < n_classes:
+            raise ValueError(
+                f"n_folds={n_folds}; fold {number} has no row to test on, or a class none to train "
+                "on. Take fewer folds, or leave out classes of few rows or few groups."
+            )
+        draws = _label_draws(y[train], n_classes, labels_per_class, n_draws, generator)
+        inner = None if groups is None else groups[train]
+        folds.append(_Fold(number, train, test, inner, draws))
+    return folds
 
 
 def _check_names(
@@ -461,8 +258,8 @@ def _check_names(
 ) -> None:
     # Before the first fit: a name that is wrong should not cost an hour of training.
     for probe in probes:
-        if probe not in PROBES:
-            raise ValueError(f"probe={probe!r}; expected one of {sorted(PROBES)}.")
+        if probe not in (*PROBES, BEST):
+            raise ValueError(f"probe={probe!r}; expected one of {sorted([*PROBES, BEST])}.")
     for scale in scales:
         resolve("scale", scale, SCALES)
     twice = set(transformers) & set(classifiers)
@@ -470,13 +267,25 @@ def _check_names(
         raise ValueError(f"names {sorted(twice)} are in transformers and in classifiers; rename.")
 
 
+def _steps(transformer: Any) -> list[Any]:
+    return [step for _, step in getattr(transformer, "steps", [("", transformer)])]
+
+
 def _held_out_bound(transformer: Any) -> dict[str, float]:
-    steps = [step for _, step in transformer.steps] if hasattr(transformer, "steps") else []
-    for step in [transformer, *steps]:
+    for step in [transformer, *_steps(transformer)]:
         if hasattr(step, "mi_"):
             bound = step.mi_
             return {"mi": bound.value, "mi_stderr": bound.stderr, "mi_ceiling": bound.ceiling}
     return NO_BOUND
+
+
+def _alignment(transformer: Any, X: Any) -> float:
+    """Return the alignment of the codes of both views where the last step can tell them."""
+    *before, last = _steps(transformer)
+    if not hasattr(last, "transform_views"):
+        return math.nan
+    Z, Z_prime = last.transform_views(transformer[:-1].transform(X) if before else X)
+    return alignment(Z, Z_prime) if Z.shape == Z_prime.shape else math.nan
 
 
 def _fitted(estimator: Any, *data: Any) -> Any:
@@ -488,87 +297,114 @@ def _dense(Z: Any) -> NDArray[Any]:
     return Z.reshape(len(Z), -1)
 
 
-def _codes(
-    transformer: Any, X_train: Any, X_test: Any
-) -> tuple[NDArray[Any], NDArray[Any], dict[str, float]]:
+def _encode(transformer: Any, X_train: Any, X_test: Any) -> _Encoded:
     if transformer is None:
-        return _dense(X_train), _dense(X_test), NO_BOUND
+        return _Encoded(None, _dense(X_train), _dense(X_test), 0.0, 0.0)
+    start = time.perf_counter()
     fitted = _fitted(transformer, X_train)
-    Z_train, Z_test = (_dense(fitted.transform(X)) for X in (X_train, X_test))
-    return Z_train, Z_test, _held_out_bound(fitted)
+    fit_seconds = time.perf_counter() - start
+    Z_train = _dense(fitted.transform(X_train))
+    start = time.perf_counter()
+    Z_test = _dense(fitted.transform(X_test))
+    return _Encoded(fitted, Z_train, Z_test, fit_seconds, time.perf_counter() - start)
+
+
+def _diagnose(
+    codes: _Encoded, X_test: Any, y_train: NDArray[np.intp], y_test: NDArray[np.intp], plan: _Plan
+) -> dict[str, float]:
+    spread = np.linspace(0, len(codes.test) - 1, min(len(codes.test), MOST_DIAGNOSED))
+    Z = codes.test[spread.astype(int)]
+    found = [
+        effective_rank(Z),
+        uniformity(Z),
+        intrinsic_dimension(Z),
+        _alignment(codes.fitted, X_test),
+        v_information(codes.train, y_train, codes.test, y_test) if plan.every_label else math.nan,
+        codes.fit_seconds,
+        codes.transform_seconds,
+    ]
+    return dict(zip(DIAGNOSTICS, found, strict=True))
 
 
 def _probe_fold(
-    transformer: Any,
-    X: Any,
-    y: NDArray[np.intp],
-    fold: _Fold,
-    probes: Sequence[str],
-    scales: Sequence[str],
+    transformer: Any, X: Any, y: NDArray[np.intp], fold: _Fold, plan: _Plan
 ) -> list[dict[str, Any]]:
-    X_train, X_test = _safe_indexing(X, fold.train), _safe_indexing(X, fold.test)
-    Z_train, Z_test, bound = _codes(transformer, X_train, X_test)
+    (X_train, X_test), (y_train, y_test) = fold.parts(X), fold.parts(y)
+    codes = _encode(transformer, X_train, X_test)
+    facts = fold.sizes() | _held_out_bound(codes.fitted)
+    if plan.diagnostics:
+        facts |= _diagnose(codes, X_test, y_train, y_test, plan)
+    scalings = {scale: fitted_scaling(scale, codes.train) for scale in plan.scales}
+    test = {scale: scaling(codes.test) for scale, scaling in scalings.items()}
     rows = []
-    for draw, probe, scale in product(fold.draws, probes, scales):
-        accuracy = PROBES[probe](
-            Z_train[draw.rows],
-            y[fold.train][draw.rows],
-            Z_test,
-            y[fold.test],
-            Z_unlabelled=Z_train,
-            scale=scale,
-        )
-        rows.append(draw.row(probe, scale, accuracy) | bound)
+    for draw in fold.draws:
+        labels = y_train[draw.rows]
+        groups = None if fold.groups is None else fold.groups[draw.rows]
+        labelled = {name: scaling(codes.train[draw.rows]) for name, scaling in scalings.items()}
+        for probe, scale in plan.readouts():
+            chosen = best_of(labelled, labels, groups) if probe == BEST else (probe, scale)
+            data = labelled[chosen[1]], labels, test[chosen[1]], y_test
+            accuracy = PROBES[chosen[0]](*data, scale="none")
+            rows.append(draw.row(probe, scale, ", ".join(chosen), accuracy) | facts)
     return rows
 
 
 def _classify_fold(
-    classifier: Any, X: Any, y: NDArray[np.intp], fold: _Fold
+    classifier: Any, X: Any, y: NDArray[np.intp], fold: _Fold, plan: _Plan
 ) -> list[dict[str, Any]]:
-    X_train, X_test = _safe_indexing(X, fold.train), _safe_indexing(X, fold.test)
+    (X_train, X_test), (y_train, y_test) = fold.parts(X), fold.parts(y)
+    facts = fold.sizes() | NO_BOUND
+    if plan.diagnostics:
+        facts |= dict.fromkeys(DIAGNOSTICS, math.nan)
     rows = []
     for draw in fold.draws:
-        known = np.full(len(fold.train), UNLABELLED)
-        known[draw.rows] = y[fold.train][draw.rows]
+        known = np.full(len(y_train), UNLABELLED)
+        known[draw.rows] = y_train[draw.rows]
         # Label propagation divides 0 by 0 for a row that no label reaches, and says so each time.
         with np.errstate(divide="ignore", invalid="ignore"):
             fitted = _fitted(classifier, X_train, known)
-            accuracy = float(np.mean(fitted.predict(X_test) == y[fold.test]))
-        rows.append(draw.row("own", "none", accuracy) | NO_BOUND)
+            accuracy = float(np.mean(fitted.predict(X_test) == y_test))
+        rows.append(draw.row("own", "none", "own", accuracy) | facts)
     return rows
 
 
-def label_efficiency(
+def compare(
     transformers: Mapping[str, Any],
     X: Any,
     y: ArrayLike,
     *,
+    groups: ArrayLike | None = None,
     classifiers: Mapping[str, Any] | None = None,
     labels_per_class: Sequence[int | None] = (1, 5, 20, None),
     n_folds: int = 5,
     n_draws: int = 10,
     probes: Sequence[str] = ("logistic", "knn"),
     scales: Sequence[str] = ("column", "common"),
+    diagnostics: bool = False,
     random_state: int | np.random.RandomState | None = 0,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
-    """Accuracy of representations against the number of labelled rows, cross-validated.
+    """Compare representations by accuracy against the number of labelled rows, cross-validated.
 
     In each stratified fold a transformer is cloned and fitted to the training rows without
     labels; both parts are transformed; then some training rows are labelled at random and a
     probe trained on them classifies the test rows. The scaling of a probe is fitted to all
-    training rows. Every contestant sees the same folds and the same labelled rows, so that
-    their accuracies can be compared in pairs.
+    training rows. Nothing is fitted to a test row, and nothing but the diagnostics looks at the
+    test rows before they are classified. Every contestant sees the same folds and the same
+    labelled rows, so that their accuracies can be compared in pairs.
 
     Parameters
     ----------
     transformers : dict of str to transformer
         What is compared, by name. Anything with ``fit(X)`` and ``transform``, a Pipeline among
         them; None stands for the rows as they are.
-    X : array-like of shape (n_samples, ...)
-        Rows.
+    X : array-like, sparse matrix or data frame of shape (n_samples, ...)
+        Rows: tables, images, whatever every contestant takes.
     y : array-like of shape (n_samples,)
         Classes. No transformer sees them.
+    groups : array-like of shape (n_samples,), optional
+        Rows of one group, such as a patient's, are all in the training part of a fold or all in
+        its test part.
     classifiers : dict of str to classifier, optional
         Semi-supervised classifiers for the same table, fitted to all training rows with -1
         where the label is withheld, such as ``LabelSpreading``.
@@ -576,41 +412,60 @@ def label_efficiency(
         How many rows of each class are labelled; None: all, in a single draw.
     n_folds, n_draws : int
         Number of folds, and of draws of labelled rows in each.
-    probes : sequence of {"logistic", "knn"}
-        :func:`linear_probe` and :func:`knn_probe`.
+    probes : sequence of {"logistic", "knn", "mlp", "best"}
+        :func:`linear_probe`, :func:`knn_probe`, :func:`mlp_probe`, and the better of the first
+        two together with its scaling, chosen for each contestant and draw by cross-validation of
+        the labelled rows (:func:`best_readout`, with its fixed rule for one label a class).
+        Where readouts differ in what suits them, "best" is the fair one: the others show the
+        scaling that did better on test rows.
     scales : sequence of {"column", "common", "none"}
-        Scalings that each probe is run with.
+        Scalings that each probe is run with, and that "best" chooses among.
+    diagnostics : bool
+        Add what can be said about the codes of each test fold, and how long they took.
     random_state : int, RandomState or None
         Decides folds and draws. Transformers bring their own.
     n_jobs : int, optional
-        Processes, by joblib; a task is one contestant in one fold.
+        Processes, by joblib; a task is one contestant in one fold. Seconds are those of a busy
+        machine then.
 
     Returns
     -------
     table : DataFrame
         One row for each name, fold, draw, number of labels, probe and scale, with columns
         ``name``, ``fold``, ``draw``, ``labels_per_class`` (infinity: all), ``n_labelled`` (rows
-        in all classes), ``probe`` (``"own"``: a classifier), ``scale``, ``accuracy``, and,
-        where a fitted transformer has ``mi_``, its held-out bound in nats: ``mi``,
-        ``mi_stderr``, ``mi_ceiling``.
+        in all classes), ``probe`` (``"own"``: a classifier), ``scale``, ``chosen`` (probe and
+        scaling that ran, ``"knn, common"``), ``accuracy``, ``n_train`` and ``n_test`` (rows of
+        the fold's parts), and, where a fitted transformer has ``mi_``, its held-out bound in
+        nats: ``mi``, ``mi_stderr``, ``mi_ceiling``.
+
+        With ``diagnostics``, also: ``effective_rank``, ``uniformity`` and
+        ``intrinsic_dimension`` of the test rows' codes as they are (of 2000 rows spread over
+        them, if there are more); ``alignment``, where the transformer, or the last step of a
+        Pipeline, has ``transform_views``; ``v_information`` in nats, linear, columns scaled,
+        where ``labels_per_class`` has None, so that all labels are to be had; ``fit_seconds``,
+        and ``transform_seconds`` of the test rows. Not a number where there is none.
 
     Raises
     ------
     ValueError
-        If a probe or scale is not a known name, a name is given twice, ``X`` and ``y`` differ in
-        length, or a class has fewer rows than ``labels_per_class`` asks for.
+        If a probe or scale is not a known name, a name is given twice, lengths differ, a class
+        has fewer rows than ``labels_per_class`` asks for, or rows or groups do not suffice for
+        the folds.
 
     See Also
     --------
     summarise : The table in one line a contestant.
+    differences : Every contestant less a reference, with intervals.
+    sklearn_mi.plots.LabelEfficiencyDisplay : Accuracy against labels, drawn.
+    sklearn_mi.plots.DiagnosticsDisplay : The diagnostics, drawn.
 
     Examples
     --------
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.decomposition import PCA
-    >>> from sklearn_mi.evaluation import label_efficiency, summarise
+    >>> from sklearn_mi.evaluation import compare, summarise
     >>> X, y = load_digits(return_X_y=True)
-    >>> table = label_efficiency(
+    >>> table = compare(
     ...     {"raw": None, "PCA": PCA(16)}, X, y,
     ...     labels_per_class=(1, 5), n_folds=3, n_draws=2, probes=("knn",),
     ... )
@@ -625,40 +480,84 @@ def label_efficiency(
     """
     classifiers = classifiers or {}
     _check_names(transformers, classifiers, probes, scales)
-    check_consistent_length(X, y)
+    check_consistent_length(X, y, groups)
     classes = np.unique(np.asarray(y), return_inverse=True)[1]
-    folds = _folds(classes, labels_per_class, n_folds, n_draws, random_state)
-    probing = {
-        (name, fold.number): delayed(_probe_fold)(transformer, X, classes, fold, probes, scales)
-        for name, transformer in transformers.items()
-        for fold in folds
-    }
-    classifying = {
-        (name, fold.number): delayed(_classify_fold)(classifier, X, classes, fold)
-        for name, classifier in classifiers.items()
-        for fold in folds
-    }
-    tasks = probing | classifying
-    results = cast(list, Parallel(n_jobs=n_jobs)(tasks.values()))
+    groups = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    folds = _folds(classes, groups, labels_per_class, n_folds, n_draws, random_state)
+    plan = _Plan(probes, scales, diagnostics, None in labels_per_class)
+    contests = [
+        *product(transformers.items(), folds, [_probe_fold]),
+        *product(classifiers.items(), folds, [_classify_fold]),
+    ]
+    tasks = [
+        delayed(measure)(estimator, X, classes, fold, plan)
+        for (_, estimator), fold, measure in contests
+    ]
+    results = cast(list, Parallel(n_jobs=n_jobs)(tasks))
     return pd.DataFrame(
-        {"name": name, "fold": fold, **row}
-        for (name, fold), rows in zip(tasks, results, strict=True)
+        {"name": name, "fold": fold.number, **row}
+        for ((name, _), fold, _), rows in zip(contests, results, strict=True)
         for row in rows
     )
 
 
+def _resample(table: pd.DataFrame) -> list[str]:
+    return [column for column in ("seed", "fold") if column in table]
+
+
+def _in_better_scale(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each contest and fold: means over draws, in the better scale."""
+    counted = ["n_labelled", "n_train", "n_test", "accuracy"]
+    absent = [name for name in (*CONTEST, "scale", "fold", *counted) if name not in table]
+    if absent:
+        raise ValueError(
+            f"The table has no column {absent[0]!r}; it has {list(table)}. Expected what compare "
+            "returns."
+        )
+    in_scale = [*CONTEST, "scale"]
+    by_fold = table.groupby([*in_scale, *_resample(table)], sort=False)[counted]
+    folds = pd.DataFrame(by_fold.mean())
+    means = pd.Series(folds.groupby(in_scale, sort=False)["accuracy"].mean())
+    better = means.groupby(CONTEST, sort=False).idxmax()
+    return pd.DataFrame(list(better), columns=in_scale).merge(folds.reset_index(), how="left")
+
+
+def _corrected_t(values: ArrayLike, folds: pd.DataFrame) -> dict[str, float]:
+    """Return the mean of one number a fold, its 95 % interval, and the p-value of a mean of 0."""
+    values = np.asarray(values, dtype=float)
+    mean, n_folds = float(values.mean()), len(values)
+    if n_folds == 1:
+        return {"mean": mean, "low": math.nan, "high": math.nan, "p_value": math.nan}
+    overlap = folds["n_test"].sum() / folds["n_train"].sum()
+    error = math.sqrt(values.var(ddof=1) * (1 / n_folds + overlap))
+    half = float(student_t.ppf(0.975, n_folds - 1)) * error
+    # Folds that agree to the last bit: certain, or nothing at all.
+    t = abs(mean) / error if error else math.inf * abs(mean) if mean else 0.0
+    p_value = 2 * float(student_t.sf(t, n_folds - 1))
+    return {"mean": mean, "low": mean - half, "high": mean + half, "p_value": p_value}
+
+
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean accuracy and its interval for each contestant, number of labels and probe.
+    r"""Mean accuracy and its interval for each contestant, number of labels and probe.
 
     Of the scalings the one with the better mean over all folds and draws is kept. That choice
-    looks at test rows, for every contestant alike, and flatters each a little. The interval is
-    Student's t over folds, the mean over draws counting as one number a fold; since the
-    training parts of folds overlap, it is approximate, and tends to be too narrow.
+    looks at test rows, for every contestant alike, and flatters each a little; the probe "best"
+    looks at none.
+
+    The interval is Student's t over folds, the mean over draws counting as one number a fold,
+    with the correction of Nadeau and Bengio for training parts that overlap: with J folds, the
+    variance of their mean is taken to be
+
+    .. math:: \Bigl( rac1J + rac{n_{test}}{n_{train}} \Bigr) s^2,
+
+    since folds that share rows err together and :math:`s^2` does not see it. The interval of five
+    folds is half as wide again as without.
 
     Parameters
     ----------
     table : DataFrame
-        From :func:`label_efficiency`, or several such tables below one another.
+        From :func:`compare`. Several such tables below one another need a column ``seed`` where
+        they differ in ``random_state``; every fold of every seed then counts as one of the J.
 
     Returns
     -------
@@ -666,55 +565,139 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         Columns ``name``, ``probe``, ``labels_per_class``, ``scale`` (the better one),
         ``n_labelled``, ``mean``, and ``low`` and ``high``, the ends of the 95 % interval.
 
+    Raises
+    ------
+    ValueError
+        If the table lacks a column.
+
+    References
+    ----------
+    Inference for the Generalization Error (Nadeau & Bengio, 2003), Machine Learning 52.
+
     Examples
     --------
     >>> import pandas as pd
     >>> from sklearn_mi.evaluation import summarise
     >>> table = pd.DataFrame({
     ...     "name": "raw", "probe": "knn", "scale": "none", "labels_per_class": 1.0,
-    ...     "n_labelled": 10, "fold": [0, 0, 1, 1], "accuracy": [0.5, 0.7, 0.7, 0.9],
+    ...     "n_labelled": 10, "n_train": 100, "n_test": 50,
+    ...     "fold": [0, 0, 1, 1, 2, 2], "accuracy": [0.5, 0.7, 0.7, 0.9, 0.7, 0.7],
     ... })
     >>> summarise(table)[["mean", "low", "high"]].round(2)
        mean   low  high
-    0   0.7 -0.57  1.97
+    0   0.7  0.31  1.09
     """
-    keys = ["name", "probe", "labels_per_class"]
-    columns = ["n_labelled", "accuracy"]
-    folds = pd.DataFrame(table.groupby([*keys, "scale", "fold"], sort=False)[columns].mean())
-    over_folds = folds.groupby([*keys, "scale"], sort=False)
-    accuracy = over_folds["accuracy"]
-    half = student_t.ppf(0.975, accuracy.count() - 1) * accuracy.sem()
-    summary = pd.DataFrame(
-        {
-            "n_labelled": over_folds["n_labelled"].mean(),
-            "mean": accuracy.mean(),
-            "low": accuracy.mean() - half,
-            "high": accuracy.mean() + half,
-        }
-    )
-    best = summary.groupby(keys, sort=False)["mean"].idxmax()
-    return summary.loc[list(best)].reset_index()
+    kept = _in_better_scale(table)
+    rows = []
+    for key, folds in kept.groupby([*CONTEST, "scale"], sort=False):
+        found = _corrected_t(folds["accuracy"], folds)
+        rows.append((*cast(tuple, key), folds["n_labelled"].mean(), *list(found.values())[:3]))
+    columns = [*CONTEST, "scale", "n_labelled", "mean", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-SCALES: dict[str, Callable[[], Any]] = {
-    "column": StandardScaler,
-    "common": _CommonScaler,
-    "none": FunctionTransformer,
-}
-MIN_MAX_SCALERS: dict[str, Callable[[], Any]] = {
-    "today": MinMaxScaler,
-    "2019": _MinMaxScaler2019,
-}
-FAMILIES: dict[str, Callable[[], Any]] = {
-    "linear": partial(LogisticRegression, max_iter=2000),
-    # Per row, alpha=1 is the penalty of C=1. Stopping early by a tenth of the rows instead lost
-    # .1 to .4 nats on digits, and cannot be done with one row a class.
-    "mlp": partial(MLPClassifier, hidden_layer_sizes=(256,), alpha=1.0, max_iter=2000),
-}
+def _holm(p_values: pd.Series) -> pd.Series:
+    """Return Holm's adjusted p-values: the k-th smallest of m times m - k + 1, never falling."""
+    ordered = p_values.sort_values()
+    adjusted = (ordered * np.arange(len(ordered), 0, -1)).cummax().clip(upper=1.0)
+    return adjusted.reindex(p_values.index)
+
+
+def differences(
+    table: pd.DataFrame, reference: str, *, families: Sequence[str] = ("name", "probe")
+) -> pd.DataFrame:
+    """Accuracy of each contestant less that of a reference, paired by fold.
+
+    Contestants of one call of :func:`compare` see the same folds and labels, so the difference
+    within a fold is free of their luck. Both sides take the same probe, each in its better
+    scaling, as in :func:`summarise`; interval and p-value are those of Student's t with the
+    correction of Nadeau and Bengio (2003) for folds that overlap. A classifier has no probe: it
+    meets the reference's first one.
+
+    The more differences are looked at, the more of them are large by chance. Holm's adjusted
+    p-values hold the probability of one or more false claims within a family at their level,
+    whatever the dependence; intervals are not adjusted.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As for :func:`summarise`.
+    reference : str
+        Name of the contestant that is subtracted.
+    families : sequence of str
+        Differences that are equal in these columns are one family of tests. By default the
+        numbers of labels at which one contestant is compared by one probe; ``()`` makes all rows
+        one family.
+
+    Returns
+    -------
+    differences : DataFrame
+        Columns ``name``, ``probe``, ``labels_per_class``, ``reference_probe``, ``n_labelled``,
+        ``mean`` (positive: the contestant is better than the reference), ``low`` and ``high``,
+        the ends of its 95 % interval, ``p_value`` (two-sided) and ``p_holm``.
+
+    Raises
+    ------
+    ValueError
+        If the table lacks a column or the reference, or if a contestant was not measured on the
+        folds of the reference.
+
+    References
+    ----------
+    Inference for the Generalization Error (Nadeau & Bengio, 2003), Machine Learning 52.
+
+    A Simple Sequentially Rejective Multiple Test Procedure (Holm, 1979), Scandinavian Journal of
+    Statistics 6.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn_mi.evaluation import compare, differences
+    >>> X, y = load_digits(return_X_y=True)
+    >>> table = compare(
+    ...     {"raw": None, "PCA, 2": PCA(2)}, X, y,
+    ...     labels_per_class=(5, 20), n_folds=3, n_draws=2, probes=("knn",),
+    ... )
+    >>> found = differences(table, "raw")
+    >>> found[["name", "labels_per_class", "mean"]].round(1)
+         name  labels_per_class  mean
+    0  PCA, 2               5.0  -0.3
+    1  PCA, 2              20.0  -0.4
+    >>> bool((found["p_holm"] < 0.05).all())
+    True
+    """
+    names = list(table["name"].drop_duplicates()) if "name" in table else []
+    if reference not in names:
+        raise ValueError(f"reference={reference!r}; expected one of {names}.")
+    kept = _in_better_scale(table)
+    sides = {
+        cast(tuple, key): folds.set_index(_resample(kept))
+        for key, folds in kept.groupby(CONTEST, sort=False)
+    }
+    probes = [probe for name, probe, _ in sides if name == reference]
+    rows = []
+    for (name, probe, labels), folds in sides.items():
+        if name != reference:
+            other = probe if probe in probes else probes[0]
+            base = sides.get((reference, other, labels))
+            if base is None or set(base.index) != set(folds.index):
+                raise ValueError(
+                    f"{name!r} was not measured on the folds of {reference!r} at "
+                    f"labels_per_class={labels:g}; compare both in one call."
+                )
+            gain = folds["accuracy"] - base["accuracy"]
+            key = (name, probe, labels, other, folds["n_labelled"].mean())
+            rows.append((*key, *_corrected_t(gain, folds).values()))
+    columns = [*CONTEST, "reference_probe", "n_labelled", "mean", "low", "high", "p_value"]
+    found = pd.DataFrame(rows, columns=columns)
+    grouped = found.groupby(list(families), sort=False) if families else found
+    return found.assign(p_holm=grouped["p_value"].transform(_holm))
+
+
 CRITERIA: dict[str, Callable[[], Callable[[NDArray[Any]], float]]] = {
     "cluster-stability": lambda: cluster_stability,
     "effective-rank": lambda: effective_rank,
     "alpha-req": lambda: lambda Z: -abs(alpha_req(Z) - 1),
     "uniformity": lambda: lambda Z: -uniformity(Z),
 }
-PROBES: dict[str, Callable[..., float]] = {"logistic": linear_probe, "knn": knn_probe}

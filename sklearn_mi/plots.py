@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import cycle
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-__all__ = ["EmbeddingDisplay", "LabelEfficiencyDisplay", "StudyDisplay"]
+__all__ = ["DiagnosticsDisplay", "EmbeddingDisplay", "LabelEfficiencyDisplay", "StudyDisplay"]
 
 # Okabe and Ito's colours, told apart by colour-blind readers, without their yellow, which
 # vanishes on white; then Tol's wine, olive and sand for a class or three more.
@@ -31,6 +32,19 @@ COLOURS = (
     "#999933",
     "#A08060",
 )
+
+# Which way each diagnostic is taken to be better. Of v-information and seconds there is no doubt;
+# the others are what the literature has, and none of them is accuracy.
+DIRECTIONS = {
+    "v_information": "more",
+    "effective_rank": "more",
+    "uniformity": "less",
+    "alignment": "less",
+    "intrinsic_dimension": "less",
+    "fit_seconds": "less",
+    "transform_seconds": "less",
+}
+INNERMOST = 0.2
 
 
 def _axes(ax: Axes | None) -> tuple[Figure, Axes]:
@@ -370,3 +384,179 @@ class StudyDisplay:
         self.ax_.spines[["top", "right"]].set_visible(False)
         self.ax_.legend(frameon=False)
         return self
+
+
+def _known_directions(table: pd.DataFrame) -> dict[str, str]:
+    """Return the diagnostics in which two contestants or more can be told apart."""
+    there = [column for column in DIRECTIONS if column in table]
+    counts = pd.DataFrame(table.groupby("name")[there].mean()).count().to_dict()
+    return {column: DIRECTIONS[column] for column in there if counts[column] > 1}
+
+
+def _outward(values: pd.Series, way: str, scaling: str) -> pd.Series:
+    """Return where each contestant lies on an axis, from 0 for the worst to 1 for the best."""
+    better = values if way == "more" else -values
+    better = better.rank() if scaling == "rank" else better
+    span = float(better.max() - better.min())
+    # Where all are equal nobody is best: halfway out.
+    return (better - better.min()) / span if span > 0 else better * 0 + 0.5
+
+
+def _spokes(ax: Axes, means: pd.DataFrame, directions: Mapping[str, str]) -> NDArray[Any]:
+    angles = np.linspace(0, 2 * np.pi, len(directions), endpoint=False)
+    names = [
+        f"{column.replace('_', ' ')}\n{way} is better\n{means[column].min():.3g} to "
+        f"{means[column].max():.3g}"
+        for column, way in directions.items()
+    ]
+    ax.set_xticks(angles, names, size=8)
+    for label, angle in zip(ax.get_xticklabels(), angles, strict=True):
+        side = round(float(np.cos(angle)), 3)
+        label.set_horizontalalignment("left" if side > 0 else "right" if side < 0 else "center")
+    ax.set_yticks([INNERMOST, 1.0], ["worst", "best"], size=7, color="0.4")
+    ax.set_ylim(0, 1.05)
+    ax.grid(alpha=0.3)
+    ax.spines["polar"].set_visible(False)
+    return angles
+
+
+class DiagnosticsDisplay:
+    """A radar of diagnostics: an axis for each, outward what is better, a line for each contestant.
+
+    It compares the contestants that are in it with one another, and says nothing of differences
+    that matter: by the scaling the best of three equals lies as far out as the best of three that
+    are worlds apart, which is why the range stands at each axis. Which way is better is known for
+    v-information and for seconds; for the others it is what the literature has found or hoped,
+    written at the axis.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As ``sklearn_mi.evaluation.compare`` returns it with ``diagnostics=True``, or any table
+        with a column ``name`` and columns of numbers, of which the mean over rows is drawn.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        Where the picture was drawn.
+    figure_ : Figure
+        Its figure.
+    lines_ : dict of str to Line2D
+        The line of each contestant; it has a gap where a contestant has no number.
+    outward_ : DataFrame
+        What is drawn: a row a contestant, a column an axis, from 0 for the worst to 1 for the best.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_mi.plots import DiagnosticsDisplay
+    >>> table = pd.DataFrame({
+    ...     "name": ["ours", "PCA", "raw"], "effective_rank": [20.0, 15.0, 10.0],
+    ...     "v_information": [2.2, 2.0, 1.8], "fit_seconds": [9.0, 0.1, 0.0],
+    ... })
+    >>> DiagnosticsDisplay.from_table(table).outward_["effective_rank"].tolist()
+    [1.0, 0.5, 0.0]
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+
+    @classmethod
+    def from_table(
+        cls,
+        table: pd.DataFrame,
+        *,
+        directions: Mapping[str, str] | None = None,
+        scaling: str = "min-max",
+        ax: Axes | None = None,
+    ) -> DiagnosticsDisplay:
+        """Make the display and draw it.
+
+        Parameters
+        ----------
+        table : DataFrame
+            As for the constructor.
+        directions, scaling : dict of str to str, str
+            As for :meth:`plot`.
+        ax : Axes, optional
+            As for :meth:`plot`.
+
+        Returns
+        -------
+        display : DiagnosticsDisplay
+        """
+        return cls(table).plot(ax, directions=directions, scaling=scaling)
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        directions: Mapping[str, str] | None = None,
+        scaling: str = "min-max",
+    ) -> DiagnosticsDisplay:
+        """Draw the means of each contestant.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw, with polar axes; by default a new figure.
+        directions : dict of str to {"more", "less"}, optional
+            Columns to draw, and which way each is better. By default the diagnostics of
+            ``compare`` that two contestants or more have.
+        scaling : {"min-max", "rank"}
+            Between the worst and the best mean in proportion, or by rank.
+
+        Returns
+        -------
+        self : DiagnosticsDisplay
+            With ``ax_``, ``figure_``, ``lines_`` and ``outward_``.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than three axes, a column is absent, a direction or scaling is not a
+            known name, or ``ax`` is not polar.
+        """
+        directions = _known_directions(self.table) if directions is None else directions
+        self._check(directions, scaling, ax)
+        means = pd.DataFrame(self.table.groupby("name", sort=False)[list(directions)].mean())
+        means = means.replace([np.inf, -np.inf], np.nan)
+        self.outward_ = pd.DataFrame(
+            {
+                column: _outward(pd.Series(means[column]), way, scaling)
+                for column, way in directions.items()
+            }
+        )
+        if ax is None:
+            ax = plt.subplots(subplot_kw={"projection": "polar"}, layout="constrained")[1]
+        self.figure_, self.ax_ = _axes(ax)
+        angles = _spokes(self.ax_, means, directions)
+        self.lines_ = {}
+        for (name, row), colour in zip(self.outward_.iterrows(), cycle(COLOURS)):
+            radii = INNERMOST + (1 - INNERMOST) * row.to_numpy()
+            closed = np.append(angles, angles[0]), np.append(radii, radii[0])
+            (line,) = self.ax_.plot(*closed, "o-", color=colour, markersize=4, label=str(name))
+            self.ax_.fill(*closed, color=colour, alpha=0.08 if np.isfinite(radii).all() else 0)
+            self.lines_[str(name)] = line
+        self.ax_.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), frameon=False, ncols=3)
+        return self
+
+    def _check(self, directions: Mapping[str, str], scaling: str, ax: Axes | None) -> None:
+        absent = [name for name in ("name", *directions) if name not in self.table]
+        if absent:
+            raise ValueError(f"The table has no column {absent[0]!r}; it has {list(self.table)}.")
+        if len(directions) < 3:
+            raise ValueError(
+                f"directions={dict(directions)}; expected three columns or more. Make the table by "
+                "compare(..., diagnostics=True), with two contestants or more."
+            )
+        for column, way in directions.items():
+            if way not in ("more", "less"):
+                raise ValueError(f"directions[{column!r}]={way!r}; expected 'more' or 'less'.")
+        if scaling not in ("min-max", "rank"):
+            raise ValueError(f"scaling={scaling!r}; expected 'min-max' or 'rank'.")
+        if ax is not None and ax.name != "polar":
+            raise ValueError(
+                f"ax is {ax.name}; expected polar axes: "
+                "plt.subplots(subplot_kw={'projection': 'polar'})."
+            )

@@ -12,12 +12,13 @@ from sklearn_mi.diagnostics import (
     alpha_req,
     cluster_stability,
     effective_rank,
+    intrinsic_dimension,
     log_condition,
     uniformity,
 )
 from sklearn_mi.encoders import MLP, ConvNet, RealNVP, SkipMLP
 
-OF_CODES = [uniformity, effective_rank, alpha_req, cluster_stability]
+OF_CODES = [uniformity, effective_rank, alpha_req, cluster_stability, intrinsic_dimension]
 
 
 def normal(*shape, seed=0):
@@ -145,6 +146,60 @@ def test_cluster_stability_compares_disjoint_halves(monkeypatch):
     assert len({tuple(half) for half in fitted_to}) == 6
 
 
+def turned(Z, width, seed=9):
+    """Return rows as they lie in a random subspace of more columns, moved away from 0."""
+    basis = np.linalg.qr(normal(width, width, seed=seed))[0]
+    return Z @ basis[: Z.shape[1]] + 7
+
+
+@pytest.mark.parametrize(("d", "low", "high"), [(1, 0.95, 1.05), (2, 1.9, 2.1), (5, 4.4, 5.1)])
+def test_intrinsic_dimension_of_cubes_in_more_columns(d, low, high):
+    # Rows at the faces lack neighbours beyond, so five dimensions come out as fewer.
+    found = [
+        intrinsic_dimension(turned(np.random.default_rng(s).uniform(size=(2000, d)), 12))
+        for s in range(3)
+    ]
+    assert low < np.mean(found) < high
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_intrinsic_dimension_of_curved_manifolds_without_edges(d):
+    angles = np.random.default_rng(0).uniform(0, 2 * np.pi, size=(3000, d))
+    torus = np.hstack([np.cos(angles), np.sin(angles)])
+    # Each mu is a draw from 1 - mu^-d: the standard error of d is about d / sqrt(n).
+    assert intrinsic_dimension(turned(torus, 10)) == pytest.approx(d, abs=6 * d / math.sqrt(3000))
+
+
+def test_intrinsic_dimension_matches_a_loop():
+    Z = normal(40, 3)
+    log_mu = []
+    for i, row in enumerate(Z):
+        first, second = sorted(math.dist(row, other) for j, other in enumerate(Z) if j != i)[:2]
+        log_mu.append(math.log(second / first))
+    x = sorted(log_mu)[:30]
+    y = [-math.log(1 - (i + 1) / 40) for i in range(30)]
+    slope = sum(a * b for a, b in zip(x, y, strict=True)) / sum(a * a for a in x)
+    assert intrinsic_dimension(Z, discard=0.25) == pytest.approx(slope, rel=1e-9)
+    assert intrinsic_dimension(1e-4 * Z + 3, discard=0.25) == pytest.approx(slope, rel=1e-6)
+
+
+def test_intrinsic_dimension_leaves_out_repeated_rows():
+    Z = normal(200, 2)
+    repeated = np.vstack([Z, Z[:150], Z[:1], Z[:1]])
+    assert intrinsic_dimension(repeated) == intrinsic_dimension(Z)
+
+
+def test_intrinsic_dimension_of_points_and_lattices():
+    assert intrinsic_dimension(np.full((6, 3), 7.0)) == 0
+    assert intrinsic_dimension([[0.0], [1.0], [0.0], [1.0]]) == 0
+    lattice = np.stack(np.meshgrid(np.arange(9.0), np.arange(9.0)), axis=-1).reshape(-1, 2)
+    assert intrinsic_dimension(lattice) == math.inf
+    # Neighbours of 0, 1 and 4 lie at 1 and 4, at 1 and 3, at 3 and 4; the largest ratio goes.
+    x, y = [math.log(4 / 3), math.log(3)], [math.log(3 / 2), math.log(3)]
+    expected = (x[0] * y[0] + x[1] * y[1]) / (x[0] ** 2 + x[1] ** 2)
+    assert intrinsic_dimension([[0.0], [1.0], [4.0]]) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("function", OF_CODES)
 def test_numbers_are_finite_python_floats_on_digits_and_ignore_the_order_of_rows(digits, function):
     Z = digits[0][:400]
@@ -163,6 +218,9 @@ def test_numbers_are_finite_python_floats_on_digits_and_ignore_the_order_of_rows
         (lambda: alignment(np.ones((3, 2)), np.ones((3, 4))), r"\(3, 2\) and Z_prime \(3, 4\)"),
         (lambda: uniformity(np.ones((1, 2))), "minimum of 2 is required"),
         (lambda: effective_rank(np.array([[1.0, np.nan]])), "contains NaN"),
+        (lambda: intrinsic_dimension(np.ones((2, 2))), "minimum of 3 is required"),
+        (lambda: intrinsic_dimension(np.eye(3), discard=0.0), "discard=0.0; expected a share"),
+        (lambda: intrinsic_dimension(np.eye(3), discard=1), "discard=1; expected a share"),
         (lambda: alpha_req(np.ones((3, 2)), first=0), "first=0; expected a positive integer"),
         (lambda: cluster_stability(np.ones((9, 2)), n_clusters=5), "n_clusters=5 .*at most 4"),
         (lambda: log_condition(nn.Linear(2, 2), np.ones((3, 2)), chunk_size=0), "chunk_size=0"),

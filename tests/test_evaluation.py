@@ -1,4 +1,3 @@
-import warnings
 from functools import partial
 from types import SimpleNamespace
 
@@ -10,24 +9,26 @@ from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 
-from sklearn_mi.diagnostics import alpha_req, cluster_stability, effective_rank, uniformity
+from sklearn_mi import MIRepresentationLearner, evaluation
+from sklearn_mi.diagnostics import (
+    alignment,
+    alpha_req,
+    cluster_stability,
+    effective_rank,
+    intrinsic_dimension,
+    uniformity,
+)
 from sklearn_mi.evaluation import (
     CRITERIA,
-    FAMILIES,
-    MIN_MAX_SCALERS,
-    PROBES,
-    SCALES,
-    knn_probe,
-    label_efficiency,
+    DIAGNOSTICS,
+    compare,
+    differences,
     label_free_score,
-    linear_probe,
-    paper_probe,
     summarise,
     v_information,
 )
@@ -48,206 +49,12 @@ class Spy(TransformerMixin, BaseEstimator):
         return X
 
     def __sklearn_clone__(self):
-        return Spy(self.log)
-
-
-@pytest.fixture(scope="module")
-def split(digits):
-    X, y = digits
-    return X[:300], y[:300], X[300:600], y[300:600]
-
-
-@pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("name", PROBES)
-def test_probe_is_its_classifier_on_scaled_columns(split, name, scale):
-    X_train, y_train, X_test, y_test = split
-    centre, spread = X_train.mean(axis=0), X_train.std(axis=0)
-    divisor = {
-        "column": np.where(spread > 0, spread, 1),
-        "common": (X_train - centre).std(),
-        "none": 1,
-    }[scale]
-    centre = 0 if scale == "none" else centre
-    model = {
-        "logistic": LogisticRegression(max_iter=2000),
-        "knn": KNeighborsClassifier(1),
-    }[name]
-    model.fit((X_train - centre) / divisor, y_train)
-    expected = np.mean(model.predict((X_test - centre) / divisor) == y_test)
-    assert PROBES[name](*split, scale=scale) == pytest.approx(expected, abs=1e-12)
-
-
-@pytest.mark.parametrize("probe", PROBES.values())
-def test_scaling_is_fitted_to_the_unlabelled_rows(split, probe):
-    X_train, y_train, X_test, y_test = split
-    scaler = StandardScaler().fit(X_train)
-    few = slice(0, 20)
-    expected = probe(
-        scaler.transform(X_train)[few], y_train[few], scaler.transform(X_test), y_test, scale="none"
-    )
-    given = probe(X_train[few], y_train[few], X_test, y_test, Z_unlabelled=X_train)
-    assert given == expected
-    assert given != probe(X_train[few], y_train[few], X_test, y_test)
-
-
-@pytest.mark.parametrize("scale", SCALES)
-def test_constant_columns_are_harmless(scale):
-    Z = np.array([[0.0, 7.0], [0.1, 7.0], [1.0, 7.0], [1.1, 7.0]])
-    y = np.array([0, 0, 1, 1])
-    assert linear_probe(Z, y, Z, y, scale=scale, C=100) == 1
-    constant = np.full((4, 2), 7.0)
-    assert knn_probe(constant, y, constant, y, scale=scale) == 0.5
-
-
-@pytest.mark.parametrize(("n_a_class", "expected"), [(49, 1), (50, 5)])
-def test_neighbours_follow_the_number_of_labels(n_a_class, expected, digits):
-    X, y = digits
-    order = np.argsort(y, kind="stable")
-    rows = np.concatenate([order[y[order] == c][:n_a_class] for c in range(10)])
-    rest = np.setdiff1d(order, rows)
-    data = X[rows], y[rows], X[rest], y[rest]
-    assert knn_probe(*data) == knn_probe(*data, n_neighbors=expected)
-    assert knn_probe(*data) != knn_probe(*data, n_neighbors=6 - expected)
-
-
-def test_regularisation_reaches_the_classifier(split):
-    assert linear_probe(*split, C=1e-6) < linear_probe(*split)
-
-
-def test_paper_probe_has_the_papers_settings(split):
-    X_train, y_train, X_test, y_test = split
-    model = make_pipeline(
-        MinMaxScaler(), LogisticRegression(solver="saga", tol=0.1, C=10.0, random_state=3)
-    )
-    expected = model.fit(X_train, y_train).score(X_test, y_test)
-    assert paper_probe(*split, random_state=3) == expected
-
-
-@pytest.mark.parametrize(
-    ("dtype", "tiny", "blown_up"),
-    # Ten times the resolution: 2.2e-15 in float64, 1.2e-6 in float32.
-    [
-        (np.float64, 1e-15, ["2019"]),
-        (np.float64, 1e-14, ["today", "2019"]),
-        (np.float32, 1e-6, ["2019"]),
-        (np.float32, 1e-5, ["today", "2019"]),
-        (np.float64, 0.0, []),
-    ],
-)
-@pytest.mark.parametrize("scaler", MIN_MAX_SCALERS)
-def test_scalers_of_the_paper_differ_on_columns_that_are_constant_but_for_rounding(
-    split, scaler, dtype, tiny, blown_up
-):
-    X_train, y_train, X_test, y_test = split
-    noise = np.random.RandomState(0).randn(600, 5)
-    # The labels stand in columns that rounding might have made: found only where blown up.
-    hints = [tiny * np.eye(10)[y] for y in (y_train, y_test)]
-    noise, hints = (
-        [part.astype(dtype) for part in parts] for parts in ((noise[:300], noise[300:]), hints)
-    )
-    tables = [np.hstack(parts) for parts in zip(noise, hints, strict=True)]
-    accuracy = paper_probe(tables[0], y_train, tables[1], y_test, scaler=scaler, random_state=0)
-    assert (accuracy > 0.95) if scaler in blown_up else (accuracy < 0.25)
-
-
-def test_the_scaler_of_2019_spares_exact_zeros_only():
-    Z = np.array([[1.0, 7.0, 0.0], [3.0, 7.0, 1e-300], [2.0, 7.0, 5e-301]])
-    expected = [[0, 0, 0], [1, 0, 1], [0.5, 0, 0.5]]
-    scaled = MIN_MAX_SCALERS["2019"]().fit_transform(Z)
-    np.testing.assert_allclose(scaled, expected, rtol=1e-12)
-    ordinary = np.random.RandomState(0).randn(20, 3)
-    np.testing.assert_allclose(
-        MIN_MAX_SCALERS["2019"]().fit_transform(ordinary), MinMaxScaler().fit_transform(ordinary)
-    )
-
-
-def test_unknown_scaler_is_refused(split):
-    with pytest.raises(ValueError, match="scaler='2018'.*Did you mean '2019'"):
-        paper_probe(*split, scaler="2018")
-
-
-def entropy_in_nats(frequencies):
-    return -sum(p * np.log(p) for p in frequencies)
-
-
-@pytest.mark.parametrize("scale", SCALES)
-def test_v_information_is_the_drop_of_the_held_out_log_loss(split, scale):
-    X_train, y_train, X_test, y_test = split
-    X_train, y_train = X_train[:80], y_train[:80]
-    scaler = SCALES[scale]().fit(X_train)
-    model = LogisticRegression(max_iter=2000).fit(scaler.transform(X_train), y_train)
-    predicted = model.predict_proba(scaler.transform(X_test))
-    gains = [
-        np.log(p[label]) - np.log(np.mean(y_train == label))
-        for p, label in zip(predicted, y_test, strict=True)
-    ]
-    given = v_information(X_train, y_train, X_test, y_test, scale=scale)
-    assert given == pytest.approx(np.mean(gains), rel=1e-9)
-
-
-def test_v_information_through_a_noisy_channel_is_its_mutual_information():
-    # A bit that is flipped once in ten; without a penalty logistic regression fits it exactly.
-    Z = np.repeat([0.0, 1.0], 10)[:, None]
-    y = np.array(["no"] * 9 + ["yes"] + ["yes"] * 9 + ["no"])
-    exact = LogisticRegression(C=np.inf, tol=1e-10)
-    expected = np.log(2) - entropy_in_nats([0.1, 0.9])
-    assert v_information(Z, y, Z, y, probe=exact) == pytest.approx(expected, abs=1e-7)
-    assert not hasattr(exact, "coef_")
-
-
-@pytest.mark.parametrize("probe", FAMILIES)
-def test_v_information_of_constant_codes_is_zero(probe):
-    y = np.repeat([0, 1, 2], [10, 20, 30])
-    Z = np.full((60, 2), 7.0)
-    given = v_information(Z, y, Z, y, probe=probe)
-    assert given == pytest.approx(0, abs=0.01)
-
-
-def test_v_information_counts_what_the_family_can_find():
-    Z = np.random.RandomState(0).choice([-1.0, 1.0], size=(400, 2))
-    y = Z[:, 0] * Z[:, 1] > 0
-    halves = Z[:200], y[:200], Z[200:], y[200:]
-    assert v_information(*halves) < 0.02
-    assert 0.9 * np.log(2) < v_information(*halves, probe="mlp") <= np.log(2)
-
-
-def test_v_information_of_unrelated_codes_is_negative_by_overfitting():
-    generator = np.random.RandomState(0)
-    Z, y = generator.randn(400, 30), generator.randint(2, size=400)
-    assert v_information(Z[:100], y[:100], Z[100:], y[100:]) < 0
-
-
-def test_v_information_repeats_itself(split):
-    few = [part[:60] for part in split]
-    assert set(few[3]) <= set(few[1])
-    given = [v_information(*few, probe="mlp", random_state=seed) for seed in (0, 0, 1)]
-    assert given[0] == given[1] != given[2]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"probe": "mpl"}, "probe='mpl'.*Did you mean 'mlp'"),
-        ({"scale": "colum"}, "scale='colum'.*Did you mean 'column'"),
-        ({"y_test": np.array([0, 3])}, r"y_test has classes \[3\] that y_train lacks"),
-    ],
-)
-def test_v_information_refuses(change, message):
-    Z = np.eye(2)
-    given = {"Z_train": Z, "y_train": [0, 1], "Z_test": Z, "y_test": [0, 1]}
-    with pytest.raises(ValueError, match=message):
-        v_information(**(given | change))
-
-
-@pytest.mark.parametrize("probe", PROBES.values())
-def test_unknown_scale_is_named_with_the_nearest(split, probe):
-    with pytest.raises(ValueError, match="scale='colum'.*Did you mean 'column'"):
-        probe(*split, scale="colum")
+        return type(self)(self.log)
 
 
 def test_table_is_tidy(digits):
     X, y = digits
-    table = label_efficiency(
+    table = compare(
         {"raw": None, "PCA": PCA(8)}, X, y, labels_per_class=(1, None), n_folds=3, n_draws=2
     )
     keys = ["name", "fold", "draw", "labels_per_class", "probe", "scale"]
@@ -258,11 +65,15 @@ def test_table_is_tidy(digits):
     assert set(table.query("labels_per_class == 1")["n_labelled"]) == {10}
     assert set(table.query("labels_per_class > 1")["n_labelled"]) == {1198}
     assert table["mi"].isna().all()
+    assert (table["n_train"] + table["n_test"] == 1797).all()
+    assert set(table["n_test"]) == {599}
+    assert (table["chosen"] == table["probe"] + ", " + table["scale"]).all()
+    assert not set(DIAGNOSTICS) & set(table)
 
 
 def test_all_labels_agree_with_cross_validation_by_hand(digits):
     X, y = digits[0][:400], digits[1][:400]
-    table = label_efficiency(
+    table = compare(
         {"PCA": PCA(8, random_state=0)},
         X,
         y,
@@ -283,7 +94,7 @@ def test_all_labels_agree_with_cross_validation_by_hand(digits):
 def test_transformers_see_training_rows_without_labels(digits):
     X = np.arange(60.0).reshape(60, 1)
     log = []
-    table = label_efficiency(
+    table = compare(
         {"spy": Spy(log)}, X, np.repeat([0, 1], 30), labels_per_class=(1,), n_folds=3, n_draws=1
     )
     assert [y for _, y in log] == [None] * 3
@@ -294,7 +105,7 @@ def test_transformers_see_training_rows_without_labels(digits):
 
 
 def test_bound_is_found_inside_a_pipeline():
-    table = label_efficiency(
+    table = compare(
         {"pipe": make_pipeline(StandardScaler(), Spy([]), PCA(1))},
         np.random.RandomState(0).randn(40, 3),
         np.repeat([0, 1], 20),
@@ -316,7 +127,7 @@ class Recorder(LabelSpreading):
 def test_classifiers_get_minus_one_for_withheld_labels_and_the_same_draws(digits):
     X, y = digits[0][:300], digits[1][:300]
     Recorder.seen.clear()
-    table = label_efficiency(
+    table = compare(
         {"raw": None},
         X,
         y,
@@ -332,24 +143,150 @@ def test_classifiers_get_minus_one_for_withheld_labels_and_the_same_draws(digits
     own = table.query("name == 'spread'")
     assert set(own["probe"]) == {"own"}
     assert len(own) == 2 * 2 * 2
-    again = label_efficiency(
+    again = compare(
         {}, X, y, classifiers={"alone": Recorder(kernel="knn", n_neighbors=5)},
         labels_per_class=(2, 5), n_folds=2, n_draws=2,
     )  # fmt: skip
     assert again["accuracy"].tolist() == own["accuracy"].tolist()
 
 
+def test_best_is_what_the_labelled_rows_choose(digits):
+    X, y = digits[0][:400], digits[1][:400]
+    settings = {"labels_per_class": (1, 3), "n_folds": 2, "n_draws": 3, "random_state": 5}
+    table = compare({"raw": None}, X, y, probes=("logistic", "knn", "best"), **settings)
+    best = table.query("probe == 'best'")
+    assert set(best["scale"]) == {"best"} and len(best) == 2 * 3 * 2
+    assert set(best.query("labels_per_class == 1")["chosen"]) == {"logistic, common"}
+    assert best["chosen"].nunique() > 1
+    keys = ["fold", "draw", "labels_per_class", "chosen"]
+    plain = table.query("probe != 'best'").set_index(keys)["accuracy"]
+    assert best["accuracy"].tolist() == [plain[tuple(key)] for key in best[keys].to_numpy()]
+
+
+def test_best_looks_at_labelled_training_rows_alone(monkeypatch):
+    X = np.arange(60.0)[:, None]
+    y, groups = np.repeat([0, 1], 30), np.arange(60) // 3
+    log, seen = [], []
+
+    def spy(tables, labels, of):
+        seen.append((tables["none"].ravel().astype(int), labels, of))
+        return "logistic", "none"
+
+    monkeypatch.setattr(evaluation, "best_of", spy)
+    settings = {"groups": groups, "probes": ("best",), "scales": ("none",), "n_draws": 2}
+    compare({"spy": Spy(log)}, X, y, labels_per_class=(4,), n_folds=3, **settings)
+    assert len(seen) == 3 * 2
+    for k, (rows, labels, of) in enumerate(seen):
+        assert len(rows) == 8 and set(rows) <= set(log[k // 2][0].ravel().astype(int))
+        assert (labels == y[rows]).all() and (of == groups[rows]).all()
+
+
+def test_groups_are_never_on_both_sides():
+    generator = np.random.RandomState(0)
+    X, y = np.arange(90.0)[:, None], generator.permutation(np.repeat([0, 1, 2], 30))
+    names = np.array([f"patient {k}" for k in generator.permutation(np.arange(90) // 5)])
+    log = []
+    table = compare(
+        {"spy": Spy(log)}, X, y, groups=names, labels_per_class=(2, None), n_folds=3, n_draws=2
+    )
+    splits = StratifiedGroupKFold(3, shuffle=True, random_state=np.random.RandomState(0))
+    for (seen, _), (train, test) in zip(log, splits.split(X, y, names), strict=True):
+        assert seen.ravel().astype(int).tolist() == train.tolist()
+        assert not set(names[train]) & set(names[test])
+    assert table.groupby("fold")["n_test"].first().sum() == 90
+
+
+class TwoViews(Spy):
+    """Its second view is the first one turned by a right angle."""
+
+    def transform_views(self, X):
+        return X, X[:, ::-1] * [1, -1]
+
+
+def test_diagnostics_are_those_of_the_test_fold(digits):
+    X, y = digits[0][:300], digits[1][:300]
+    table = compare(
+        {"PCA": PCA(6, random_state=0), "raw": None},
+        X,
+        y,
+        classifiers={"spread": LabelSpreading(kernel="knn", n_neighbors=5)},
+        labels_per_class=(2, None),
+        n_folds=2,
+        n_draws=2,
+        probes=("knn",),
+        diagnostics=True,
+    )
+    facts = table.groupby(["name", "fold"])[list(DIAGNOSTICS)]
+    assert (facts.nunique() <= 1).all(axis=None)
+    splits = StratifiedKFold(2, shuffle=True, random_state=np.random.RandomState(0)).split(X, y)
+    for fold, (train, test) in enumerate(splits):
+        pca = PCA(6, random_state=0).fit(X[train])
+        Z_train, Z = pca.transform(X[train]), pca.transform(X[test])
+        found = facts.first().loc[("PCA", fold)]
+        assert found["effective_rank"] == pytest.approx(effective_rank(Z))
+        assert found["uniformity"] == pytest.approx(uniformity(Z))
+        assert found["intrinsic_dimension"] == pytest.approx(intrinsic_dimension(Z))
+        information = v_information(Z_train, y[train], Z, y[test])
+        assert found["v_information"] == pytest.approx(information)
+        assert np.isnan(found["alignment"])
+        assert found["fit_seconds"] > 0 and found["transform_seconds"] > 0
+    raw = table.query("name == 'raw'")
+    assert set(raw["fit_seconds"]) == set(raw["transform_seconds"]) == {0}
+    assert table.query("name == 'spread'")[list(DIAGNOSTICS)].isna().all(axis=None)
+
+
+def test_diagnostics_of_views_of_few_labels_and_of_many_rows(monkeypatch):
+    X, y = np.random.RandomState(0).randn(60, 2), np.repeat([0, 1], 30)
+    monkeypatch.setattr(evaluation, "MOST_DIAGNOSED", 7)
+    table = compare(
+        {
+            "views": TwoViews([]),
+            "pipe": make_pipeline(StandardScaler(), TwoViews([])),
+            "no views": make_pipeline(TwoViews([]), PCA(2)),
+        },
+        X,
+        y,
+        labels_per_class=(1,),
+        n_folds=2,
+        n_draws=1,
+        diagnostics=True,
+    )
+    facts = table.groupby("name")[["alignment", "v_information", "uniformity"]].first()
+    # Unit codes at a right angle are at distance sqrt 2.
+    assert facts["alignment"].to_dict() == pytest.approx(
+        {"views": 2, "pipe": 2, "no views": np.nan}, nan_ok=True
+    )
+    assert facts["v_information"].isna().all()
+    splits = StratifiedKFold(2, shuffle=True, random_state=np.random.RandomState(0)).split(X, y)
+    test = next(iter(splits))[1]
+    seven = X[test][[0, 4, 9, 14, 19, 24, 29]]  # of 30, evenly, both ends among them
+    assert facts.loc["views", "uniformity"] == pytest.approx(uniformity(seven))
+
+
+def test_a_learner_beside_others(digits):
+    X, y = digits[0][:200], digits[1][:200]
+    learner = MIRepresentationLearner(3, max_steps=2, random_state=0, n_threads=1)
+    settings = {"labels_per_class": (2,), "n_folds": 2, "n_draws": 1, "diagnostics": True}
+    table = compare({"ours": learner, "pipe": make_pipeline(PCA(5), learner)}, X, y, **settings)
+    assert table[["accuracy", "mi", "alignment"]].notna().all(axis=None)
+    train, test = next(
+        StratifiedKFold(2, shuffle=True, random_state=np.random.RandomState(0)).split(X, y)
+    )
+    views = learner.fit(X[train]).transform_views(X[test])
+    assert table["alignment"].iloc[0] == pytest.approx(alignment(*views))
+
+
 def test_labels_may_be_anything_and_rows_a_frame_or_images(digits):
     X, y = digits[0][:200], digits[1][:200]
     settings = {"labels_per_class": (3,), "n_folds": 2, "n_draws": 1}
     spread = {"spread": LabelSpreading(kernel="knn", n_neighbors=5)}
-    table = label_efficiency({"raw": None}, X, y, classifiers=spread, **settings)
+    table = compare({"raw": None}, X, y, classifiers=spread, **settings)
     names = np.array([f"class {label}" for label in y])
     frame = pd.DataFrame(X).add_prefix("pixel_")
-    by_name = label_efficiency({"raw": None}, frame, names, classifiers=spread, **settings)
-    shifted = label_efficiency({"raw": None}, X, pd.Series(y - 1), classifiers=spread, **settings)
-    images = label_efficiency({"raw": None}, X.reshape(-1, 8, 8), y, **settings)
-    sparse = label_efficiency({"raw": None}, csr_array(X), y, **settings)
+    by_name = compare({"raw": None}, frame, names, classifiers=spread, **settings)
+    shifted = compare({"raw": None}, X, pd.Series(y - 1), classifiers=spread, **settings)
+    images = compare({"raw": None}, X.reshape(-1, 8, 8), y, **settings)
+    sparse = compare({"raw": None}, csr_array(X), y, **settings)
     pd.testing.assert_frame_equal(table, by_name)
     pd.testing.assert_frame_equal(table, shifted)
     pd.testing.assert_frame_equal(table.query("name == 'raw'"), images)
@@ -359,9 +296,7 @@ def test_labels_may_be_anything_and_rows_a_frame_or_images(digits):
 def test_processes_change_nothing(digits):
     X, y = digits[0][:300], digits[1][:300]
     tables = [
-        label_efficiency(
-            {"raw": None}, X, y, labels_per_class=(1,), n_folds=2, n_draws=2, n_jobs=n_jobs
-        )
+        compare({"raw": None}, X, y, labels_per_class=(1,), n_folds=2, n_draws=2, n_jobs=n_jobs)
         for n_jobs in (1, 2)
     ]
     pd.testing.assert_frame_equal(*tables)
@@ -376,60 +311,208 @@ def test_processes_change_nothing(digits):
         ({"labels_per_class": (0,)}, "labels_per_class=0; expected 1 to 15"),
         ({"X": np.ones((59, 2))}, r"inconsistent numbers of samples: \[59, 60\]"),
         ({"classifiers": {"spy": LabelSpreading()}}, r"names \['spy'\] .* rename"),
+        ({"groups": np.arange(59)}, r"inconsistent numbers of samples: \[60, 60, 59\]"),
+        ({"groups": np.zeros(60)}, "n_folds=2 with 1 groups; expected at most 1"),
+        ({"groups": np.repeat([0, 1], 30)}, "fold 0 has no row to test on, or a class none to"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_fitted(arguments, message):
     log = []
     with pytest.raises(ValueError, match=message):
         data = {"X": np.ones((60, 2)), "y": np.repeat([0, 1], 30)}
-        label_efficiency({"spy": Spy(log)}, n_folds=2, **(data | arguments))
+        compare({"spy": Spy(log)}, n_folds=2, **(data | arguments))
     assert not log
 
 
+def results(accuracy, **columns):
+    """Return a table as `compare` makes it from accuracies of shape (n_folds, n_draws)."""
+    shared = {"name": "a", "probe": "knn", "scale": "none", "labels_per_class": 1.0}
+    shared |= {"n_labelled": 10, "n_train": 400, "n_test": 100} | columns
+    return pd.DataFrame(
+        {**shared, "fold": fold, "draw": draw, "accuracy": value}
+        for fold, values in enumerate(np.atleast_2d(accuracy))
+        for draw, value in enumerate(values)
+    )
+
+
+COLUMN, COMMON = [[0.5, 0.7], [0.7, 0.9], [0.4, 0.6]], [[0.9, 0.9], [0.1, 0.1], [0.2, 0.2]]
+
+
 def test_summary_is_the_better_scaling_with_a_t_interval_over_folds():
-    accuracy = {
-        ("column", 0): [0.5, 0.7], ("column", 1): [0.7, 0.9], ("column", 2): [0.4, 0.6],
-        ("common", 0): [0.9, 0.9], ("common", 1): [0.1, 0.1], ("common", 2): [0.2, 0.2],
-    }  # fmt: skip
-    table = pd.DataFrame(
-        {"name": "a", "probe": "knn", "labels_per_class": 1.0, "n_labelled": 10,
-         "scale": scale, "fold": fold, "draw": draw, "accuracy": value}
-        for (scale, fold), values in accuracy.items() for draw, value in enumerate(values)
-    )  # fmt: skip
+    table = pd.concat([results(COLUMN, scale="column"), results(COMMON, scale="common")])
     row = summarise(table).iloc[0]
     folds = np.array([0.6, 0.8, 0.5])
-    low, high = stats.t.interval(0.95, 2, loc=folds.mean(), scale=stats.sem(folds))
+    # Nadeau and Bengio (2003): 1 / J becomes 1 / J + n_test / n_train.
+    error = stats.sem(folds) * np.sqrt((1 / 3 + 1 / 4) / (1 / 3))
+    low, high = stats.t.interval(0.95, 2, loc=folds.mean(), scale=error)
     assert row["scale"] == "column"
     assert [row["mean"], row["low"], row["high"]] == pytest.approx([folds.mean(), low, high])
 
 
+def test_every_fold_of_every_seed_counts():
+    both = pd.concat([results(COLUMN, seed=0), results(COMMON, seed=1)])
+    flat = results([[0.6], [0.8], [0.5], [0.9], [0.1], [0.2]])
+    numbers = ["mean", "low", "high"]
+    pd.testing.assert_frame_equal(summarise(both)[numbers], summarise(flat)[numbers])
+    gains = differences(pd.concat([both, both.assign(name="b", accuracy=0.5)]), "b")
+    flats = differences(pd.concat([flat, flat.assign(name="b", accuracy=0.5)]), "b")
+    pd.testing.assert_frame_equal(gains, flats)
+
+
+def test_one_fold_has_no_interval():
+    row = summarise(results([[0.5, 0.7]])).iloc[0]
+    assert row["mean"] == 0.6 and np.isnan([row["low"], row["high"]]).all()
+
+
+@pytest.mark.parametrize("n_test", [0, 100])
+def test_differences_are_a_paired_t_test_with_a_wider_error(n_test):
+    generator = np.random.RandomState(0)
+    ours, rival = generator.uniform(0.6, 0.7, (2, 5, 3))
+    sizes = {"n_train": 400, "n_test": n_test}
+    table = pd.concat([results(ours, name="ours", **sizes), results(rival, name="rival", **sizes)])
+    found = differences(table, "rival").iloc[0]
+    plain = stats.ttest_rel(ours.mean(axis=1), rival.mean(axis=1))
+    # Without an overlap it is scipy's test; with it, t is divided by this.
+    wider = np.sqrt((1 / 5 + n_test / 400) / (1 / 5))
+    low, high = plain.confidence_interval()
+    mean = (ours - rival).mean()
+    half = (high - low) / 2 * wider
+    assert found["name"] == "ours" and found["n_labelled"] == 10
+    expected = [mean, mean - half, mean + half]
+    assert found[["mean", "low", "high"]].tolist() == pytest.approx(expected)
+    p_value = 2 * stats.t.sf(abs(plain.statistic) / wider, 4)
+    assert found["p_value"] == pytest.approx(p_value)
+    assert found["p_holm"] == found["p_value"]
+    turned = differences(table, "ours").iloc[0]
+    assert turned["mean"] == pytest.approx(-mean) and turned["low"] == pytest.approx(-mean - half)
+
+
+def test_differences_take_each_side_in_its_better_scale_and_probe():
+    table = pd.concat([
+        results(COLUMN, scale="column"), results(COMMON, scale="common"),
+        results(COMMON, scale="column", name="b"), results(COLUMN, scale="common", name="b"),
+        results(COMMON, name="a", probe="logistic"), results(COLUMN, name="own", probe="own"),
+        results(COMMON, name="late", probe="logistic"),
+    ])  # fmt: skip
+    found = differences(table, "a").set_index("name")
+    assert found["reference_probe"].to_dict() == {"b": "knn", "own": "knn", "late": "logistic"}
+    assert found["mean"].tolist() == pytest.approx([0, 0, 0])
+    assert found["p_value"].tolist() == [1, 1, 1]
+    # A classifier as the reference meets everybody.
+    against = differences(table, "own").set_index(["name", "probe"])
+    assert set(against["reference_probe"]) == {"own"} and len(against) == 4
+    gap = np.mean(COMMON) - np.mean(COLUMN)
+    assert against.loc[("late", "logistic"), "mean"] == pytest.approx(gap)
+
+
+def test_a_difference_that_is_the_same_in_all_folds_is_certain():
+    # In binary fractions, so that every difference has the same bits.
+    base = np.array([[0.5], [0.25], [0.75]])
+    table = pd.concat([results(base), results(base + 0.125, name="b")])
+    row = differences(table, "a").iloc[0]
+    assert row[["mean", "low", "high", "p_value"]].tolist() == [0.125, 0.125, 0.125, 0]
+
+
+def test_holm_is_applied_to_each_family():
+    generator = np.random.RandomState(1)
+    parts = [
+        results(0.5 + shift + 0.02 * generator.randn(5, 2), name=name, labels_per_class=labels)
+        for name, gain in (("a", 0), ("b", 0.03), ("c", 0.05))
+        for labels, shift in ((1.0, gain), (5.0, gain / 2), (np.inf, gain / 3))
+    ]
+    table = pd.concat(parts)
+
+    def by_loop(p_values):
+        adjusted, highest = {}, 0.0
+        for k, p in enumerate(sorted(p_values)):
+            highest = max(highest, min(1.0, (len(p_values) - k) * p))
+            adjusted[p] = highest
+        return [adjusted[p] for p in p_values]
+
+    found = differences(table, "a")
+    for _, rows in found.groupby("name"):
+        assert len(rows) == 3
+        assert rows["p_holm"].tolist() == pytest.approx(by_loop(rows["p_value"].tolist()))
+    whole = differences(table, "a", families=())
+    assert whole["p_holm"].tolist() == pytest.approx(by_loop(whole["p_value"].tolist()))
+    by_labels = differences(table, "a", families=["labels_per_class"])
+    for _, rows in by_labels.groupby("labels_per_class"):
+        assert rows["p_holm"].tolist() == pytest.approx(by_loop(rows["p_value"].tolist()))
+
+
+def test_holm_as_in_the_textbook():
+    p_values = pd.Series([0.01, 0.04, 0.03, 0.005], index=[7, 3, 5, 1])
+    expected = pd.Series([0.03, 0.06, 0.06, 0.02], index=[7, 3, 5, 1])
+    pd.testing.assert_series_equal(evaluation._holm(p_values), expected)
+
+
+def many(accuracies, n_train, n_test):
+    """Return a table of many contestants from accuracies of shape (n_contestants, n_folds)."""
+    n, n_folds = accuracies.shape
+    table = results(np.zeros((n_folds, 1)), n_train=n_train, n_test=n_test)
+    repeated = pd.concat([table] * n, ignore_index=True)
+    return repeated.assign(name=np.repeat(np.arange(n), n_folds), accuracy=accuracies.ravel())
+
+
+def test_intervals_cover_what_they_should_where_folds_err_together():
+    # The authors' model: any two folds correlate by n_test / (n_test + n_train). Under it the
+    # corrected t is exact.
+    generator = np.random.RandomState(0)
+    shared = np.sqrt(0.2) * generator.randn(1000, 1)
+    folds = 0.8 + 0.05 * (shared + np.sqrt(0.8) * generator.randn(1000, 5))
+    found = summarise(many(folds, 400, 100))
+    covered = np.mean((found["low"] < 0.8) & (found["high"] > 0.8))
+    assert covered == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 1000))
+    naive = summarise(many(folds, 400, 0))
+    assert np.mean((naive["low"] < 0.8) & (naive["high"] > 0.8)) < 0.88
+
+
+def test_intervals_cover_the_accuracy_of_a_classifier_in_cross_validation():
+    # Two classes N(-1, 1) and N(1, 1), told apart at the middle of their means over 4 rows each,
+    # which is N(0, 1/8): the accuracy over draws of everything is Phi(1 / sqrt(1 + 1/8)).
+    truth = stats.norm.cdf(1 / np.sqrt(1 + 1 / 8))
+    rows = np.random.RandomState(0).randn(1000, 2, 5) + np.array([[-1.0], [1.0]])
+    folds = []
+    for k in range(5):
+        middle = np.delete(rows, k, axis=2).mean(axis=(1, 2))
+        folds.append(((rows[:, 0, k] < middle) * 1.0 + (rows[:, 1, k] > middle)) / 2)
+    found = summarise(many(np.transpose(folds), 8, 2))
+    # Accuracies of five pairs are coarse, and where all agree there is no interval to speak of.
+    varies = found["high"] > found["low"]
+    covered = (found["low"] <= truth) & (truth <= found["high"])
+    assert np.mean(covered[varies]) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("table", "reference", "message"),
+    [
+        (results(COLUMN), "b", r"reference='b'; expected one of \['a'\]"),
+        (results(COLUMN).drop(columns="n_test"), "a", "no column 'n_test'"),
+        (pd.DataFrame({"fold": [0]}), "a", r"reference='a'; expected one of \[\]"),
+        (
+            pd.concat([results(COLUMN), results(COLUMN[:2], name="b")]),
+            "a",
+            "'b' was not measured on the folds of 'a' at labels_per_class=1; compare both",
+        ),
+        (
+            pd.concat([results(COLUMN), results(COLUMN, name="b", labels_per_class=np.inf)]),
+            "a",
+            "'b' was not measured on the folds of 'a' at labels_per_class=inf",
+        ),
+    ],
+)
+def test_differences_refuse(table, reference, message):
+    with pytest.raises(ValueError, match=message):
+        differences(table, reference)
+
+
 def test_summary_survives_a_csv_file(digits, tmp_path):
     X, y = digits[0][:300], digits[1][:300]
-    table = label_efficiency({"raw": None}, X, y, labels_per_class=(2, None), n_folds=2, n_draws=2)
+    table = compare({"raw": None}, X, y, labels_per_class=(2, None), n_folds=2, n_draws=2)
     table.to_csv(tmp_path / "table.csv", index=False)
     summary = summarise(pd.read_csv(tmp_path / "table.csv"))
     assert len(summary) == 4
     pd.testing.assert_frame_equal(summary, summarise(table))
-
-
-def test_unconverged_fits_are_not_hidden(split):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        linear_probe(*split, max_iter=2)
-    assert "ConvergenceWarning" in {warning.category.__name__ for warning in caught}
-
-
-def test_the_papers_probe_converged_is_the_minimum_of_its_loss(split):
-    X_train, y_train, X_test, y_test = split
-    scaler = MinMaxScaler().fit(X_train)
-    # Another solver, run to the end, on the same loss.
-    model = LogisticRegression(C=10.0, solver="newton-cholesky", tol=1e-8, max_iter=500)
-    model.fit(scaler.transform(X_train), y_train)
-    expected = model.score(scaler.transform(X_test), y_test)
-    assert paper_probe(*split, converged=True) == pytest.approx(expected, abs=1.5 / 300)  # a row
-    assert paper_probe(*split, converged=True, random_state=1) == paper_probe(
-        *split, converged=True, random_state=2
-    )
 
 
 def test_scores_without_labels_are_the_diagnostics(digits):

@@ -19,8 +19,8 @@ PUBLIC = [name for name in SOURCES if not name.startswith("_")]
 LEAVES = {"datasets", "augmentations", "views", "encoders", "critics", "negatives", "bounds"}
 LEARNER = {"_base", *LEAVES, "choices", "objectives", "training", "inputs", "reports"}
 # What each module may import of ours. Leaves are blind to each other, but for the one view that is
-# made of augmentations; training takes built parts, evaluation takes anything with transform, plots
-# take tables.
+# made of augmentations; training takes built parts, ensemble and evaluation take anything with
+# transform, plots take tables.
 ARROWS = {
     "_version": set(),
     "_base": set(),
@@ -34,8 +34,11 @@ ARROWS = {
     "reports": {"_base", "bounds", "objectives", "training"},
     "estimators": {*LEARNER, "persistence"},
     "persistence": {*LEARNER, "_version", "estimators"},
+    "ensemble": set(),
     "diagnostics": {"_base"},
-    "evaluation": {"_base", "diagnostics"},
+    "selection": {"_base"},
+    "probes": {"_base"},
+    "evaluation": {"_base", "diagnostics", "probes"},
     "adversarial": {"encoders", "inputs", "training"},
     "study": {"_version"},
     "paper": {*LEARNER, "estimators", "adversarial", "evaluation", "diagnostics", "study"},
@@ -216,6 +219,8 @@ STAYS_LIGHT = {
     "sklearn_mi": {"matplotlib", "skorch", "torch", "torchvision"},
     "sklearn_mi.evaluation": {"matplotlib", "skorch", "torch", "torchvision"},
     "sklearn_mi.diagnostics": {"matplotlib", "skorch", "torch", "torchvision"},
+    "sklearn_mi.selection": {"matplotlib", "skorch", "torch", "torchvision"},
+    "sklearn_mi.ensemble": {"matplotlib", "skorch", "torch", "torchvision"},
     "sklearn_mi.bounds": {"matplotlib", "skorch", "torchvision"},
     "sklearn_mi.critics": {"matplotlib", "skorch", "torchvision"},
     "sklearn_mi.negatives": {"matplotlib", "skorch", "torchvision"},

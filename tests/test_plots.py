@@ -4,7 +4,16 @@ import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 
-from sklearn_mi.plots import COLOURS, EmbeddingDisplay, LabelEfficiencyDisplay, StudyDisplay
+from sklearn_mi.evaluation import DIAGNOSTICS, compare
+from sklearn_mi.plots import (
+    COLOURS,
+    DIRECTIONS,
+    INNERMOST,
+    DiagnosticsDisplay,
+    EmbeddingDisplay,
+    LabelEfficiencyDisplay,
+    StudyDisplay,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -137,3 +146,109 @@ def test_a_study_without_the_column_is_told(study):
         StudyDisplay.from_table(study, "infonce_test", by="critic")
     with pytest.raises(ValueError, match="no column 'learner'"):
         StudyDisplay.from_table(study, "accuracy")
+
+
+@pytest.fixture
+def diagnosed():
+    # Two folds, each row twice, as in a table of several draws.
+    rows = [
+        ("ours", 0, 18.0, -2.0, 2.2, 0.5), ("ours", 1, 22.0, -2.0, 2.2, 0.5),
+        ("PCA", 0, 15.0, -3.0, 2.0, np.nan), ("PCA", 1, 15.0, -3.0, 2.0, np.nan),
+        ("raw", 0, 10.0, -1.0, 1.8, np.nan), ("raw", 1, 10.0, -1.0, 1.8, np.nan),
+    ]  # fmt: skip
+    columns = ["name", "fold", "effective_rank", "uniformity", "v_information", "alignment"]
+    return pd.DataFrame(rows + rows, columns=columns)
+
+
+def test_outward_is_better_on_every_axis(diagnosed):
+    display = DiagnosticsDisplay.from_table(diagnosed)
+    # In alignment there is nobody to compare with.
+    assert list(display.outward_) == ["v_information", "effective_rank", "uniformity"]
+    expected = {"ours": [1, 1, 0.5], "PCA": [0.5, 0.5, 1], "raw": [0, 0, 0]}
+    for name, values in expected.items():
+        assert display.outward_.loc[name].tolist() == pytest.approx(values)
+        angles, radii = display.lines_[name].get_data()
+        assert radii == pytest.approx(
+            [INNERMOST + (1 - INNERMOST) * v for v in [*values, values[0]]]
+        )
+        assert angles == pytest.approx([0, 2 * np.pi / 3, 4 * np.pi / 3, 0])
+    labels = [label.get_text() for label in display.ax_.get_xticklabels()]
+    assert labels[1:] == [
+        "effective rank\nmore is better\n10 to 20",
+        "uniformity\nless is better\n-3 to -1",
+    ]
+    legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert legend == ["ours", "PCA", "raw"]
+
+
+def test_ranks_ties_and_columns_of_ones_own(diagnosed):
+    table = diagnosed.assign(size=diagnosed["name"].map({"ours": 1.0, "PCA": 2.0, "raw": 900.0}))
+    directions = {"size": "more", "effective_rank": "less", "equal": "more"}
+    display = DiagnosticsDisplay(table.assign(equal=7.0))
+    outward = display.plot(directions=directions, scaling="rank").outward_
+    assert outward["size"].tolist() == [0, 0.5, 1]
+    assert outward["effective_rank"].tolist() == [0, 0.5, 1]
+    assert outward["equal"].tolist() == [0.5, 0.5, 0.5]
+    in_proportion = display.plot(directions=directions).outward_
+    assert in_proportion["size"].tolist() == pytest.approx([0, 1 / 899, 1])
+
+
+def test_a_missing_or_infinite_number_is_a_gap(diagnosed):
+    table = diagnosed.replace({"uniformity": {-1.0: np.inf}})
+    directions = {"uniformity": "less", "alignment": "less", "v_information": "more"}
+    display = DiagnosticsDisplay.from_table(table, directions=directions)
+    gaps = {name: np.isnan(line.get_ydata()).tolist() for name, line in display.lines_.items()}
+    assert gaps == {
+        "ours": [False] * 4,
+        "PCA": [False, True, False, False],
+        "raw": [True, True, False, True],
+    }
+    assert "-3 to -2" in display.ax_.get_xticklabels()[0].get_text()
+
+
+def test_a_radar_of_what_compare_returns(digits):
+    assert set(DIRECTIONS) == set(DIAGNOSTICS)
+    table = compare(
+        {"raw": None, "PCA": PCA(3)},
+        digits[0][:100],
+        digits[1][:100],
+        labels_per_class=(None,),
+        n_folds=2,
+        probes=("knn",),
+        diagnostics=True,
+    )
+    ax = plt.subplots(1, 2, subplot_kw={"projection": "polar"})[1][1]
+    display = DiagnosticsDisplay.from_table(table, ax=ax)
+    assert display.ax_ is ax and list(display.lines_) == ["raw", "PCA"]
+    assert set(display.outward_) == set(DIAGNOSTICS) - {"alignment"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"scaling": "z"}, "scaling='z'; expected 'min-max' or 'rank'"),
+        ({"directions": {"speed": "more"}}, "no column 'speed'"),
+        (
+            {"directions": {"uniformity": "less"}},
+            "expected three columns or more.*diagnostics=True",
+        ),
+        (
+            {"directions": dict.fromkeys(["uniformity", "v_information", "fold"], "up")},
+            r"directions\['uniformity'\]='up'; expected 'more' or 'less'",
+        ),
+    ],
+)
+def test_a_radar_refuses(diagnosed, settings, message):
+    with pytest.raises(ValueError, match=message):
+        DiagnosticsDisplay(diagnosed).plot(**settings)
+
+
+def test_a_radar_needs_polar_axes_and_diagnostics(diagnosed):
+    with pytest.raises(ValueError, match="ax is rectilinear; expected polar axes"):
+        DiagnosticsDisplay(diagnosed).plot(plt.subplots()[1])
+    with pytest.raises(ValueError, match="no column 'name'"):
+        DiagnosticsDisplay(pd.DataFrame({"uniformity": [1.0]})).plot(
+            directions={"uniformity": "less"}
+        )
+    with pytest.raises(ValueError, match="expected three columns or more"):
+        DiagnosticsDisplay(diagnosed[["name", "fold"]]).plot()

@@ -266,7 +266,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     See Also
     --------
     sklearn_mi.load : Read what ``save`` has written.
-    sklearn_mi.evaluation.label_efficiency : Accuracy against the number of labels.
+    sklearn_mi.evaluation.compare : Accuracy against the number of labels.
 
     References
     ----------

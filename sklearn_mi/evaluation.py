@@ -548,7 +548,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     with the correction of Nadeau and Bengio for training parts that overlap: with J folds, the
     variance of their mean is taken to be
 
-    .. math:: \Bigl( rac1J + rac{n_{test}}{n_{train}} \Bigr) s^2,
+    .. math:: \Bigl( \frac1J + \frac{n_{test}}{n_{train}} \Bigr) s^2,
 
     since folds that share rows err together and :math:`s^2` does not see it. The interval of five
     folds is half as wide again as without.

@@ -384,12 +384,15 @@ def _measure(
     measures: dict[str, Measure],
     bound_rows: int,
 ) -> dict[str, float]:
-    chosen = np.random.default_rng(0).permutation(len(split.X_train))[:bound_rows]
+    chosen = np.sort(np.random.default_rng(0).permutation(len(split.X_train))[:bound_rows])
     values: dict[str, float] = {}
-    parts = {"train": split.X_train[np.sort(chosen)], "test": split.X_test[:bound_rows]}
+    parts = {
+        "train": _rows(chosen, split.X_train, split.y_train),
+        "test": _rows(slice(bound_rows), split.X_test, split.y_test),
+    }
     bounds = getattr(learner, "bounds", None)
-    for part, X in parts.items():
-        for name, value in bounds(X).items() if bounds is not None else ():
+    for part, rows in parts.items():
+        for name, value in bounds(*rows).items() if bounds is not None else ():
             values[f"{name.replace('-', '_')}_{part}"] = value
     if probes:
         codes = learner.transform(split.X_train), learner.transform(split.X_test)
@@ -400,6 +403,11 @@ def _measure(
         columns = found if isinstance(found, Mapping) else {name: found}
         values.update({key: float(value) for key, value in columns.items()})
     return values
+
+
+def _rows(which: Any, X: Any, y: Any) -> tuple[Any, Any]:
+    """Return some rows, and their labels for the one view that asks for them."""
+    return X[which], None if y is None else y[which]
 
 
 def _row(

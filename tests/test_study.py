@@ -166,3 +166,9 @@ def test_ten_kills_at_random_moments_change_nothing(expected, tmp_path):
     for file in (tmp_path / "cells").glob("*.json"):
         json.loads(file.read_text())
     same(run(tmp_path), expected)
+
+
+def test_labels_reach_the_view_that_asks_for_them(tmp_path):
+    learner = MIRepresentationLearner(2, view="same-class", eval_block_size=16)
+    table = run(tmp_path, learners={"same class": learner}, seeds=(0,), at=(0, 2))
+    assert table["error"].tolist() == ["", ""] and table["infonce_test"].notna().all()

@@ -28,6 +28,7 @@ __all__ = [
     "InnerProduct",
     "Ready",
     "Separable",
+    "Split",
     "as_critic",
     "cauchy_scores",
     "cosine_scores",
@@ -207,6 +208,22 @@ class _Concat(nn.Module):
         # W [z_x, z_y] + b = (W_x z_x + b) + W_y z_y: the joined pairs never exist.
         joined = F.linear(z_x, weight_x, self.first.bias)[:, None] + F.linear(z_y, weight_y)
         return self.rest(joined.relu_()).squeeze(-1)
+
+
+class _Split(nn.Module):
+    """Critics of their own for parts of the codes."""
+
+    def __init__(self, parts: Sequence[nn.Module], widths: Sequence[tuple[int, int]]) -> None:
+        super().__init__()
+        self.parts, self.widths = nn.ModuleList(parts), tuple(zip(*widths, strict=True))
+
+    def cut(self, z_x: Tensor, z_y: Tensor) -> list[tuple[Tensor, Tensor, nn.Module]]:
+        """Return the parts of the codes, each with its critic."""
+        cuts = z_x.split(self.widths[0], dim=1), z_y.split(self.widths[1], dim=1)
+        return list(zip(*cuts, self.parts, strict=True))
+
+    def forward(self, z_x: Tensor, z_y: Tensor) -> Tensor:
+        return torch.stack([part(a, b) for a, b, part in self.cut(z_x, z_y)]).sum(0)
 
 
 class Critic(Component, ABC):
@@ -425,6 +442,58 @@ class Cauchy(Critic):
 
 
 @dataclass(repr=False, eq=False)
+class Split(Critic):
+    r"""Equal parts of the code, each with a critic of its own; scores are added.
+
+    .. math:: f(z, z') = \sum_k f_k(z_{(k)}, z'_{(k)})
+
+    Critics shape codes: distances mean what they say under `Cauchy`, which serves few labels;
+    directions under `Cosine` keep more of what tells rows apart, which serves many. A code of two
+    parts has both. With `sklearn_mi.objectives.EachPart` every part learns alone, which on digits
+    was better than training the sum.
+
+    Parameters
+    ----------
+    critics : sequence of str, Critic, Module or callable
+        One a part. The code is cut into as many parts of nearly equal width; the first are the
+        wider ones.
+
+    Examples
+    --------
+    >>> critic = Split().build(6, 6)
+    >>> critic(torch.zeros(5, 6), torch.zeros(9, 6)).shape
+    torch.Size([5, 9])
+    >>> [z.shape for z, _, _ in critic.cut(torch.zeros(5, 6), torch.zeros(9, 6))]
+    [torch.Size([5, 3]), torch.Size([5, 3])]
+    """
+
+    critics: Any = ("cauchy", Cosine(temperature=0.5))
+
+    def build(self, d_x: int, d_y: int) -> nn.Module:
+        """Return the module; see `Critic.build`.
+
+        Raises
+        ------
+        ValueError
+            If there is no critic, or a code has fewer components than there are critics.
+        """
+        if isinstance(self.critics, str) or not isinstance(self.critics, Sequence):
+            raise ValueError(f"critics={self.critics!r}; expected a sequence of critics.")
+        k = len(self.critics)
+        if not 1 <= k <= min(d_x, d_y):
+            raise ValueError(
+                f"critics={self.critics!r} cut codes of {d_x} and {d_y} components into {k} parts; "
+                "expected 1 to as many as there are components."
+            )
+        widths = [((d_x + i) // k, (d_y + i) // k) for i in reversed(range(k))]
+        parts = [
+            as_critic(critic, f"critics[{i}]").build(*width)
+            for i, (critic, width) in enumerate(zip(self.critics, widths, strict=True))
+        ]
+        return _Split(parts, widths)
+
+
+@dataclass(repr=False, eq=False)
 class Ready(Critic):
     """A network of your own; what a bare ``nn.Module`` is taken for.
 
@@ -516,6 +585,7 @@ CRITICS: dict[str, Callable[[], Critic]] = {
     "cosine": Cosine,
     "bilinear": Bilinear,
     "separable": Separable,
+    "split": Split,
     "concat": Concat,
     "cauchy": Cauchy,
 }

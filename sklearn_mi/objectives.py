@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sklearn_mi._base import Component, Status, resolve
+from sklearn_mi._base import Codes, Component, Status, resolve
 from sklearn_mi.bounds import (
     BOUNDS,
     Bound,
@@ -34,7 +34,6 @@ from sklearn_mi.bounds import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sklearn_mi._base import Codes
 
 __all__ = [
     "OBJECTIVES",
@@ -42,6 +41,7 @@ __all__ = [
     "BarlowTwins",
     "Debiased",
     "DecoupledInfoNCE",
+    "EachPart",
     "HardNegatives",
     "KPair",
     "Matched",
@@ -801,6 +801,90 @@ class Matched(Objective):
         return bound
 
 
+class _EachPart(BoundModule):
+    """The mean of an objective over the parts of a code."""
+
+    def __init__(self, inner: BoundModule) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, codes: Codes) -> Tensor:
+        return self._mean(self.inner, codes)
+
+    def report(self, codes: Codes) -> Tensor:
+        return self._mean(self.inner.report, codes)
+
+    @staticmethod
+    def _mean(of: Callable[[Codes], Tensor], codes: Codes) -> Tensor:
+        cut = getattr(codes.critic, "cut", None)
+        if cut is None:
+            raise ValueError(
+                f"EachPart needs a critic that cuts codes into parts, but has {codes.critic!r}; "
+                "take critic=Split(...)."
+            )
+        parts = [
+            Codes(a, b, part, negatives=codes.negatives) for a, b, part in cut(codes.z_x, codes.z_y)
+        ]
+        return torch.stack([of(part) for part in parts]).mean()
+
+
+@dataclass(repr=False, eq=False)
+class EachPart(Objective):
+    r"""The mean of a bound over the parts that a `sklearn_mi.critics.Split` critic cuts codes into.
+
+    .. math:: \frac1K \sum_k I\big(f_k(z_{(k)}, z'_{(k)})\big)
+
+    Every part learns to tell partners by itself, where the sum of the scores lets one part lean on
+    another; they share the encoder below. Each term is a bound, and so is their mean.
+
+    Parameters
+    ----------
+    objective : str, Bound or Objective, default="infonce"
+        What each part maximises; not one with a head, which is as wide as the whole code.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mi import MIRepresentationLearner
+    >>> X = np.random.default_rng(0).normal(size=(60, 5))
+    >>> learner = MIRepresentationLearner(4, critic="split", objective="each-part", max_steps=5)
+    >>> learner.fit(X).transform(X).shape
+    (60, 4)
+    """
+
+    objective: str | Bound | Objective = "infonce"
+
+    def build(self, d_x: int, d_y: int) -> BoundModule:
+        """Return the module, which applies one objective to every part.
+
+        Raises
+        ------
+        ValueError
+            If the name is unknown, or the bound has a head.
+        TypeError
+            If ``objective`` is neither a name, nor a Bound, nor an Objective.
+        """
+        inner = self._inner()
+        if hasattr(inner, "hidden"):
+            raise ValueError(
+                f"objective={inner!r} has a head for codes of one width; expected one without, "
+                "such as 'infonce'."
+            )
+        return _EachPart(inner.build(d_x, d_y))
+
+    def _inner(self) -> Bound | Objective:
+        inner = resolve("objective", self.objective, {**BOUNDS, **OBJECTIVES})
+        if not isinstance(inner, Bound | Objective):
+            raise TypeError(f"objective={inner!r}; expected a name, a Bound or an Objective.")
+        return inner
+
+    @property
+    def reported(self) -> Bound:
+        """Return the bound that each part reports."""
+        inner = self._inner()
+        return inner if isinstance(inner, Bound) else inner.reported
+
+
 class _OnScores(BoundModule):
     """A formula of scores and negatives; reports InfoNCE."""
 
@@ -1382,6 +1466,7 @@ class VICReg(Objective):
 
 
 OBJECTIVES: dict[str, Callable[[], Objective]] = {
+    "each-part": EachPart,
     "k-pair": KPair,
     "triplet": Triplet,
     "decoupled-infonce": DecoupledInfoNCE,

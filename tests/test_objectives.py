@@ -17,13 +17,14 @@ import sklearn_mi
 from sklearn_mi import MIRepresentationLearner, bounds, diagnostics, objectives, reports
 from sklearn_mi._base import Codes
 from sklearn_mi.bounds import BOUNDS, MINE, NWJ, Bound, InfoNCE, Interpolated
-from sklearn_mi.critics import CRITICS, Bilinear
+from sklearn_mi.critics import CRITICS, Bilinear, Cosine, Split
 from sklearn_mi.negatives import InBatch
 from sklearn_mi.objectives import (
     OBJECTIVES,
     AlignUniform,
     BarlowTwins,
     Debiased,
+    EachPart,
     HardNegatives,
     KPair,
     Matched,
@@ -39,7 +40,7 @@ D_X, D_Y = 3, 4
 # Objectives on codes compare them component by component.
 ON_CODES = (Spectral, AlignUniform, BarlowTwins, VICReg)
 FAMILY = {
-    **{name: make() for name, make in OBJECTIVES.items()},
+    **{name: make() for name, make in OBJECTIVES.items() if name != "each-part"},
     "triplet-hard": Triplet(margin=0.5, mining="hard"),
     "triplet-all": Triplet(margin=0.5, mining="all"),
     "align-uniform-other": AlignUniform(alpha=1.0, t=3.0, weight=0.5),
@@ -665,7 +666,10 @@ OTHERS = {
 
 @pytest.mark.parametrize("objective", [*OBJECTIVES, *OTHERS.values()], ids=str)
 def test_learner_trains_saves_and_loads(X, tmp_path, objective):
-    learner = MIRepresentationLearner(objective=objective, max_steps=20, random_state=0).fit(X)
+    critic = "split" if objective == "each-part" else "auto"
+    learner = MIRepresentationLearner(
+        critic=critic, objective=objective, max_steps=20, random_state=0
+    ).fit(X)
     assert math.isfinite(learner.mi_.value) and math.isfinite(learner.mi_.objective.value)
     assert (learner.mi_.status, learner.mi_.objective.status) == ("lower", "lower")
     assert all(math.isfinite(value) for value in learner.bounds(X).values())
@@ -788,3 +792,63 @@ def test_reports_describe_takes_an_objective(monkeypatch):
     assert named.bound == "NWJ"
     plain = reports.describe(model, KPair().reported, range(256), 128, 0)
     assert isinstance(KPair().reported, InfoNCE) and plain.objective.value == 1.0
+
+
+# The parts of a code
+
+
+def split_codes(n=6, m=9, negatives=None):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        critic = Split(("cauchy", "bilinear", Cosine(0.5))).build(8, 8).double()
+    return Codes(draw(n, 8), draw(m, 8, seed=1), critic, negatives=negatives)
+
+
+@pytest.mark.parametrize("name", ["infonce", "nwj", "js", "k-pair", "vicreg", "siglip"])
+def test_each_part_is_the_mean_over_parts(name):
+    mask = draw(6, 9, seed=3) > 0
+    codes, module = split_codes(negatives=mask), EachPart(name).build(8, 8).double()
+    inner = {**BOUNDS, **OBJECTIVES}[name]().build(8, 8).double()
+    cauchy, bilinear, cosine = codes.critic.parts
+    parts = [
+        Codes(codes.z_x[:, a:b], codes.z_y[:, a:b], part, negatives=mask)
+        for (a, b), part in zip([(0, 3), (3, 6), (6, 8)], (cauchy, bilinear, cosine), strict=True)
+    ]
+    for of, expected in ((module, inner), (module.report, inner.report)):
+        assert torch.allclose(of(codes), torch.stack([expected(part) for part in parts]).mean())
+
+
+def test_each_part_learns_alone():
+    codes = split_codes()
+    module = EachPart().build(8, 8)
+    value = module(codes)
+    value.backward()
+    first = codes.z_x.grad[:, :3].clone()
+    other = split_codes()
+    other.z_x.data[:, 3:] = 0.0
+    module(other).backward()
+    assert torch.equal(other.z_x.grad[:, :3], first)
+
+
+def test_each_part_says_what_it_needs():
+    with pytest.raises(ValueError, match=r"take critic=Split"):
+        EachPart().build(3, 3)(make_codes())
+    with pytest.raises(ValueError, match="has a head"):
+        EachPart("flo").build(4, 4)
+    with pytest.raises(ValueError, match="infonce"):
+        EachPart("infonse").build(4, 4)
+    with pytest.raises(TypeError, match="objective=3; expected"):
+        EachPart(3).build(4, 4)
+    assert EachPart("nwj").ceiling(10) == math.inf and EachPart("k-pair").status == "lower"
+
+
+@pytest.mark.parametrize("inner", ["infonce", "decoupled-infonce", "barlow-twins"])
+def test_parts_train_end_to_end_and_are_kept(inner, tmp_path):
+    X = np.random.default_rng(0).normal(size=(80, 5))
+    critic = Split(("cauchy", Cosine(0.5), "bilinear"))
+    learner = MIRepresentationLearner(
+        7, critic=critic, objective=EachPart(inner), max_steps=5, random_state=0
+    ).fit(X)
+    assert math.isfinite(learner.mi_.value) and math.isfinite(learner.mi_.objective.value)
+    learner.save(tmp_path / "file")
+    assert np.array_equal(sklearn_mi.load(tmp_path / "file").transform(X), learner.transform(X))

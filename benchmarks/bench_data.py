@@ -140,6 +140,7 @@ DATA = {
         "5,000 rows of CIFAR10. DEVELOPMENT DATA for the SimCLR of lightly",
         _cifar10_development,
         DEVELOPMENT_ROWS,
+        n_folds=2,
     ),
     "wine": Data(
         "table", "scikit-learn's wine", partial(load_wine, return_X_y=True), 178, seeds=MORE_SEEDS

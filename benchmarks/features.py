@@ -47,6 +47,7 @@ LABELS = (1, 5, 20, None)
 SCALES = ("common", "column", "none")
 N_DRAWS = 10
 TUNING_SEEDS = (1000, 1001)
+N_TUNING_DRAWS = 3
 QUICK_STEPS = 20
 
 
@@ -188,7 +189,8 @@ def run_cell(cell: Cell, protocol: Protocol, out: Path) -> Cell:
 def read_cells(out: Path) -> pd.DataFrame:
     """Return all cells that there are, one below the other."""
     paths = sorted(out.glob("*/*/seed*-fold*.csv"))
-    tables = [pd.read_csv(path, keep_default_na=False) for path in paths]
+    words = {"commit": str, "settings": str}  # a commit may look like a number
+    tables = [pd.read_csv(path, keep_default_na=False, dtype=words) for path in paths]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
@@ -234,13 +236,15 @@ def cells_to_tune(asked: argparse.Namespace) -> list[Cell]:
 
 def choose(cells: list[Cell], table: pd.DataFrame, out: Path) -> None:
     """Write the setting of each peer with the best mean over numbers of labels."""
+    if table.empty:
+        return
     chosen = chosen_settings(out)
     for name in dict.fromkeys(cell.name for cell in cells):
-        mine = [cell for cell in cells if cell.name == name and cell.path(out).exists()]
-        found = table[(table["name"] == name) & table["seed"].isin(TUNING_SEEDS)]
+        mine = [cell for cell in cells if cell.name == name]
+        found = table[table["name"] == name]
         by_labels = found.groupby(["settings", "labels_per_class"])["accuracy"].mean()
         means = by_labels.groupby("settings").mean()
-        if mine and len(means):
+        if len(means):
             best = means.idxmax()
             chosen[name] = next(dict(cell.params) for cell in mine if cell.settings == best)
             print(f"{name}: {best}, {means.max():.3f} of {len(means)} settings")
@@ -297,10 +301,10 @@ def run(todo: list[Cell], asked: argparse.Namespace, protocols: dict[str, Protoc
     start = time.perf_counter()
     with parallel_config("loky", n_jobs=asked.jobs, inner_max_num_threads=1):
         cells = Parallel(return_as="generator_unordered")(
-            delayed(run_cell)(cell, protocols[cell.data], asked.out) for cell in todo
+            delayed(run_cell)(cell, protocols[cell.data], asked.cells) for cell in todo
         )
         for number, cell in enumerate(cells, 1):
-            word = "done" if cell.path(asked.out).exists() else "FAILED"
+            word = "done" if cell.path(asked.cells).exists() else "FAILED"
             spent = time.perf_counter() - start
             left = spent / number * (len(todo) - number) / 3600
             print(
@@ -328,7 +332,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), metavar="NAME")
     parser.add_argument("--seeds", nargs="+", type=int, help="by default each data set's own")
     parser.add_argument("--folds", type=int, help="by default 5, MNIST 7")
-    parser.add_argument("--draws", type=int, default=N_DRAWS, help="of labels in each fold")
+    parser.add_argument("--draws", type=int, help="of labels in each fold; 10, tuning 3")
     parser.add_argument("--rows", type=int, help="take no more rows than these")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--tune", action="store_true", help="choose the peers' settings")
@@ -338,6 +342,9 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     asked = parser.parse_args(given)
     tuned = sorted({TUNED_ON_OTHERWISE, *TUNED_ON.values()})
     asked.data = asked.data or (tuned if asked.tune else list(FINAL))
+    asked.draws = asked.draws or (N_TUNING_DRAWS if asked.tune else N_DRAWS)
+    # Cells of tuning lie apart: no table is ever made of them.
+    asked.cells = asked.out / "tuning" if asked.tune else asked.out
     return asked
 
 
@@ -350,27 +357,27 @@ def main(given: list[str] | None = None) -> None:
         for data in asked.data
     }
     for data, protocol in protocols.items():
-        protocol.check(asked.out / data)
+        protocol.check(asked.cells / data)
     cells = (cells_to_tune if asked.tune else cells_to_show)(asked)
     missing = list(dict.fromkeys(filter(None, map(absent, cells))))
     print("\n".join(missing))
-    todo = [cell for cell in cells if not absent(cell) and not cell.path(asked.out).exists()]
+    todo = [cell for cell in cells if not absent(cell) and not cell.path(asked.cells).exists()]
     todo = [cell for cell in todo if asked.only is None or cell.name in asked.only]
-    print_costs(todo, asked.out, protocols)
+    print_costs(todo, asked.cells, protocols)
     if asked.estimate:
         return
     run(todo, asked, protocols)
-    table = read_cells(asked.out)
+    table = read_cells(asked.cells)
     if asked.tune:
         choose(cells, table, asked.out)
     else:
-        paths = {cell: cell.path(asked.out) for cell in cells}
+        paths = {cell: cell.path(asked.cells) for cell in cells}
         shown = [cell for cell, path in paths.items() if path.exists()]
         failed = [c for c, path in paths.items() if path.with_suffix(".failed.txt").exists()]
         notes = missing + [
             f"FAILED: {c.data}, {c.name}, seed {c.seed}, fold {c.fold}" for c in failed
         ]
-        print(write_report(of_cells(table, shown), notes, versions(), asked.out))
+        print(write_report(of_cells(table, shown), notes, versions(), asked.cells))
 
 
 if __name__ == "__main__":

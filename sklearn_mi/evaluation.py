@@ -381,6 +381,7 @@ def compare(
     probes: Sequence[str] = ("logistic", "knn"),
     scales: Sequence[str] = ("column", "common"),
     diagnostics: bool = False,
+    only_folds: Sequence[int] | None = None,
     random_state: int | np.random.RandomState | None = 0,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
@@ -422,6 +423,9 @@ def compare(
         Scalings that each probe is run with, and that "best" chooses among.
     diagnostics : bool
         Add what can be said about the codes of each test fold, and how long they took.
+    only_folds : sequence of int, optional
+        Numbers of the folds to run, from 0; by default all. Parts of a long table that have the
+        same integer as ``random_state`` fit together: each fold is what it would be in the whole.
     random_state : int, RandomState or None
         Decides folds and draws. Transformers bring their own.
     n_jobs : int, optional
@@ -449,8 +453,8 @@ def compare(
     ------
     ValueError
         If a probe or scale is not a known name, a name is given twice, lengths differ, a class
-        has fewer rows than ``labels_per_class`` asks for, or rows or groups do not suffice for
-        the folds.
+        has fewer rows than ``labels_per_class`` asks for, rows or groups do not suffice for the
+        folds, or ``only_folds`` names one that there is not.
 
     See Also
     --------
@@ -480,10 +484,13 @@ def compare(
     """
     classifiers = classifiers or {}
     _check_names(transformers, classifiers, probes, scales)
+    if not set(only_folds or ()) <= set(range(n_folds)):
+        raise ValueError(f"only_folds={only_folds}; expected numbers from 0 to {n_folds - 1}.")
     check_consistent_length(X, y, groups)
     classes = np.unique(np.asarray(y), return_inverse=True)[1]
     groups = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     folds = _folds(classes, groups, labels_per_class, n_folds, n_draws, random_state)
+    folds = folds if only_folds is None else [folds[number] for number in only_folds]
     plan = _Plan(probes, scales, diagnostics, None in labels_per_class)
     contests = [
         *product(transformers.items(), folds, [_probe_fold]),

@@ -293,6 +293,15 @@ def test_labels_may_be_anything_and_rows_a_frame_or_images(digits):
     pd.testing.assert_frame_equal(sparse, images)
 
 
+def test_folds_run_one_by_one_are_those_of_the_whole(digits):
+    X, y = digits[0][:300], digits[1][:300]
+    whole, *parts = (
+        compare({"raw": None}, X, y, labels_per_class=(1,), n_folds=3, n_draws=2, only_folds=only)
+        for only in (None, [0], [1], [2])
+    )
+    pd.testing.assert_frame_equal(whole, pd.concat(parts, ignore_index=True))
+
+
 def test_processes_change_nothing(digits):
     X, y = digits[0][:300], digits[1][:300]
     tables = [
@@ -311,6 +320,7 @@ def test_processes_change_nothing(digits):
         ({"labels_per_class": (0,)}, "labels_per_class=0; expected 1 to 15"),
         ({"X": np.ones((59, 2))}, r"inconsistent numbers of samples: \[59, 60\]"),
         ({"classifiers": {"spy": LabelSpreading()}}, r"names \['spy'\] .* rename"),
+        ({"only_folds": (0, 2)}, r"only_folds=\(0, 2\); expected numbers from 0 to 1"),
         ({"groups": np.arange(59)}, r"inconsistent numbers of samples: \[60, 60, 59\]"),
         ({"groups": np.zeros(60)}, "n_folds=2 with 1 groups; expected at most 1"),
         ({"groups": np.repeat([0, 1], 30)}, "fold 0 has no row to test on, or a class none to"),

@@ -1,0 +1,160 @@
+"""Tables of the feature benchmark out of its cells: accuracies, ours less each rival, verdicts."""
+
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from bench_data import DATA
+from contestants import OURS
+from scipy.stats import t as student_t
+
+from sklearn_mi.evaluation import differences, summarise
+
+CONTEST = ["name", "labels_per_class"]
+INTRO = """\
+Accuracy with 1, 5, 20 and all labels a class. Nothing that is fitted sees test rows; transformers
+see no labels. Readout: logistic regression or nearest neighbours, on a common, a column's own or no
+scaling (fitted to all training rows), chosen by cross-validation of the labelled rows, for all
+alike; classifiers take part as they are. Half intervals of 95 %: Student's t over folds, widened
+for their overlap (Nadeau and Bengio, 2003). p: of the paired difference, Holm over its columns.
+"""
+
+
+def label_name(labels: float) -> str:
+    return "all" if np.isinf(labels) else f"{labels:g}"
+
+
+def in_common(table: pd.DataFrame, rival: str) -> pd.DataFrame:
+    """Return ours and a rival on the folds that both have, so that a killed run has a table."""
+    folds = ["seed", "fold"]
+    both = table[table["name"] == OURS][folds].merge(table[table["name"] == rival][folds])
+    pair = table[table["name"].isin([OURS, rival])]
+    return pair.merge(both.drop_duplicates(), how="inner")
+
+
+def gains(table: pd.DataFrame) -> pd.DataFrame:
+    """Return ours less each rival on one data set: mean, interval, standard error, p-values."""
+    found = []
+    for rival in table["name"].drop_duplicates():
+        pair = in_common(table, rival)
+        if rival != OURS and len(pair):
+            n_folds = len(pair[["seed", "fold"]].drop_duplicates())
+            found.append(differences(pair, OURS).assign(n_folds=n_folds))
+    if not found:
+        return pd.DataFrame()
+    rivals = pd.concat(found, ignore_index=True)
+    turned = rivals.assign(mean=-rivals["mean"], low=-rivals["high"], high=-rivals["low"])
+    quantiles = student_t.ppf(0.975, turned["n_folds"] - 1)
+    return turned.assign(stderr=(turned["high"] - turned["mean"]) / quantiles)
+
+
+def accuracies(table: pd.DataFrame) -> pd.DataFrame:
+    """Return means, intervals and seconds of everyone on one data set."""
+    settings = table.groupby("name")["settings"].first()
+    cells = table.drop_duplicates(["name", "seed", "fold"]).groupby("name")
+    # The first fold of UMAP compiles for a minute.
+    seconds = cells[["fit_seconds", "transform_seconds"]].median()
+    found = summarise(table).assign(n_folds=lambda rows: rows["name"].map(cells.size()))
+    return found.assign(settings=found["name"].map(settings)).join(seconds, on="name")
+
+
+def wide(found: pd.DataFrame, form: str) -> pd.DataFrame:
+    """Return a line for each name and a column for each number of labels."""
+    p_values = found["p_holm"] if "p_holm" in found else [None] * len(found)
+    text = [
+        f"{mean:{form}} ±{high - mean:.3f}" + ("" if p is None else f" p {p:.2g}")
+        for mean, high, p in zip(found["mean"], found["high"], p_values, strict=True)
+    ]
+    cells = found.assign(text=text, labels=found["labels_per_class"].map(label_name))
+    names, columns = cells["name"].unique(), cells["labels"].unique()
+    return cells.pivot(index="name", columns="labels", values="text").loc[names, columns]
+
+
+def plain(table: pd.DataFrame) -> str:
+    return table.rename_axis(index=None, columns=None).to_string()
+
+
+def about(data: str, table: pd.DataFrame, found: pd.DataFrame) -> list[str]:
+    """Say what one data set is, who ran how often, and with which settings."""
+    sizes = table[["n_train", "n_test"]].iloc[0]
+    lines = [
+        f"== {data} ==",
+        f"{DATA[data].about}. {sizes['n_train']} rows to learn from, {sizes['n_test']} to test on; "
+        f"{table['draw'].nunique()} draws of labels in each fold.",
+    ]
+    first = found.drop_duplicates("name").set_index("name")
+    facts = first[["n_folds", "fit_seconds", "transform_seconds"]]
+    heads = {"n_folds": "folds", "fit_seconds": "fit s", "transform_seconds": "transform s"}
+    facts = facts.rename(columns=heads).round(2).assign(settings=first["settings"])
+    return [*lines, "", plain(facts)]
+
+
+def section(data: str, table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """Return the text on one data set, and its rows for the machine."""
+    found = accuracies(table)
+    parts = [
+        *about(data, table, found),
+        "",
+        "accuracy, by labels a class",
+        plain(wide(found, ".3f")),
+    ]
+    rows = found.assign(data=data)
+    if OURS in set(table["name"]) and len(less := gains(table)):
+        parts += ["", f"{OURS} less ...", plain(wide(less, "+.3f"))]
+        columns = ["mean", "low", "high", "stderr", "p_value", "p_holm"]
+        named = less.rename(columns={column: f"gain_{column}" for column in columns})
+        mine = [*CONTEST, *(f"gain_{column}" for column in columns)]
+        rows = rows.merge(named[mine], how="left", on=CONTEST)
+    return "\n".join(parts), rows
+
+
+def verdict_on_tables(rows: pd.DataFrame) -> str:
+    """Say whether ours is ever worse than raw columns of a table, and better on average."""
+    kinds = rows["data"].map(lambda name: DATA[name].kind)
+    if "gain_mean" not in rows:
+        return ""
+    raw = rows[kinds.isin(["table", "mixed table"]) & (rows["name"] == "raw")].dropna(
+        subset="gain_mean"
+    )
+    if raw.empty:
+        return ""
+    worse = raw[raw["gain_mean"] < -raw["gain_stderr"].fillna(0)]
+    cases = [
+        f"{d}, {label_name(n)}"
+        for d, n in zip(worse["data"], worse["labels_per_class"], strict=True)
+    ]
+    listed = "; ".join(cases) if cases else "nowhere"
+    return (
+        f"Tables, ours less raw columns: {raw['gain_mean'].mean():+.3f} on average of {len(raw)} "
+        f"columns; worse by more than a standard error {'at ' if cases else ''}{listed}.\n"
+    )
+
+
+def machine() -> str:
+    """Return processor, cores and Python."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    model = models[0] if models else platform.machine()
+    return f"{model}, {os.cpu_count()} cores, one thread a fit; Python {platform.python_version()}"
+
+
+def write_report(table: pd.DataFrame, notes: list[str], versions: str, out: Path) -> str:
+    """Write features.txt and features.csv beside the cells, and return the text."""
+    sections, commits = [], []
+    if len(table):
+        sections = [section(data, rows) for data, rows in table.groupby("data", sort=False)]
+        commits = table.loc[table["name"] == OURS, "commit"].drop_duplicates()
+    rows = pd.concat([rows for _, rows in sections]) if sections else pd.DataFrame()
+    if len(commits) > 1:
+        notes = [*notes, f"MIXED: folds of {OURS} are of several commits; remove the older ones."]
+    facts = f"{OURS} as of {', '.join(commits) or 'no commit'}. {versions}. {machine()}.\n"
+    verdict = verdict_on_tables(rows) if sections else ""
+    parts = [INTRO, facts, "".join(f"{note}\n" for note in notes), verdict]
+    text = "\n".join([*filter(None, parts), *(f"{text}\n" for text, _ in sections)])
+    out.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(out / "features.csv", index=False)
+    (out / "features.txt").write_text(text, encoding="utf-8")
+    return text

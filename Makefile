@@ -56,7 +56,9 @@ lint: $(VENV)/installed-dev
 	$(BIN)/pyright
 	$(BIN)/codespell
 
+# Pages of names that are gone would stay.
 docs: $(VENV)/installed-docs
+	rm -rf docs/generated
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 clean:

@@ -151,6 +151,21 @@ def test_gaps_and_the_page_say_what_the_table_says():
     assert "Figure 3: 0 of 24 points" in report.figures({"3": worse})
 
 
+def test_what_critics_differ_by_is_paired_by_seed():
+    report = import_module("report")
+    ahead = {"bilinear": 0.03, "separable": 0.02, "concat": 0.0}
+    rows = [
+        {"objective": "nwj", "critic": critic, "step": 9, "seed": seed}
+        | {"accuracy": 0.8 + seed / 10 + more, "accuracy_converged": 0.8 + seed / 10 + more / 3}
+        for critic, more in ahead.items()
+        for seed in (0, 1, 2)
+        if not (critic == "concat" and seed == 2)
+    ]
+    separable, concat = report.probes(pd.DataFrame(rows)).splitlines()[1:]
+    assert separable.split()[1:] == ["separable", "3", "0.0100", "±0.0000", "0.0033", "±0.0000"]
+    assert concat.split()[1:] == ["concat", "2", "0.0300", "±0.0000", "0.0100", "±0.0000"]
+
+
 def test_what_was_changed_names_the_settings_beyond_the_paper():
     report = import_module("report")
     figure = FIGURES["beyond"]()

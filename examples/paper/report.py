@@ -4,7 +4,8 @@ Reads the tables ``figure_*.csv`` of a folder, by default ``docs/paper``, that `
 paper`` has written, and writes beside them what ``docs/paper.rst`` shows: what was run
 (``coverage.txt``), ours against the digitised curves (``figures.txt``), the claims under the
 paper's probe and under a converged one (``verdicts*.txt``), bounds on training batches and on
-untouched rows (``gaps.txt``), ``beyond.txt``, ``label_free.txt``; and a picture of each figure.
+untouched rows (``gaps.txt``), what critics differ by under either probe (``probes.txt``),
+``beyond.txt``, ``label_free.txt``; and a picture of each figure.
 """
 
 import sys
@@ -135,6 +136,21 @@ def gaps(table: pd.DataFrame) -> str:
     return pd.DataFrame(rows).to_string(index=False) + "\n"
 
 
+def probes(table: pd.DataFrame) -> str:
+    """Return what the bilinear critic is ahead of each other one by, under either probe."""
+    last = table[table["step"] == table["step"].max()]
+    rows = []
+    for objective, cells in last.groupby("objective", sort=False):
+        for rival in ("separable", "concat"):
+            row = {"objective": objective, "bilinear less": rival}
+            for probe in ("accuracy", "accuracy_converged"):
+                wide = cells.pivot(index="seed", columns="critic", values=probe)
+                ahead = (wide["bilinear"] - wide[rival]).dropna()
+                row |= {"seeds": len(ahead), probe: spread(ahead, 4)}
+            rows.append(row)
+    return pd.DataFrame(rows).to_string(index=False) + "\n"
+
+
 def beyond(table: pd.DataFrame) -> str:
     """Return a column a setting, a row a measure."""
     last = table[table["step"] == table["step"].max()]
@@ -180,6 +196,8 @@ def main() -> None:
         parts["verdicts_cifar10"] = to_rst(verdicts(judged, data="cifar10"))
     if "3" in tables:
         parts["gaps"] = gaps(tables["3"])
+        if "accuracy_converged" in tables["3"]:
+            parts["probes"] = probes(tables["3"])
     if "beyond" in tables:
         parts["beyond"] = beyond(tables["beyond"])
     if "label-free" in tables:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sklearn.base import BaseEstimator
@@ -49,6 +50,15 @@ def resolve(family: str, value: Any, names: Mapping[str, Callable[[], T]]) -> T 
         f"{family}={value!r} is not a known name; expected one of {sorted(names)} "
         f"or an object.{hint}"
     )
+
+
+def positive_integer(name: str, value: Any) -> int:
+    """Return a parameter that must be a positive integer."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name}={value!r}; expected a positive integer.")
+    if value < 1:
+        raise ValueError(f"{name}={value!r}; expected a positive integer.")
+    return int(value)
 
 
 class Codes:

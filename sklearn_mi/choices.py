@@ -25,7 +25,6 @@ class Facts:
         Rows to train on.
     row_shape : tuple of int
         As the view sees one row.
-    is_sparse : bool
     is_paired : bool
         Whether there is a second table.
     batch_size : int
@@ -33,7 +32,6 @@ class Facts:
 
     n_rows: int
     row_shape: Shape
-    is_sparse: bool
     is_paired: bool
     batch_size: int
 
@@ -116,7 +114,7 @@ def choose(facts: Facts) -> dict[str, Choice]:
     Examples
     --------
     >>> from sklearn_mi.choices import Facts, choose
-    >>> facts = Facts(1797, (64,), is_sparse=False, is_paired=False, batch_size=256)
+    >>> facts = Facts(1797, (64,), is_paired=False, batch_size=256)
     >>> print(choose(facts)["view"])
     'neighbors': a table: close rows tend to mean the same thing
     """

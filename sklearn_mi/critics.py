@@ -8,14 +8,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sklearn_mi._base import Component, resolve
+from sklearn_mi._base import Component, positive_integer, resolve
 
 __all__ = [
     "CRITICS",
@@ -88,18 +88,10 @@ def cauchy_scores(z_x: Tensor, z_y: Tensor) -> Tensor:
         return -torch.log1p((lengths - 2 * z_x @ z_y.T).clamp_min(0))
 
 
-def _positive(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name}={value!r}; expected a positive integer.")
-    if value < 1:
-        raise ValueError(f"{name}={value!r}; expected a positive integer.")
-    return int(value)
-
-
 def _sizes(name: str, value: Any) -> tuple[int, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise TypeError(f"{name}={value!r}; expected a tuple of positive integers: (200,).")
-    return tuple(_positive(f"each of {name}", size) for size in value)
+    return tuple(positive_integer(f"each of {name}", size) for size in value)
 
 
 def _check_equal_widths(d_x: int, d_y: int, critic: Critic) -> None:
@@ -377,7 +369,7 @@ class Separable(Critic):
 
     def build(self, d_x: int, d_y: int) -> nn.Module:
         """Return the module; see `Critic.build`."""
-        sizes = (*_sizes("hidden", self.hidden), _positive("width", self.width))
+        sizes = (*_sizes("hidden", self.hidden), positive_integer("width", self.width))
         return _Separable(_mlp((d_x, *sizes)), _mlp((d_y, *sizes)))
 
 

@@ -13,14 +13,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sklearn_mi._base import Component, Shape, resolve
+from sklearn_mi._base import Component, Shape, positive_integer, resolve
 
 __all__ = [
     "DEFAULT_WIDTH",
@@ -119,18 +119,10 @@ def code_width(module: nn.Module, input_shape: Shape) -> int:
     return code.shape[1]
 
 
-def _positive(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name}={value!r}; expected a positive integer.")
-    if value < 1:
-        raise ValueError(f"{name}={value!r}; expected a positive integer.")
-    return int(value)
-
-
 def _sizes(name: str, value: Any) -> tuple[int, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise TypeError(f"{name}={value!r}; expected a tuple of positive integers: (300, 300).")
-    return tuple(_positive(f"each of {name}", size) for size in value)
+    return tuple(positive_integer(f"each of {name}", size) for size in value)
 
 
 def _check_name(parameter: str, value: Any, names: Iterable[str]) -> None:
@@ -143,11 +135,11 @@ def _check_name(parameter: str, value: Any, names: Iterable[str]) -> None:
 
 
 def _free_width(n_components: int | None, own: int) -> int:
-    return own if n_components is None else _positive("n_components", n_components)
+    return own if n_components is None else positive_integer("n_components", n_components)
 
 
 def _check_fixed_width(n_components: int | None, encoder: str, width: int) -> None:
-    if n_components is not None and _positive("n_components", n_components) != width:
+    if n_components is not None and positive_integer("n_components", n_components) != width:
         raise ValueError(
             f"n_components={n_components} conflicts with encoder {encoder}, whose width is "
             f"{width}; pass n_components=None, or an encoder of free width such as 'mlp'."
@@ -487,7 +479,7 @@ class SkipMLP(Encoder):
         """Return the module; see `Encoder.build`."""
         width = math.prod(input_shape)
         _check_fixed_width(n_components, repr(self), width)
-        return _SkipLayers(width, _positive("depth", self.depth))
+        return _SkipLayers(width, positive_integer("depth", self.depth))
 
 
 @dataclass(repr=False, eq=False)
@@ -552,7 +544,7 @@ class RealNVP(Encoder):
             )
         _check_fixed_width(n_components, repr(self), width)
         hidden, affine = _sizes("hidden", self.hidden), bool(self.affine)
-        stages = range(_positive("couplings", self.couplings))
+        stages = range(positive_integer("couplings", self.couplings))
         return _Flow(input_shape, (_Coupling(width, hidden, affine=affine) for _ in stages))
 
 
@@ -671,7 +663,7 @@ class Backbone(Encoder):
         """Return the module; see `Encoder.build`."""
         channels = _check_image(input_shape, self)[2]
         if n_components is not None:
-            _positive("n_components", n_components)
+            positive_integer("n_components", n_components)
         model = _torchvision_model(self.name, self.weights)
         if self.small_images:
             _fit_small_images(model, self.weights)

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils._array_api import check_same_namespace
@@ -919,7 +918,6 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         facts = Facts(
             n_rows=n_rows,
             row_shape=data.table.layout.row_shape,
-            is_sparse=sparse.issparse(data.table.array),
             is_paired=data.pair is not None,
             batch_size=int(self.batch_size),
         )
@@ -1031,7 +1029,6 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 second = layouts[1].row_shape
             encoder, encoder_y, widths = self._build_encoders(view, first, second)
             head, head_y, codes = self._build_heads(widths, shared=encoder_y is None)
-            critic = as_critic(self._chosen("critic")).build(*codes)
             return PairModel(
                 view=view,
                 state=state,
@@ -1041,7 +1038,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 encoder_y=encoder_y,
                 head=head,
                 head_y=head_y,
-                critic=critic,
+                critic=as_critic(self._chosen("critic")).build(*codes),
                 negatives=as_negatives(self.negatives).build(codes[1]),
                 objective=_as_objective(self.objective).build(*codes),
                 output=_output(self.output, view),

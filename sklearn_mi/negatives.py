@@ -11,13 +11,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
 
-from sklearn_mi._base import Codes, Component, resolve
+from sklearn_mi._base import Codes, Component, positive_integer, resolve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -222,12 +221,6 @@ class Negatives(Component, ABC):
         """
 
 
-def _positive(name: str, value: Any) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name}={value!r}; expected a positive integer.")
-    return int(value)
-
-
 class _Masked(NegativesModule):
     """A mask that is made from the codes or the groups alone."""
 
@@ -267,7 +260,7 @@ class InBatch(Negatives):
         """Return the module, which has no state."""
         if self.n_negatives is None:
             return _Masked(_everything)
-        number = _positive("n_negatives", self.n_negatives)
+        number = positive_integer("n_negatives", self.n_negatives)
         return _Masked(_NextColumns(number), number)
 
 
@@ -320,7 +313,7 @@ class Independent(Negatives):
 
     def build(self, d_y: int) -> NegativesModule:
         """Return the module, which has no state."""
-        return _Extra(_positive("n_negatives", self.n_negatives))
+        return _Extra(positive_integer("n_negatives", self.n_negatives))
 
 
 @dataclass(repr=False, eq=False)
@@ -353,7 +346,7 @@ class Hard(Negatives):
 
     def build(self, d_y: int) -> NegativesModule:
         """Return the module, which has no state."""
-        number = _positive("n_negatives", self.n_negatives)
+        number = positive_integer("n_negatives", self.n_negatives)
         return _Masked(_ByScore(hardest, number), number)
 
 
@@ -388,7 +381,7 @@ class SemiHard(Negatives):
     def build(self, d_y: int) -> NegativesModule:
         """Return the module, which has no state."""
         number = self.n_negatives
-        number = None if number is None else _positive("n_negatives", number)
+        number = None if number is None else positive_integer("n_negatives", number)
         return _Masked(_ByScore(semi_hard, number), number)
 
 
@@ -516,7 +509,7 @@ class Queue(Negatives):
 
     def build(self, d_y: int) -> NegativesModule:
         """Return the module, with an empty queue."""
-        return _QueueModule(_positive("size", self.size), d_y)
+        return _QueueModule(positive_integer("size", self.size), d_y)
 
 
 def as_negatives(value: Any) -> Negatives:

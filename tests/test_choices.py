@@ -12,7 +12,7 @@ from sklearn_mi.views import Augment, Halves, Neighbors, Paired
 
 
 def facts(**changes):
-    plain = {"n_rows": 1000, "row_shape": (20,), "is_sparse": False, "is_paired": False}
+    plain = {"n_rows": 1000, "row_shape": (20,), "is_paired": False}
     return Facts(**{**plain, "batch_size": 256, **changes})
 
 
@@ -34,7 +34,7 @@ def X():
         ({"row_shape": (32, 32, 3)}, ("simclr", "convnet", "cosine")),
         ({"is_paired": True}, ("paired", "gelu-mlp", "cauchy")),
         ({"is_paired": True, "row_shape": (32, 32, 3)}, ("paired", "gelu-mlp", "cauchy")),
-        ({"row_shape": (2_000_000,), "is_sparse": True}, ("corruption", "gelu-mlp", "cauchy")),
+        ({"row_shape": (2_000_000,)}, ("corruption", "gelu-mlp", "cauchy")),
     ],
 )
 def test_what_is_picked(changes, expected):

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import digamma, gammaln, ndtr, ndtri, rel_entr
 from sklearn.datasets import get_data_home
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
     from torch import Generator, Tensor
 
 __all__ = [
+    "KnownPairs",
+    "additive_uniform_pairs",
+    "beyond_normal",
     "correlated_gaussian",
     "data_home",
+    "discrete_continuous_pairs",
+    "discrete_pairs",
     "fetch_cifar10",
     "fetch_mnist",
+    "gaussian_pairs",
+    "gaussian_staircase",
+    "independent_pairs",
+    "student_pairs",
     "toy_ceiling",
     "toy_pairs",
     "toy_true_mi",
 ]
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Transform = Callable[[np.ndarray], np.ndarray]
 
 
 def data_home() -> Path:
@@ -263,3 +277,430 @@ def toy_ceiling(n: int) -> float:
     joint[-1, 0] = joint[0, -1] = _SHARED + _OWN
     parts = np.linalg.slogdet(joint[:-1, :-1])[1] + math.log(joint[-1, -1])
     return float(parts - np.linalg.slogdet(joint)[1]) / 2
+
+
+@dataclass(frozen=True)
+class KnownPairs:
+    r"""A distribution of pairs whose mutual information is known in closed form.
+
+    Parameters
+    ----------
+    name : str
+    true_mi : float
+        In nats.
+    draw : callable
+        ``draw(n, rng)`` gives n rows of X and of Y from a NumPy Generator.
+    under_ranks : str
+        Name of the distribution that this one is under ranks: a strictly increasing map of a column
+        changes no information. Itself where there is none.
+
+    Examples
+    --------
+    >>> from sklearn_mi.datasets import beyond_normal
+    >>> pairs = beyond_normal()["multinormal-dense-3-3-0.5"]
+    >>> X, Y = pairs.sample(1000, random_state=0)
+    >>> X.shape, Y.shape, round(pairs.true_mi, 4)
+    ((1000, 3), (1000, 3), 0.4133)
+    """
+
+    name: str
+    true_mi: float
+    draw: Callable[[int, np.random.Generator], tuple[np.ndarray, np.ndarray]] = field(repr=False)
+    under_ranks: str = ""
+
+    def sample(
+        self, n_samples: int, random_state: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows of X and Y.
+
+        Parameters
+        ----------
+        n_samples : int
+        random_state : int or None, default=None
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features_x)
+        Y : ndarray of shape (n_samples, n_features_y)
+        """
+        return self.draw(n_samples, np.random.default_rng(random_state))
+
+    def mapped(
+        self, prefix: str, x: Transform, y: Transform | None = None, *, increasing: bool = True
+    ) -> KnownPairs:
+        """Return the pairs with each side mapped one-to-one, which changes no information.
+
+        Parameters
+        ----------
+        prefix : str
+            Put before the name.
+        x, y : callable
+            From rows to rows; ``y`` is ``x`` by default.
+        increasing : bool, default=True
+            Whether the maps act on each column alone and increase strictly.
+
+        Returns
+        -------
+        pairs : KnownPairs
+        """
+        y = x if y is None else y
+
+        def draw(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+            X, Y = self.draw(n, rng)
+            return x(X), y(Y)
+
+        same = (self.under_ranks or self.name) if increasing else ""
+        return KnownPairs(f"{prefix}-{self.name}", self.true_mi, draw, same)
+
+
+def gaussian_pairs(name: str, correlation: np.ndarray, n_features_x: int) -> KnownPairs:
+    r"""Return Gaussian pairs with a given correlation matrix.
+
+    .. math:: I = \tfrac12 \log \frac{\det R_{xx} \det R_{yy}}{\det R}
+
+    Parameters
+    ----------
+    name : str
+    correlation : ndarray of shape (n_features_x + n_features_y, n_features_x + n_features_y)
+        Of the columns of X, then those of Y.
+    n_features_x : int
+
+    Returns
+    -------
+    pairs : KnownPairs
+    """
+    root = np.linalg.cholesky(correlation)
+
+    def draw(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        rows = rng.normal(size=(n, len(root))) @ root.T
+        return rows[:, :n_features_x], rows[:, n_features_x:]
+
+    return KnownPairs(name, _gaussian_mi(correlation, n_features_x), draw)
+
+
+def _gaussian_mi(correlation: np.ndarray, d: int) -> float:
+    sides = correlation[:d, :d], correlation[d:, d:], correlation
+    x, y, both = (np.linalg.slogdet(side)[1] for side in sides)
+    return float(x + y - both) / 2
+
+
+def student_pairs(name: str, n_features_x: int, n_features_y: int, dof: float) -> KnownPairs:
+    r"""Return pairs of a multivariate Student distribution with the identity as its dispersion.
+
+    All columns share one scale and are uncorrelated, yet dependent:
+    :math:`I = h_x + h_y - h_{xy}`, with the entropy of d columns
+
+    .. math::
+
+        h_d = \log \frac{\Gamma(\nu / 2) (\nu \pi)^{d / 2}}{\Gamma((\nu + d) / 2)}
+            + \frac{\nu + d}{2} \left[ \psi\left(\frac{\nu + d}{2}\right)
+            - \psi\left(\frac{\nu}{2}\right) \right]
+
+    Parameters
+    ----------
+    name : str
+    n_features_x, n_features_y : int
+    dof : float
+        Degrees of freedom :math:`\nu`: the fewer, the heavier the tails.
+
+    Returns
+    -------
+    pairs : KnownPairs
+
+    References
+    ----------
+    Shannon Entropy and Mutual Information for Multivariate Skew-Elliptical Distributions
+    (Arellano-Valle, Contreras-Reyes & Genton, 2013)
+    """
+    d = n_features_x + n_features_y
+
+    def draw(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        rows = rng.normal(size=(n, d)) / np.sqrt(rng.chisquare(dof, size=(n, 1)) / dof)
+        return rows[:, :n_features_x], rows[:, n_features_x:]
+
+    mi = sum(
+        sign * _student_entropy(k, dof)
+        for sign, k in ((1, n_features_x), (1, n_features_y), (-1, d))
+    )
+    return KnownPairs(name, float(mi), draw)
+
+
+def _student_entropy(d: int, dof: float) -> float:
+    half, total = dof / 2, (dof + d) / 2
+    volume = gammaln(half) - gammaln(total) + d / 2 * math.log(dof * math.pi)
+    return volume + total * (digamma(total) - digamma(half))
+
+
+def additive_uniform_pairs(name: str, noise: float) -> KnownPairs:
+    r"""Return x uniform on [0, 1] and y = x + uniform noise on :math:`[-\epsilon, \epsilon]`.
+
+    The information is :math:`\epsilon - \log 2 \epsilon` up to :math:`\epsilon = 1/2`, and
+    :math:`1 / 4 \epsilon` above.
+
+    Parameters
+    ----------
+    name : str
+    noise : float
+        :math:`\epsilon`.
+
+    Returns
+    -------
+    pairs : KnownPairs
+    """
+
+    def draw(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        x = rng.uniform(size=(n, 1))
+        return x, x + rng.uniform(-noise, noise, size=(n, 1))
+
+    return KnownPairs(name, noise - math.log(2 * noise) if noise <= 0.5 else 0.25 / noise, draw)
+
+
+def discrete_pairs(joint: ArrayLike) -> KnownPairs:
+    r"""Return two categories with a given table of joint probabilities.
+
+    .. math:: I = \sum_{ab} p_{ab} \log \frac{p_{ab}}{p_a p_b}
+
+    Parameters
+    ----------
+    joint : array-like of shape (n_categories_x, n_categories_y)
+        Not negative; divided by its sum.
+
+    Returns
+    -------
+    pairs : KnownPairs
+        Of integers, in tables of one column.
+
+    Raises
+    ------
+    ValueError
+        If ``joint`` is no table of probabilities.
+
+    Examples
+    --------
+    >>> from sklearn_mi.datasets import discrete_pairs
+    >>> print(f"{discrete_pairs([[1, 0], [0, 1]]).true_mi:.4f}")
+    0.6931
+    """
+    p = np.asarray(joint, dtype=float)
+    if p.ndim != 2 or not (p >= 0).all() or not 0 < p.sum() < np.inf:
+        raise ValueError(f"joint={joint!r}; expected a table of numbers that are not negative.")
+    p = p / p.sum()
+    product = p.sum(1, keepdims=True) * p.sum(0, keepdims=True)
+
+    def draw(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        cells = rng.choice(p.size, size=n, p=p.ravel())
+        return (cells // p.shape[1])[:, None], (cells % p.shape[1])[:, None]
+
+    return KnownPairs("discrete", float(rel_entr(p, product).sum()), draw)
+
+
+def discrete_continuous_pairs(n_categories: int = 5) -> KnownPairs:
+    r"""Return a category x, uniform on m of them, and y uniform on [x, x + 2].
+
+    .. math:: I = \log m - \frac{m - 1}{m} \log 2
+
+    Parameters
+    ----------
+    n_categories : int, default=5
+        m.
+
+    Returns
+    -------
+    pairs : KnownPairs
+
+    References
+    ----------
+    Estimating Mutual Information for Discrete-Continuous Mixtures (Gao, Kannan, Oh & Viswanath,
+    2017), https://arxiv.org/abs/1709.06212
+    """
+    m = n_categories
+
+    def draw(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        x = rng.integers(m, size=(n, 1))
+        return x, x + rng.uniform(0, 2, size=(n, 1))
+
+    return KnownPairs("discrete-continuous", math.log(m) - (m - 1) / m * math.log(2), draw)
+
+
+def independent_pairs(n_features_x: int = 5, n_features_y: int = 5) -> KnownPairs:
+    """Return independent Gaussian tables, whose mutual information is 0.
+
+    Parameters
+    ----------
+    n_features_x, n_features_y : int, default=5
+
+    Returns
+    -------
+    pairs : KnownPairs
+    """
+    return gaussian_pairs("independent", np.eye(n_features_x + n_features_y), n_features_x)
+
+
+def gaussian_staircase(
+    levels: Sequence[float] = (2.0, 4.0, 6.0, 8.0, 10.0),
+    n_features: int = 20,
+    map: str = "identity",  # noqa: A002, what it is
+) -> list[KnownPairs]:
+    """Return correlated Gaussians of rising information.
+
+    Parameters
+    ----------
+    levels : sequence of float
+        True values in nats, shared evenly by pairs of columns.
+    n_features : int, default=20
+        Columns of X and of Y.
+    map : {"identity", "cubic", "rotated cubic"}
+        What is done to Y: nothing; its cube, column by column, which ranks undo; the cube followed
+        by a fixed rotation, which they do not.
+
+    Returns
+    -------
+    steps : list of KnownPairs
+
+    Raises
+    ------
+    ValueError
+        If the map's name is unknown.
+
+    References
+    ----------
+    On Variational Bounds of Mutual Information (Poole et al., 2019),
+    https://arxiv.org/abs/1905.06922
+
+    Examples
+    --------
+    >>> from sklearn_mi.datasets import gaussian_staircase
+    >>> [round(step.true_mi, 3) for step in gaussian_staircase()]
+    [2.0, 4.0, 6.0, 8.0, 10.0]
+    """
+    from scipy.stats import ortho_group  # a second to import
+
+    turn = ortho_group.rvs(n_features, random_state=0)
+    maps = {"identity": _same, "cubic": _cube, "rotated cubic": lambda y: _cube(y) @ turn}
+    if map not in maps:
+        raise ValueError(f"map={map!r}; expected one of {', '.join(maps)}.")
+    steps = []
+    for level in levels:
+        rho = math.sqrt(-math.expm1(-2 * level / n_features))
+        correlation = np.kron([[1, rho], [rho, 1]], np.eye(n_features))
+        step = gaussian_pairs(f"gaussian-{n_features}-{level}", correlation, n_features)
+        steps.append(
+            step
+            if map == "identity"
+            else step.mapped(map, _same, maps[map], increasing=map == "cubic")
+        )
+    return steps
+
+
+def _same(rows: np.ndarray) -> np.ndarray:
+    return rows
+
+
+def _cube(rows: np.ndarray) -> np.ndarray:
+    return rows**3
+
+
+def _half_cube(rows: np.ndarray) -> np.ndarray:
+    return rows * np.sqrt(np.abs(rows))
+
+
+def _wiggly_x(x: np.ndarray) -> np.ndarray:
+    return x + 0.4 * np.sin(x) + 0.2 * np.sin(1.7 * x + 1) + 0.03 * np.sin(3.3 * x - 2.5)
+
+
+def _wiggly_y(y: np.ndarray) -> np.ndarray:
+    return y - 0.4 * np.sin(0.4 * y) + 0.17 * np.sin(1.3 * y + 3.5) + 0.02 * np.sin(4.3 * y - 2.5)
+
+
+def _two_modes(left: float, right: float, share: float) -> Transform:
+    """Return the map from a standard normal to a mixture of two, of equal widths."""
+    grid = np.linspace(left - 9, right + 9, 20_001)
+    # From the nearer tail: close to 1 a distribution function has no digits left.
+    below = share * ndtr(grid - left) + (1 - share) * ndtr(grid - right)
+    above = share * ndtr(left - grid) + (1 - share) * ndtr(right - grid)
+    normal = np.where(below < 0.5, ndtri(below), -ndtri(above))
+    return lambda rows: np.interp(rows, normal, grid)
+
+
+def _swiss_roll(x: np.ndarray) -> np.ndarray:
+    angle = 1.5 * math.pi * (1 + 2 * x)
+    return np.hstack([angle * np.cos(angle), angle * np.sin(angle)]) / 21
+
+
+def _spiral(i: int, j: int) -> Transform:
+    """Return the turn of columns i and j by the squared norm of a row over its width."""
+
+    def turn(rows: np.ndarray) -> np.ndarray:
+        angle = (rows**2).sum(1) / rows.shape[1]
+        turned = rows.copy()
+        turned[:, i] = np.cos(angle) * rows[:, i] - np.sin(angle) * rows[:, j]
+        turned[:, j] = np.sin(angle) * rows[:, i] + np.cos(angle) * rows[:, j]
+        return turned
+
+    return turn
+
+
+def _dense(d: int) -> KnownPairs:
+    correlation = 0.5 * (np.eye(2 * d) + 1)
+    return gaussian_pairs(f"multinormal-dense-{d}-{d}-0.5", correlation, d)
+
+
+def _two_pairs(d: int) -> KnownPairs:
+    correlation = np.eye(2 * d)
+    for k in range(2):
+        correlation[k, d + k] = correlation[d + k, k] = 0.8
+    return gaussian_pairs(f"multinormal-sparse-{d}-{d}-2-2.0", correlation, d)
+
+
+def beyond_normal() -> dict[str, KnownPairs]:
+    """Return the 40 distributions of the benchmark "Beyond Normal", by the names that it uses.
+
+    They need none of its packages. 26 are different ones under ranks (``under_ranks``): an
+    estimator that looks at ranks alone gets the same value for the others.
+
+    Returns
+    -------
+    tasks : dict of KnownPairs
+
+    References
+    ----------
+    Beyond Normal: On the Evaluation of Mutual Information Estimators (Czyż, Grabowski, Vogt,
+    Beerenwinkel & Marx, 2023), https://arxiv.org/abs/2306.11078
+
+    Examples
+    --------
+    >>> from sklearn_mi.datasets import beyond_normal
+    >>> tasks = beyond_normal()
+    >>> len(tasks), len({task.under_ranks or name for name, task in tasks.items()})
+    (40, 26)
+    """
+    normal = gaussian_pairs("1v1-normal-0.75", np.array([[1, 0.75], [0.75, 1]]), 1)
+    uniform = normal.mapped("normal_cdf", ndtr)
+    student = {
+        (d, dof): student_pairs(f"student-identity-{d}-{d}-{dof}", d, d, dof)
+        for d, dof in ((1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (5, 2), (5, 3))
+    }
+    bimodal = normal.mapped("bimodal", _two_modes(0, 5, 0.3), _two_modes(-1, 3, 0.5))
+    pairs = {d: _two_pairs(d) for d in (2, 3, 5, 25)}
+    turns = _spiral(0, 1), _spiral(1, 2)
+    tasks = [
+        normal,
+        uniform,
+        additive_uniform_pairs("1v1-additive-0.1", 0.1),
+        additive_uniform_pairs("1v1-additive-0.75", 0.75),
+        replace(bimodal, name="1v1-bimodal-0.75"),
+        normal.mapped("wiggly", _wiggly_x, _wiggly_y),
+        normal.mapped("half_cube", _half_cube),
+        student[1, 1],
+        uniform.mapped("swissroll_x", _swiss_roll, _same, increasing=False),
+        *(_dense(d) for d in (2, 3, 5, 25, 50)),
+        *pairs.values(),
+        *(value for (d, _), value in student.items() if d > 1),
+        *(student[key].mapped("asinh", np.arcsinh) for key in ((1, 1), (2, 1), (3, 2), (5, 2))),
+    ]
+    for d in (3, 5, 25):
+        cdf = pairs[d].mapped("normal_cdf", ndtr)
+        spiral = pairs[d].mapped("spiral", *turns, increasing=False)
+        tasks += [cdf, pairs[d].mapped("half_cube", _half_cube), spiral]
+        tasks.append(cdf.mapped("spiral", *turns, increasing=False))
+    return {task.name: task for task in tasks}

@@ -10,11 +10,13 @@ from sklearn_mi._version import __version__
 if TYPE_CHECKING:
     from sklearn_mi._base import MIWarning
     from sklearn_mi.estimators import MIRepresentationLearner
+    from sklearn_mi.information import MIEstimator
     from sklearn_mi.persistence import load
     from sklearn_mi.reports import MIEstimate
 
 _HOMES = {
     "MIEstimate": "reports",
+    "MIEstimator": "information",
     "MIRepresentationLearner": "estimators",
     "MIWarning": "_base",
     "load": "persistence",
@@ -23,6 +25,8 @@ _MODULES = (
     "adversarial",
     "augmentations",
     "bounds",
+    "choices",
+    "copulas",
     "critics",
     "datasets",
     "diagnostics",
@@ -30,11 +34,13 @@ _MODULES = (
     "ensemble",
     "estimators",
     "evaluation",
+    "information",
     "objectives",
     "paper",
     "persistence",
     "plots",
     "probes",
+    "ratios",
     "reports",
     "selection",
     "study",
@@ -42,7 +48,14 @@ _MODULES = (
     "views",
 )
 
-__all__ = ["MIEstimate", "MIRepresentationLearner", "MIWarning", "__version__", "load"]
+__all__ = [
+    "MIEstimate",
+    "MIEstimator",
+    "MIRepresentationLearner",
+    "MIWarning",
+    "__version__",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from scipy import sparse
 from sklearn import get_config
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from sklearn.utils import gen_batches
 from sklearn.utils._array_api import _convert_to_numpy, device, get_namespace
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
@@ -21,8 +21,10 @@ from sklearn_mi._base import Shape
 from sklearn_mi.training import Rows, Scale
 
 __all__ = [
+    "Columns",
     "Layout",
     "Table",
+    "as_frame",
     "codes_like",
     "empty_like_rows",
     "make_scale",
@@ -30,9 +32,12 @@ __all__ = [
     "read_pair",
     "read_rows",
     "read_values",
+    "side_by_side",
     "split_rows",
     "to_numpy_namespace",
 ]
+
+MOST_CLASSES = 50
 
 
 @dataclass(frozen=True)
@@ -469,3 +474,95 @@ def codes_like(parts: Iterator[torch.Tensor], array: Any) -> Any:
         return codes
     xp, _ = get_namespace(array)
     return xp.asarray(codes, device=device(array))
+
+
+class Columns:
+    """How one table is read: numbers as they are, categories as one column each."""
+
+    def __init__(self, name: str, rows: Any, encoder: Any) -> None:
+        self.name, self.encoder = name, encoder
+        self.row_shape = np.shape(rows)[1:]
+        self.n_rows = len(rows) if hasattr(rows, "__len__") else 0
+        frame = as_frame(rows) if np.ndim(rows) < 3 else None
+        self.is_category = False
+        self.one_hot: Any = None
+        if frame is None:
+            return
+        kinds = {c: pd.api.types.infer_dtype(frame[c], skipna=True) for c in frame}
+        words = [c for c, kind in kinds.items() if kind in ("string", "categorical")]
+        self.is_category = list(kinds.values()) in (["string"], ["categorical"], ["boolean"])
+        self.few_integers = (
+            frame.shape[1] == 1
+            and pd.api.types.is_integer_dtype(frame.iloc[:, 0])
+            and frame.iloc[:, 0].nunique() <= MOST_CLASSES
+        )
+        if words:
+            self.one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+            self.one_hot.fit(frame[words].astype(str))
+            self.words = words
+
+    def is_class(self, asked: bool | str) -> bool:
+        """Return whether the table is one category."""
+        if asked == "auto":
+            return self.is_category or self.few_integers
+        return bool(asked)
+
+    def check(self, rows: Any) -> None:
+        """Raise scikit-learn's errors for what cannot be read, before anything is fitted."""
+        self(rows)
+
+    def labels(self, rows: Any) -> np.ndarray:
+        """Return the categories of rows."""
+        labels = np.asarray(as_frame(rows)).ravel()
+        return read_values(self.name, labels, len(labels))
+
+    def __call__(self, rows: Any) -> np.ndarray:
+        """Return rows as numbers."""
+        if np.shape(rows)[1:] != self.row_shape:
+            raise ValueError(
+                f"{self.name} has rows of shape {np.shape(rows)[1:]}; expected {self.row_shape}, "
+                "as in fit."
+            )
+        if np.ndim(rows) > 2:
+            if self.encoder is None:
+                raise ValueError(
+                    f"{self.name} of shape {np.shape(rows)} has images or sequences as its rows; "
+                    f"pass {'encoder' if self.name == 'X' else 'encoder_y'}=..., or flatten them."
+                )
+            return _as_floats(rows, self.name)
+        frame = as_frame(rows)
+        if self.one_hot is None:
+            return _as_floats(frame, self.name)
+        words = frame[self.words]
+        if words.isna().to_numpy().any():
+            raise ValueError(f"Input {self.name} contains NaN; drop these rows, or fill them.")
+        numbers = frame.drop(columns=self.words)
+        parts = [self.one_hot.transform(words.astype(str))]
+        if numbers.shape[1]:
+            parts.insert(0, _as_floats(numbers, self.name))
+        return np.hstack(parts)
+
+
+def _as_floats(rows: Any, name: str) -> np.ndarray:
+    dtype: Any = np.float64
+    if rows.shape[1] == 0:
+        rows = np.empty(rows.shape)
+    return check_array(rows, dtype=dtype, allow_nd=True, input_name=name)
+
+
+def as_frame(rows: Any) -> pd.DataFrame:
+    """Return rows as a data frame with a dtype a column."""
+    if isinstance(rows, pd.Series):
+        return rows.toas_frame()
+    if isinstance(rows, pd.DataFrame):
+        return rows
+    array = np.asarray(rows)
+    return pd.DataFrame(array[:, None] if array.ndim == 1 else array).infer_objects()
+
+
+def side_by_side(Y: Any, Z: Any) -> pd.DataFrame:
+    """Return two tables as one."""
+    frames = [as_frame(side).reset_index(drop=True) for side in (Y, Z)]
+    both = pd.concat(frames, axis=1)
+    both.columns = [f"{i}" for i in range(both.shape[1])]
+    return both

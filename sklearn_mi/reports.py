@@ -52,6 +52,11 @@ class MIEstimate:
         Facts that limit what the number means.
     unit : str
         Always ``"nats"``.
+    interval : tuple of float
+        95 % for the value; by default from its standard error. Around a bound it covers the bound,
+        not the mutual information.
+    lower_limit : float
+        One-sided, 95 %, of a lower bound; nan where there is none.
     """
 
     bound: str
@@ -64,6 +69,16 @@ class MIEstimate:
     warnings: tuple[str, ...] = ()
     objective: MIEstimate | None = field(default=None, repr=False)
     unit: str = "nats"
+    interval: tuple[float, float] = (math.nan, math.nan)
+    lower_limit: float = math.nan
+
+    def __post_init__(self) -> None:
+        """Fill in the interval from the standard error."""
+        if math.isnan(self.interval[0]):
+            low, high = self.value - 1.96 * self.stderr, self.value + 1.96 * self.stderr
+            object.__setattr__(self, "interval", (low, high))
+        if math.isnan(self.lower_limit) and self.status == "lower":
+            object.__setattr__(self, "lower_limit", self.value - 1.645 * self.stderr)
 
     def __str__(self) -> str:
         return (

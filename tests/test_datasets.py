@@ -3,6 +3,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import expm
+from scipy.stats import entropy
 
 from sklearn_mi import bounds, datasets
 
@@ -124,3 +126,94 @@ def test_dependent_toy_batches_break_the_bounds_without_any_training(iid, infonc
         assert values.mean().item() == pytest.approx(known, abs=4 * stderr + 0.0006)
         if not iid:
             assert values.mean().item() > datasets.toy_true_mi() + 8 * stderr
+
+
+VALUES = {  # as printed in the benchmark's own tables
+    "1v1-additive-0.1": 1.7094,
+    "1v1-additive-0.75": 0.3333,
+    "1v1-bimodal-0.75": 0.4133,
+    "asinh-student-identity-1-1-1": 0.2242,
+    "half_cube-multinormal-sparse-3-3-2-2.0": 1.0217,
+    "multinormal-dense-2-2-0.5": 0.2939,
+    "multinormal-dense-50-50-0.5": 1.6243,
+    "spiral-normal_cdf-multinormal-sparse-25-25-2-2.0": 1.0217,
+    "student-identity-2-2-1": 0.4319,
+    "student-identity-3-3-2": 0.2909,
+    "student-identity-5-5-3": 0.2985,
+    "swissroll_x-normal_cdf-1v1-normal-0.75": 0.4133,
+    "wiggly-1v1-normal-0.75": 0.4133,
+}
+
+
+def test_beyond_normal_has_the_benchmarks_values():
+    tasks = datasets.beyond_normal()
+    assert len(tasks) == 40
+    for name, value in VALUES.items():
+        assert tasks[name].true_mi == pytest.approx(value, abs=6e-5)
+
+
+@pytest.mark.parametrize("name", list(datasets.beyond_normal()))
+def test_known_pairs_have_the_widths_of_their_names(name):
+    X, Y = datasets.beyond_normal()[name].sample(50, random_state=0)
+    again = datasets.beyond_normal()[name].sample(50, random_state=0)
+    assert np.array_equal(X, again[0]) and np.array_equal(Y, again[1])
+    digits = [int(part) for part in name.replace("1v1", "1-1").split("-") if part.isdigit()]
+    wide = 2 if "swissroll" in name else digits[0]
+    assert X.shape == (50, wide) and Y.shape == (50, digits[1])
+    assert np.isfinite(X).all() and np.isfinite(Y).all()
+
+
+def test_increasing_maps_keep_ranks():
+    tasks = datasets.beyond_normal()
+    for name, task in tasks.items():
+        if task.under_ranks:
+            mapped, plain = (tasks[n].sample(99, random_state=3) for n in (name, task.under_ranks))
+            for a, b in zip(mapped, plain, strict=True):
+                assert np.array_equal(a.argsort(0), b.argsort(0)), name
+
+
+def test_spiral_turns_by_the_squared_norm():
+    tasks = datasets.beyond_normal()
+    plain = tasks["multinormal-sparse-3-3-2-2.0"].sample(20, random_state=0)
+    turned = tasks["spiral-multinormal-sparse-3-3-2-2.0"].sample(20, random_state=0)
+    for (i, j), a, b in zip(((0, 1), (1, 2)), plain, turned, strict=True):
+        generator = np.zeros((3, 3))
+        generator[i, j], generator[j, i] = -1, 1
+        expected = [expm(generator * (row @ row) / 3) @ row for row in a]
+        assert np.allclose(b, expected)
+
+
+def test_discrete_pairs_against_scipy():
+    joint = np.array([[0.2, 0.1, 0.0], [0.1, 0.3, 0.3]])
+    pairs = datasets.discrete_pairs(5 * joint)
+    rows, columns = joint.sum(1), joint.sum(0)
+    expected = entropy(rows) + entropy(columns) - entropy(joint.ravel())
+    assert pairs.true_mi == pytest.approx(expected)
+    X, Y = pairs.sample(100_000, random_state=0)
+    counts = np.zeros((2, 3))
+    np.add.at(counts, (X[:, 0], Y[:, 0]), 1)
+    assert np.abs(counts / 100_000 - joint).max() < 0.01
+    with pytest.raises(ValueError, match="table of numbers"):
+        datasets.discrete_pairs([0.5, 0.5])
+
+
+def test_discrete_continuous_against_numerical_integration():
+    # y lies in m + 1 unit intervals; all but the first and the last have two possible x.
+    m = 5
+    density = np.array([1, *[2] * (m - 1), 1]) / (2 * m)
+    expected = -(density * np.log(density)).sum() - np.log(2)
+    assert datasets.discrete_continuous_pairs(m).true_mi == pytest.approx(expected)
+
+
+def test_staircase_maps():
+    for name in ("identity", "cubic", "rotated cubic"):
+        steps = datasets.gaussian_staircase((1.0, 3.0), n_features=4, map=name)
+        assert [step.true_mi for step in steps] == pytest.approx([1.0, 3.0])
+        plain = datasets.gaussian_staircase((1.0, 3.0), n_features=4)[0]
+        Y, given = steps[0].sample(30, random_state=0)[1], plain.sample(30, random_state=0)[1]
+        wanted = given if name == "identity" else given**3
+        # A rotation keeps norms.
+        assert np.allclose(np.linalg.norm(Y, axis=1), np.linalg.norm(wanted, axis=1))
+        assert np.allclose(Y, wanted) == (name != "rotated cubic")
+    with pytest.raises(ValueError, match="rotated cubic"):
+        datasets.gaussian_staircase(map="square")

@@ -1,0 +1,463 @@
+"""What can be said of critics from rows that they have not seen: bounds, intervals, tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import norm
+
+from sklearn_mi._base import Status
+from sklearn_mi.bounds import donsker_varadhan, infonce, interpolated, nwj_of_ratio, smile
+from sklearn_mi.ratios import ClassRatio, Ratio
+
+__all__ = [
+    "BOUNDS_OF_RATIO",
+    "GUARANTEES",
+    "BoundKind",
+    "Fold",
+    "Independence",
+    "Pairs",
+    "Refutation",
+    "betting_limit",
+    "blocks_of_rows",
+    "bounds_on",
+    "bounds_table",
+    "candidates_table",
+    "certified_limit",
+    "duplicates",
+    "entropy",
+    "fold_of_rows",
+    "one_a_group",
+    "permutation_test",
+    "refute",
+    "standard_error",
+    "two_sided",
+]
+
+ALPHA = 0.01
+BLOCK = 1024
+CERTIFIED_BLOCK = 8
+CERTIFIED_BOUND = 3.0
+JACKKNIFE_GROUPS = 20
+PERMUTATIONS = 999
+TAU = 5.0
+
+
+@dataclass(frozen=True)
+class BoundKind:
+    """A bound as a function of the scores of a log-ratio.
+
+    Attributes
+    ----------
+    value : callable
+        From scores (n, n) to nats.
+    status : {"lower", "upper", "neither"}
+    ceiling : callable
+        From the number of candidates to the largest value.
+    """
+
+    value: Callable[[torch.Tensor], torch.Tensor]
+    status: Status
+    ceiling: Callable[[int], float]
+
+
+def _no_ceiling(n: int) -> float:
+    return math.inf
+
+
+def _plug_in(scores: torch.Tensor) -> torch.Tensor:
+    return scores.diagonal().mean()
+
+
+def _interpolated(scores: torch.Tensor) -> torch.Tensor:
+    return interpolated(scores, scores.new_zeros(len(scores)), ALPHA)
+
+
+BOUNDS_OF_RATIO = {
+    "infonce": BoundKind(infonce, "lower", math.log),
+    "interpolated": BoundKind(
+        _interpolated, "lower", lambda n: 1 + math.log(max(n - 1, 1) / ALPHA)
+    ),
+    "nwj": BoundKind(nwj_of_ratio, "lower", _no_ceiling),
+    "donsker-varadhan": BoundKind(donsker_varadhan, "neither", _no_ceiling),
+    "smile": BoundKind(partial(smile, tau=TAU), "neither", _no_ceiling),
+    "plug-in": BoundKind(_plug_in, "neither", _no_ceiling),
+}
+GUARANTEES = ("infonce", "interpolated")
+
+
+@dataclass(frozen=True)
+class Independence:
+    """Result of a test of independence.
+
+    Attributes
+    ----------
+    p_value : float
+        Uniform under independence, whatever the critic.
+    statistic : float
+        Mean log-ratio of partners less that of all pairs, in nats.
+    n_pairs : int
+        Rows that were permuted, none of them seen by the critic.
+    """
+
+    p_value: float
+    statistic: float
+    n_pairs: int
+
+
+@dataclass(frozen=True)
+class Refutation:
+    """Whether another learner tells partners from unrelated pairs that the critic has reweighted.
+
+    If the critic is the log-ratio, unrelated pairs weighted by its exponential are distributed as
+    partners, and nobody can tell them apart.
+
+    Attributes
+    ----------
+    auc : float
+        Of gradient-boosted trees on new rows; .5 where nothing is to be seen.
+    p_value : float
+        Of a one-sided test that nothing is.
+    effective_sample_size : float
+        Of the weights; below 100 the test has little to go by.
+    """
+
+    auc: float
+    p_value: float
+    effective_sample_size: float
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Checked rows of both sides, and what is to be done with them."""
+
+    X: np.ndarray
+    Y: np.ndarray
+    classes: np.ndarray | None
+    groups: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return some rows of both sides."""
+        return self.X[rows], self.Y[rows]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What one critic says of the rows that it has not seen."""
+
+    ratio: Ratio | ClassRatio
+    rows: np.ndarray
+    pointwise: np.ndarray
+    estimate: float
+    bounds: dict[str, tuple[float, float]]
+    guarantee: str
+    block: int
+    facts: dict[str, float]
+
+
+def fold_of_rows(n: int, groups: np.ndarray | None, n_folds: int, seed: int) -> np.ndarray:
+    """Return the fold of each row; a group is in one of them."""
+    rng = np.random.default_rng(seed)
+    if groups is None:
+        if n < 4 * n_folds:
+            raise ValueError(
+                f"n_folds={n_folds} of n_samples={n} are too small; expected 4 rows a fold: fewer "
+                "folds, or more rows."
+            )
+        return rng.permutation(np.arange(n) % n_folds)
+    n_groups = groups.max() + 1
+    if n_groups < 4 * n_folds:
+        raise ValueError(
+            f"groups has {n_groups} groups for n_folds={n_folds}; expected 4 groups a fold: fewer "
+            "folds, or more groups."
+        )
+    return rng.permutation(np.arange(n_groups) % n_folds)[groups]
+
+
+def one_a_group(
+    rows: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator
+) -> np.ndarray:
+    """Return rows in random order, one of each group."""
+    rows = rng.permutation(rows)
+    return rows if groups is None else rows[np.unique(groups[rows], return_index=True)[1]]
+
+
+def blocks_of_rows(
+    n: int, groups: np.ndarray | None, rng: np.random.Generator, size: int = BLOCK
+) -> list[np.ndarray]:
+    """Cut rows into blocks of nearly one size, each with independent rows only."""
+    left, rounds = rng.permutation(n), []
+    while len(left):
+        chosen = np.arange(len(left))
+        if groups is not None:
+            chosen = np.unique(groups[left], return_index=True)[1]
+        rounds.append(rng.permutation(left[chosen]))
+        left = np.delete(left, chosen)
+    blocks = [
+        block for rows in rounds for block in np.array_split(rows, math.ceil(len(rows) / size))
+    ]
+    # Rows of large groups come in small blocks at the end, whose ceiling is no use.
+    return [block for block in blocks if len(block) >= max(2, len(blocks[0]) // 2)]
+
+
+def _jackknife(value: Callable[[torch.Tensor], torch.Tensor], scores: torch.Tensor) -> float:
+    """Return the variance of a bound on a block by leaving out parts of its rows."""
+    n = len(scores)
+    g = min(JACKKNIFE_GROUPS, n // 2)
+    if g < 2:
+        return math.nan
+    values = []
+    for part in torch.arange(n).tensor_split(g):
+        kept = torch.ones(n, dtype=torch.bool)
+        kept[part] = False
+        values.append(float(value(scores[kept][:, kept])))
+    return (g - 1) * float(np.var(values))
+
+
+def bounds_on(
+    ratio: Ratio | ClassRatio,
+    pairs: Pairs,
+    rows: np.ndarray,
+    rng: np.random.Generator,
+    names: Sequence[str],
+) -> tuple[dict[str, tuple[float, float]], int, dict[str, float]]:
+    """Return bounds on rows with their standard errors, the size of a block, and facts."""
+    groups = None if pairs.groups is None else pairs.groups[rows]
+    blocks = blocks_of_rows(len(rows), groups, rng)
+    share = np.array([len(block) for block in blocks]) / sum(map(len, blocks))
+    values: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    facts: dict[str, list[float]] = {"ess": [], "above": []}
+    for block in blocks:
+        scores = ratio.matrix(*pairs.take(rows[block]))
+        for name in names:
+            value = BOUNDS_OF_RATIO[name].value
+            values[name].append((float(value(scores)), _jackknife(value, scores)))
+        unrelated = scores.clone().fill_diagonal_(-math.inf).flatten()
+        weights = (2 * unrelated.logsumexp(0) - (2 * unrelated).logsumexp(0)).exp()
+        facts["ess"].append(float(weights))
+        facts["above"].append(float((scores.diagonal() > unrelated.max()).double().mean()))
+    made = {
+        name: (float(share @ v[:, 0]), math.sqrt(float(share**2 @ v[:, 1])))
+        for name, v in ((name, np.array(got)) for name, got in values.items())
+    }
+    means = {name: float(share @ np.array(got)) for name, got in facts.items()}
+    return made, min(map(len, blocks)), means
+
+
+def bounds_table(folds: list[Fold], share: np.ndarray, confidence: float) -> pd.DataFrame:
+    """Return every bound over all folds, with what it is."""
+    block = min(fold.block for fold in folds)
+    rows = []
+    for name, kind in BOUNDS_OF_RATIO.items():
+        each = np.array([fold.bounds[name] for fold in folds])
+        value, stderr = float(share @ each[:, 0]), math.sqrt(float(share**2 @ each[:, 1] ** 2))
+        low, high = two_sided(value, stderr, confidence)
+        rows.append(
+            {
+                "bound": name,
+                "value": value,
+                "stderr": stderr,
+                "low": low,
+                "high": high,
+                "status": kind.status,
+                "ceiling": kind.ceiling(block),
+                "n_candidates": block,
+            }
+        )
+    return pd.DataFrame(rows).set_index("bound")
+
+
+def candidates_table(folds: list[Fold], pairs: Pairs) -> pd.DataFrame:
+    """Return what each candidate for the log-ratio is worth, over folds."""
+    rows = []
+    for k, fold in enumerate(folds):
+        alone = fold.ratio.each(*pairs.take(fold.rows))
+        weights = getattr(fold.ratio, "weights", np.ones(len(alone)))
+        used = dict(zip(alone, weights, strict=True))
+        for name, loss in fold.ratio.losses.items():
+            mean = float(alone[name].mean()) if name in alone else math.nan
+            row = {"fold": k, "candidate": name, "loss": loss}
+            rows.append({**row, "weight": used.get(name, math.nan), "mean_log_ratio": mean})
+    return pd.DataFrame(rows)
+
+
+def two_sided(value: float, stderr: float, confidence: float) -> tuple[float, float]:
+    """Return the normal interval of a value."""
+    half = stderr * float(norm.ppf(0.5 + confidence / 2))
+    return value - half, value + half
+
+
+def standard_error(values: np.ndarray, groups: np.ndarray | None) -> float:
+    """Return the standard error of a mean; of independent groups, where there are groups."""
+    if groups is None:
+        return float(values.std(ddof=1) / math.sqrt(len(values)))
+    sums = np.bincount(groups, values - values.mean())
+    return float(math.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(values))
+
+
+def entropy(labels: np.ndarray) -> float:
+    """Return the entropy of the shares of categories, in nats."""
+    p = np.unique(labels, return_counts=True)[1] / len(labels)
+    return float(-(p * np.log(p)).sum())
+
+
+def duplicates(pairs: Pairs) -> Iterator[str]:
+    """Yield which sides have rows that repeat others."""
+    sides = {"X": pairs.X} if pairs.classes is not None else {"X": pairs.X, "Y": pairs.Y}
+    for name, rows in sides.items():
+        repeated = 1 - len(np.unique(rows.reshape(len(rows), -1), axis=0)) / len(rows)
+        if repeated > 0.01:
+            yield (
+                f"{100 * repeated:.0f} % of the rows of {name} repeat another one; if whole pairs "
+                "do, parts of the data are not independent, and numbers are too high"
+            )
+
+
+def permutation_test(
+    ratio: Ratio | ClassRatio, pairs: Pairs, rows: np.ndarray, rng: np.random.Generator
+) -> Independence:
+    """Return how often permuted partners have as large a mean log-ratio as the real ones."""
+    scores = ratio.matrix(*pairs.take(rows)).numpy()
+    n = len(scores)
+    own = scores.diagonal().mean()
+    order = np.arange(n)
+    permuted = [scores[order, rng.permutation(n)].mean() for _ in range(PERMUTATIONS)]
+    # Real and permuted means are equally distributed under independence, so ties count as larger.
+    larger = np.sum(np.array(permuted) >= own - 1e-12)
+    return Independence((1 + larger) / (1 + PERMUTATIONS), float(own - scores.mean()), n)
+
+
+def certified_limit(
+    ratio: Ratio | ClassRatio, pairs: Pairs, rows: np.ndarray, error: float
+) -> float:
+    """Return a lower limit of InfoNCE in blocks, whatever the distribution, by betting."""
+    k = CERTIFIED_BLOCK
+    blocks = [rows[i : i + k] for i in range(0, len(rows) - k + 1, k)]
+    if not blocks:
+        return math.nan
+    values = []
+    for block in blocks:
+        scores = ratio.matrix(*pairs.take(block))
+        values.append(float(infonce(CERTIFIED_BOUND * torch.tanh(scores / CERTIFIED_BOUND))))
+    low, high = -2 * CERTIFIED_BOUND, math.log(k)
+    shares = (np.array(values) - low) / (high - low)
+    return low + (high - low) * betting_limit(shares, error)
+
+
+def betting_limit(values: np.ndarray, error: float) -> float:
+    r"""Return a lower limit for the mean of independent values in [0, 1], whatever they are.
+
+    A gambler bets on each value that it exceeds m, with a stake that only earlier values decide.
+    If the mean is at most m, wealth reaches 1 / error with probability error at most; the limit is
+    the largest m at which it does.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+    error : float
+        Probability that the limit exceeds the mean, at most.
+
+    Returns
+    -------
+    limit : float
+
+    References
+    ----------
+    Estimating Means of Bounded Random Variables by Betting (Waudby-Smith & Ramdas, 2024),
+    https://arxiv.org/abs/2010.09686
+
+    Examples
+    --------
+    >>> values = np.random.default_rng(0).uniform(size=500)
+    >>> print(f"{betting_limit(values, 0.05):.2f}")
+    0.48
+    """
+    n = len(values)
+    t = np.arange(1, n + 1)
+    mean = (0.5 + np.cumsum(values)) / (t + 1)
+    variance = (0.25 + np.cumsum((values - mean) ** 2)) / (t + 1)
+    before = np.concatenate([[0.25], variance[:-1]])
+    stake = np.sqrt(2 * math.log(1 / error) / (n * before))
+    grid = np.linspace(0, 1, 2001)[1:-1]
+    bets = np.minimum(stake[:, None], 0.5 / grid)
+    wealth = np.log1p(bets * (values[:, None] - grid)).cumsum(0).max(0)
+    won = grid[wealth >= math.log(1 / error)]
+    return float(won.max()) if len(won) else 0.0
+
+
+def refute(pairs: Pairs, folds: list[Fold], seed: int) -> Refutation:
+    """Let boosted trees tell partners from unrelated pairs weighted by the critic."""
+    rng = np.random.default_rng(seed)
+    samples = []
+    for _ in range(2):
+        samples.append({"joint": [], "product": [], "log_weights": []})
+    for fold in folds:
+        # The trees learn on one half of the rows and are judged on the other.
+        for sample, rows in zip(
+            samples, np.array_split(rng.permutation(fold.rows), 2), strict=True
+        ):
+            other = np.roll(rows, 1)
+            apart = np.ones(len(rows), bool)
+            if pairs.groups is not None:
+                apart = pairs.groups[rows] != pairs.groups[other]
+            X, Y = pairs.X[rows[apart]], pairs.Y[other[apart]]
+            sample["joint"].append(_features(pairs.X[rows], pairs.Y[rows], pairs.classes))
+            sample["product"].append(_features(X, Y, pairs.classes))
+            sample["log_weights"].append(fold.ratio.pairs(X, Y))
+    made = [{name: np.concatenate(part) for name, part in sample.items()} for sample in samples]
+    for sample in made:
+        logs = sample.pop("log_weights")
+        weights = np.exp(logs - logs.max())
+        sample["weights"] = weights * len(sample["joint"]) / weights.sum()
+    return _told_apart(made, seed)
+
+
+def _features(X: np.ndarray, Y: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
+    second = Y.reshape(len(Y), -1) if classes is None else np.searchsorted(classes, Y)[:, None]
+    return np.hstack([X.reshape(len(X), -1), second])
+
+
+def _told_apart(samples: list[dict[str, np.ndarray]], seed: int) -> Refutation:
+    """Return how well trees tell two samples apart, the second of them weighted, on new rows."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.metrics import roc_auc_score
+
+    scores, targets, weights = [], [], []
+    for own, new in (samples, samples[::-1]):
+        trees = HistGradientBoostingClassifier(
+            learning_rate=0.05, max_leaf_nodes=16, max_iter=100, random_state=seed
+        )
+        trees.fit(*_labelled(own)[:2], sample_weight=_labelled(own)[2])
+        rows, target, weight = _labelled(new)
+        scores.append(trees.predict_proba(rows)[:, 1])
+        targets.append(target)
+        weights.append(weight)
+    score, target, weight = (np.concatenate(part) for part in (scores, targets, weights))
+    means, variances = [], []
+    for label in (1, 0):
+        s, w = score[target == label], weight[target == label] / weight[target == label].sum()
+        means.append(w @ s)
+        variances.append(np.sum((w * (s - w @ s)) ** 2))
+    product = weight[target == 0]
+    return Refutation(
+        float(roc_auc_score(target, score, sample_weight=weight)),
+        float(norm.sf((means[0] - means[1]) / max(math.sqrt(sum(variances)), 1e-12))),
+        float(product.sum() ** 2 / (product**2).sum()),
+    )
+
+
+def _labelled(sample: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows, 1 for partners and 0 for unrelated pairs, and weights."""
+    sizes = [len(sample[name]) for name in ("joint", "product")]
+    rows = np.concatenate([sample["joint"], sample["product"]])
+    weights = np.concatenate([np.ones(sizes[0]), sample["weights"]])
+    return rows, np.repeat([1, 0], sizes), weights

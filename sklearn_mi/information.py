@@ -1,0 +1,744 @@
+r"""A mutual-information number with what it takes to defend it.
+
+`MIEstimator` fits critics on some rows, stops and chooses on others, and reports on the rest, in
+turn. Two numbers come out and are kept apart: a bound with a lower limit, and a best guess.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from joblib import Parallel, delayed
+from scipy.sparse import issparse
+from scipy.spatial import KDTree
+from scipy.special import digamma
+from scipy.stats import norm
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
+
+from sklearn_mi.bounds import infonce
+from sklearn_mi.copulas import NormalScores
+from sklearn_mi.encoders import as_encoder
+from sklearn_mi.inference import (
+    BOUNDS_OF_RATIO,
+    GUARANTEES,
+    Fold,
+    Independence,
+    Pairs,
+    blocks_of_rows,
+    bounds_on,
+    bounds_table,
+    candidates_table,
+    certified_limit,
+    duplicates,
+    entropy,
+    fold_of_rows,
+    one_a_group,
+    permutation_test,
+    refute,
+    standard_error,
+    two_sided,
+)
+from sklearn_mi.inputs import Columns, as_frame, read_values, side_by_side, split_rows
+from sklearn_mi.ratios import (
+    ClassRatio,
+    Plan,
+    Ratio,
+    Training,
+    copula_of_all,
+    fit_class_ratio,
+    fit_ratio,
+)
+from sklearn_mi.reports import MIEstimate
+from sklearn_mi.training import threads
+
+__all__ = [
+    "MIEstimator",
+    "mutual_info_features",
+    "mutual_info_table",
+    "neighbors_mi",
+]
+
+COPULAS = ("gaussian", "unmixed", "student")
+EARLIEST = 50
+FEW_DIMENSIONS = 3
+NEIGHBORS = 4
+PERMUTED_ROWS = 2000
+STOPPING = 0.2
+
+
+def neighbors_mi(X: np.ndarray, Y: np.ndarray, n_neighbors: int = NEIGHBORS) -> np.ndarray:
+    r"""Return one value a row, whose mean is the estimate of Kraskov, Stögbauer and Grassberger.
+
+    .. math:: \psi(k) + \psi(n) - \psi(n_x + 1) - \psi(n_y + 1)
+
+    with :math:`n_x` and :math:`n_y` the rows that are nearer than the k-th neighbour in the joint
+    space, all by the maximum norm. There is no critic and no held-out row: the number is
+    in-sample. Use it in two or three dimensions in all; above, it falls far short.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features_x)
+    Y : ndarray of shape (n_samples, n_features_y)
+    n_neighbors : int, default=4
+
+    Returns
+    -------
+    local : ndarray of shape (n_samples,)
+        In nats.
+
+    References
+    ----------
+    Estimating Mutual Information (Kraskov, Stögbauer & Grassberger, 2004),
+    https://arxiv.org/abs/cond-mat/0305641
+
+    Examples
+    --------
+    >>> from sklearn_mi.datasets import correlated_gaussian
+    >>> from sklearn_mi.information import neighbors_mi
+    >>> X, Y, true_mi = correlated_gaussian(2000, 1, true_mi=0.5, random_state=0)
+    >>> bool(abs(neighbors_mi(X, Y).mean() - true_mi) < 0.08)
+    True
+    """
+    n, k = len(X), min(n_neighbors, len(X) - 1)
+    both = np.hstack([X, Y])
+    radius = KDTree(both).query(both, k + 1, p=np.inf)[0][:, -1]
+    nearer = np.nextafter(radius, 0)
+    counts = [KDTree(A).query_ball_point(A, nearer, p=np.inf, return_length=True) for A in (X, Y)]
+    return digamma(k) + digamma(n) - digamma(counts[0]) - digamma(counts[1])
+
+
+def _towers(encoders: tuple[Any, Any], shapes: tuple[Any, Any], width: int) -> Any:
+    made = zip(encoders, shapes, ("encoder", "encoder_y"), strict=True)
+    return tuple(as_encoder(e or "gelu-mlp", name).build(shape, width) for e, shape, name in made)
+
+
+class MIEstimator(BaseEstimator):
+    r"""Estimate the mutual information of two tables, with intervals that say what they cover.
+
+    .. math:: I(X; Y) = E \log \frac{p(x, y)}{p(x) p(y)}
+
+    The rows are cut into folds. For each, candidates for the log-ratio (Gaussian and t copulas on
+    ranks, a network, a network on top of a copula) are fitted to most of the other rows; the rest
+    of those stops the network, weighs the candidates and picks the bound; the fold is only reported
+    on. Two numbers come out:
+
+    - ``mi_.lower_limit`` belongs to a bound: with the given confidence the information is no less.
+    - ``mi_.value`` and ``mi_.interval`` are a best guess. Where no candidate is near the truth the
+      guess is low, and its interval does not cover; ``refutation_`` looks for that.
+
+    Use it for a number that others will read. Do not use it to choose features by a threshold
+    (`mutual_info_features`), nor where rows depend on one another without ``groups``.
+
+    Parameters
+    ----------
+    method : {"auto", "copula", "network", "neighbors", "classifier"}, default="auto"
+        "auto": copulas and networks, weighed on the stopping rows by the logistic loss; nearest
+        neighbours for the best guess where X and Y have three columns in all and no copula fits; a
+        classifier where Y, or X, is one column of categories.
+    copulas : tuple of {"gaussian", "unmixed", "student"}, default=all
+        "unmixed": Gaussian after independent components of each side.
+    offset : bool, default=True
+        Whether a network is trained on top of the best copula, beside the one without.
+    marginals : {"ranks", "standard", None}, default="ranks"
+        What is done to each column first. Ranks change no information and tame tails.
+    encoder, encoder_y : str, Encoder, Module or callable, default=None
+        For rows that are images or sequences: from a row to a code, from `sklearn_mi.encoders`.
+    bound : {"auto", "infonce", "interpolated"}, default="auto"
+        What the lower limit belongs to. "auto": the one with the larger limit on stopping rows.
+    discrete_target : bool or "auto", default="auto"
+        Whether Y is a category. "auto": one column, not of floating point, of at most 50 values.
+    n_folds : int, default=5
+    confidence : float, default=0.95
+        Of the interval, and of the one-sided limit.
+    split_test : bool, default=True
+        Fit once more on half of the rows, for ``test_independence`` and ``certified_limit_``.
+    max_steps : int, default=1500
+        Of each network; it stops earlier by itself.
+    batch_size : int, default=256
+    lr : float, default=2e-3
+    weight_decay : float, default=1e-2
+    n_jobs : int, default=None
+        Folds at a time.
+    random_state : int, RandomState or None, default=None
+
+    Attributes
+    ----------
+    mi_ : MIEstimate
+        The best guess: value, standard error, interval; the lower limit; warnings.
+    guaranteed_ : MIEstimate
+        The bound that the lower limit belongs to.
+    bounds_ : DataFrame
+        Every bound of the critics, with status, ceiling and interval.
+    candidates_ : DataFrame
+        Every candidate: its loss on the stopping rows, its weight, its mean log-ratio on new rows.
+    pointwise_ : ndarray of shape (n_samples,)
+        The log-ratio of each row by the critic that has not seen it.
+    folds_ : ndarray of shape (n_samples,)
+        The fold of each row.
+    refutation_ : Refutation
+    certified_limit_ : float
+        A lower limit without any assumption on the distribution: of a bounded critic, by betting.
+    n_features_in_ : int
+
+    See Also
+    --------
+    MIRepresentationLearner : Features by a bound; its number is a by-product.
+    mutual_info_features : A score and a p-value for each column.
+
+    References
+    ----------
+    Formal Limitations on the Measurement of Mutual Information (McAllester & Stratos, 2020),
+    https://arxiv.org/abs/1811.04251
+
+    Examples
+    --------
+    >>> from sklearn_mi import MIEstimator
+    >>> from sklearn_mi.datasets import correlated_gaussian
+    >>> X, Y, true_mi = correlated_gaussian(800, 2, true_mi=0.8, random_state=0)
+    >>> estimator = MIEstimator(max_steps=100, n_folds=2, random_state=0).fit(X, Y)
+    >>> bool(abs(estimator.mi_.value - true_mi) < 0.15)
+    True
+    >>> bool(estimator.mi_.lower_limit < true_mi), estimator.mi_.unit
+    (True, 'nats')
+    >>> estimator.test_independence().p_value
+    0.001
+    """
+
+    _parameter_constraints = {
+        "method": [StrOptions({"auto", "copula", "network", "neighbors", "classifier"})],
+        "copulas": [tuple, list],
+        "offset": ["boolean"],
+        "marginals": [StrOptions({"ranks", "standard"}), None],
+        "bound": [StrOptions({"auto", *GUARANTEES})],
+        "discrete_target": ["boolean", StrOptions({"auto"})],
+        "n_folds": [Interval(Integral, 2, None, closed="left")],
+        "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "split_test": ["boolean"],
+        "max_steps": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        method: str = "auto",
+        *,
+        copulas: tuple[str, ...] = COPULAS,
+        offset: bool = True,
+        marginals: str | None = "ranks",
+        encoder: Any = None,
+        encoder_y: Any = None,
+        bound: str = "auto",
+        discrete_target: bool | str = "auto",
+        n_folds: int = 5,
+        confidence: float = 0.95,
+        split_test: bool = True,
+        max_steps: int = 1500,
+        batch_size: int = 256,
+        lr: float = 2e-3,
+        weight_decay: float = 1e-2,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.method = method
+        self.copulas = copulas
+        self.offset = offset
+        self.marginals = marginals
+        self.encoder = encoder
+        self.encoder_y = encoder_y
+        self.bound = bound
+        self.discrete_target = discrete_target
+        self.n_folds = n_folds
+        self.confidence = confidence
+        self.split_test = split_test
+        self.max_steps = max_steps
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    # What scikit-learn calls
+
+    def fit(self, X: Any, y: Any, Z: Any = None, *, groups: Any = None) -> MIEstimator:
+        """Estimate the information of X and y; of X and y given Z, if there is a Z.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Numbers, categories (as columns of a data frame), or images with ``encoder``.
+        y : array-like of shape (n_samples,) or (n_samples, n_features_y)
+            The partner of each row: another table, one number or one category.
+        Z : array-like of shape (n_samples, n_features_z), default=None
+            :math:`I(X; Y | Z) = I(X; YZ) - I(X; Z)`, a difference of bounds and so none itself.
+        groups : array-like of shape (n_samples,), default=None
+            Rows of one group are not independent: they come into one part, and are no negatives of
+            each other.
+
+        Returns
+        -------
+        self : MIEstimator
+
+        Raises
+        ------
+        ValueError
+            For bad rows or parameters; the message names the cure.
+        """
+        self._validate_params()
+        unknown = set(self.copulas) - set(COPULAS)
+        if unknown:
+            raise ValueError(f"copulas={self.copulas!r}; expected names among {COPULAS}.")
+        self._is_conditional = Z is not None
+        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        pairs = self._read(X, y, groups)
+        folds, self.folds_ = self._cross_fit(pairs)
+        with threads(1), threadpool_limits(1):
+            self._describe(pairs, folds)
+        if Z is not None:
+            self._condition(X, y, Z, groups)
+        return self
+
+    def pointwise(self, X: Any, y: Any) -> np.ndarray:
+        """Return the log-ratio of new pairs, the mean over the folds' critics.
+
+        Parameters
+        ----------
+        X, y : array-like
+            As in ``fit``.
+
+        Returns
+        -------
+        values : ndarray of shape (n_samples,)
+            In nats; their mean estimates the information.
+        """
+        pairs = self._read_again(X, y)
+        return np.mean([fold.ratio.pairs(pairs.X, pairs.Y) for fold in self._folds], axis=0)
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return InfoNCE of the critics' mean on new pairs: a held-out lower bound.
+
+        Parameters
+        ----------
+        X, y : array-like
+            As in ``fit``; at least two rows.
+
+        Returns
+        -------
+        value : float
+            In nats, at most the logarithm of the number of rows, or of 1,024.
+        """
+        pairs = self._read_again(X, y)
+        values = []
+        for rows in blocks_of_rows(len(pairs), None, np.random.default_rng(0)):
+            X_block, Y_block = pairs.take(rows)
+            matrices = [fold.ratio.matrix(X_block, Y_block) for fold in self._folds]
+            values.append((len(rows), float(infonce(torch.stack(matrices).mean(0)))))
+        return float(np.average([v for _, v in values], weights=[n for n, _ in values]))
+
+    def test_independence(self) -> Independence:
+        """Return the p-value of a permutation test of independence.
+
+        The critic was fitted to one half of the rows, and partners are permuted in the other half,
+        so that the p-value is exact. Critics of several folds pooled would reject too often.
+
+        Returns
+        -------
+        result : Independence
+
+        Raises
+        ------
+        ValueError
+            If ``split_test`` is False.
+        """
+        check_is_fitted(self)
+        self._without_third_table()
+        if self._independence is None:
+            raise ValueError(
+                "split_test=False leaves no half of the rows for a test; set split_test=True."
+            )
+        return self._independence
+
+    # Rows
+
+    def _read(self, X: Any, Y: Any, groups: Any) -> Pairs:
+        """Check both sides and remember how they are read."""
+        if np.ndim(X) == 1 and not hasattr(X, "columns"):
+            raise ValueError(
+                "Expected 2D array, got 1D array instead. Reshape your data: X.reshape(-1, 1) if "
+                "it has a single feature."
+            )
+        if issparse(X) or issparse(Y):
+            raise TypeError("Sparse data was passed, but dense data is required; use X.toarray().")
+        validate_data(self, X, skip_check_array=True)
+        self._columns = [Columns("X", X, self.encoder), Columns("Y", Y, self.encoder_y)]
+        for columns, rows in zip(self._columns, (X, Y), strict=True):
+            if columns.n_rows < 8:
+                raise ValueError(
+                    f"{columns.name} has n_samples={columns.n_rows}; expected at least 8 rows."
+                )
+            columns.check(rows)
+        x_is_class = self._columns[0].is_category
+        y_is_class = self._columns[1].is_class(self.discrete_target)
+        wanted = self.method == "classifier" or (
+            self.method == "auto" and (x_is_class or y_is_class)
+        )
+        if self.method == "classifier" and not (x_is_class or y_is_class):
+            raise ValueError(
+                "method='classifier' needs a category: one column of strings, booleans or few "
+                "integers; set discrete_target=True to take Y as one."
+            )
+        self._swapped = wanted and not y_is_class
+        self._by_class = wanted
+        return self._pairs(X, Y, groups)
+
+    def _pairs(self, X: Any, Y: Any, groups: Any) -> Pairs:
+        sides = list(zip(self._columns, (X, Y), strict=True))
+        if self._swapped:
+            sides.reverse()
+        (columns_x, first), (columns_y, second) = sides
+        check_consistent_length(X, Y)
+        if groups is not None:
+            groups = np.unique(read_values("groups", groups, len(X)), return_inverse=True)[1]
+        if not self._by_class:
+            return Pairs(columns_x(first), columns_y(second), None, groups)
+        labels = columns_y.labels(second)
+        return Pairs(columns_x(first), labels, np.unique(labels), groups)
+
+    def _read_again(self, X: Any, Y: Any) -> Pairs:
+        check_is_fitted(self)
+        self._without_third_table()
+        validate_data(self, X, skip_check_array=True, reset=False)
+        return self._pairs(X, Y, None)
+
+    def _without_third_table(self) -> None:
+        if self._is_conditional:
+            raise ValueError(
+                "fitted with a third table Z, whose critics come in pairs: only mi_, bounds_ and "
+                "pointwise_ are there; fit without Z for the rest."
+            )
+
+    # Fitting
+
+    def _cross_fit(self, pairs: Pairs) -> tuple[list[Fold], np.ndarray]:
+        """Return what each fold's critic says of it, and the fold of each row."""
+        fold_of = fold_of_rows(len(pairs), pairs.groups, self.n_folds, self._seed)
+        work = (
+            delayed(self._fit_fold)(
+                pairs, np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k), self._seed + k
+            )
+            for k in range(self.n_folds)
+        )
+        folds: Any = Parallel(n_jobs=self.n_jobs)(work)
+        return folds, fold_of
+
+    def _fit_fold(self, pairs: Pairs, kept: np.ndarray, report: np.ndarray, seed: int) -> Fold:
+        with threads(1), threadpool_limits(1):
+            return self._fit_and_report(pairs, kept, report, seed)
+
+    def _fit_and_report(
+        self, pairs: Pairs, kept: np.ndarray, report: np.ndarray, seed: int
+    ) -> Fold:
+        """Fit on most rows that are kept, stop and choose on the others, report on the rest."""
+        ratio, stop = self._fit_ratio(pairs, kept, seed)
+        rng = np.random.default_rng(seed)
+        stopping = bounds_on(ratio, pairs, stop, rng, GUARANTEES)
+        guarantee = self.bound
+        if guarantee == "auto":
+            z = norm.ppf(self.confidence)
+            limits = {name: value - z * stderr for name, (value, stderr) in stopping[0].items()}
+            guarantee = max(limits, key=limits.__getitem__)
+        bounds, block, facts = bounds_on(ratio, pairs, report, rng, tuple(BOUNDS_OF_RATIO))
+        X, Y = pairs.take(report)
+        pointwise = ratio.pairs(X, Y)
+        estimate = float(pointwise.mean()) + ratio.correction(X, Y)
+        facts["train"] = float(ratio.pairs(*pairs.take(kept)).mean())
+        return Fold(ratio, report, pointwise, estimate, bounds, guarantee, block, facts)
+
+    def _fit_ratio(
+        self, pairs: Pairs, kept: np.ndarray, seed: int, *, never_constant: bool = False
+    ) -> tuple[Ratio | ClassRatio, np.ndarray]:
+        """Return a log-ratio fitted to some rows, and those of them that it stopped by."""
+        n_stop = max(2, round(STOPPING * len(kept)))
+        groups = None if pairs.groups is None else pairs.groups[kept]
+        train, stop, _ = split_rows(len(kept), (n_stop, n_stop), seed, groups=groups)
+        parts = [pairs.take(kept[rows]) for rows in (train, stop)]
+        marginals = self._marginals()
+        how: Any = {"seed": seed, "never_constant": never_constant}
+        if pairs.classes is not None:
+            ratio: Any = fit_class_ratio(
+                parts[0], parts[1], pairs.classes, marginals=marginals[0], **how
+            )
+        else:
+            ratio = fit_ratio(
+                parts[0],
+                parts[1],
+                plan=self._plan(pairs),
+                training=self._training(earliest=EARLIEST if never_constant else 0),
+                marginals=marginals,
+                groups=None if groups is None else (groups[train], groups[stop]),
+                **how,
+            )
+        return ratio, kept[stop]
+
+    def _training(self, earliest: int) -> Training:
+        return Training(
+            earliest=min(earliest, self.max_steps),
+            steps=self.max_steps,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+        )
+
+    def _marginals(self) -> tuple[str | None, str | None]:
+        """Return what is done to each side: rows that an encoder reads stay as they are."""
+        encoders = [self.encoder, self.encoder_y]
+        if self._swapped:
+            encoders.reverse()
+        first, second = (self.marginals if encoder is None else None for encoder in encoders)
+        return first, second
+
+    def _plan(self, pairs: Pairs) -> Plan:
+        """Return the candidates of the method."""
+        copulas = tuple(self.copulas)
+        if set(self._marginals()) != {"ranks"} or (self.method == "network" and not self.offset):
+            copulas = ()
+        has_network = self.method in ("auto", "network") or not copulas
+        if self.encoder is None and self.encoder_y is None:
+            return Plan(copulas, has_network, self.offset)
+        shapes = pairs.X.shape[1:], pairs.Y.shape[1:]
+        towers = partial(_towers, (self.encoder, self.encoder_y), shapes)
+        return Plan(copulas, has_network, self.offset, towers)
+
+    # Describing
+
+    def _describe(self, pairs: Pairs, folds: list[Fold]) -> None:
+        self._folds = folds
+        n = len(pairs)
+        self.pointwise_ = np.empty(n)
+        for fold in folds:
+            self.pointwise_[fold.rows] = fold.pointwise
+        share = np.array([len(fold.rows) for fold in folds]) / n
+        self.bounds_ = bounds_table(folds, share, self.confidence)
+        self.candidates_ = candidates_table(folds, pairs)
+        self.guaranteed_ = self._guarantee(folds, share)
+        half = self._split_half(pairs) if self.split_test else None
+        self._independence = None if half is None else half[0]
+        self.certified_limit_ = math.nan if half is None else half[1]
+        self.refutation_ = refute(pairs, folds, self._seed)
+        value, stderr, how = self._best_guess(pairs, folds, share)
+        self.mi_ = MIEstimate(
+            bound=how,
+            value=value,
+            stderr=stderr,
+            ceiling=math.inf if pairs.classes is None else entropy(pairs.Y),
+            n_pairs=n,
+            n_candidates=min(fold.block for fold in folds),
+            status="neither",
+            warnings=tuple(self._warnings(pairs, folds, value, stderr)),
+            interval=two_sided(value, stderr, self.confidence),
+            lower_limit=self.guaranteed_.lower_limit,
+        )
+
+    def _guarantee(self, folds: list[Fold], share: np.ndarray) -> MIEstimate:
+        """Return the bound that each fold chose on its stopping rows, over all folds."""
+        values = np.array([fold.bounds[fold.guarantee] for fold in folds])
+        value = float(share @ values[:, 0])
+        stderr = float(math.sqrt(share**2 @ values[:, 1] ** 2))
+        names = {fold.guarantee for fold in folds}
+        block = min(fold.block for fold in folds)
+        return MIEstimate(
+            bound=" and ".join(sorted(names)),
+            value=value,
+            stderr=stderr,
+            ceiling=max(BOUNDS_OF_RATIO[name].ceiling(block) for name in names),
+            n_pairs=sum(len(fold.rows) for fold in folds),
+            n_candidates=block,
+            status="lower",
+            interval=two_sided(value, stderr, self.confidence),
+            lower_limit=value - stderr * float(norm.ppf(self.confidence)),
+        )
+
+    def _best_guess(
+        self, pairs: Pairs, folds: list[Fold], share: np.ndarray
+    ) -> tuple[float, float, str]:
+        """Return the estimate, its standard error, and what it is."""
+        n = len(pairs)
+        flat = pairs.classes is None and pairs.X.ndim == 2 and pairs.Y.ndim == 2
+        few = flat and pairs.X.shape[1] + pairs.Y.shape[1] <= FEW_DIMENSIONS
+        copula_fits = np.mean([fold.ratio.is_parametric for fold in folds]) > 0.5
+        if self.method == "neighbors" or (self.method == "auto" and few and not copula_fits):
+            sides = (NormalScores().fit_transform(A.reshape(n, -1)) for A in (pairs.X, pairs.Y))
+            local = neighbors_mi(*sides)
+            return (
+                float(local.mean()),
+                standard_error(local, pairs.groups),
+                "nearest neighbours (in-sample)",
+            )
+        if copula_fits:
+            families = [fold.ratio.family for fold in folds if fold.ratio.is_parametric]
+            family: Any = max(families, key=families.count)
+            value = copula_of_all(family, pairs.X, pairs.Y, self._seed).mi
+            return value, standard_error(self.pointwise_, pairs.groups), f"{family} copula"
+        value = float(share @ [fold.estimate for fold in folds])
+        return value, standard_error(self.pointwise_, pairs.groups), "mean log-ratio (held out)"
+
+    def _warnings(
+        self, pairs: Pairs, folds: list[Fold], value: float, stderr: float
+    ) -> Iterator[str]:
+        """Yield what a reader of the number must know."""
+        block = min(fold.block for fold in folds)
+        nce, ceiling = self.bounds_.loc["infonce", "value"], math.log(block)
+        if nce > 0.8 * ceiling:
+            yield (
+                f"InfoNCE {nce:.2f} is near its ceiling log({block}) = {ceiling:.2f}: more rows or "
+                "fewer folds, would show more"
+            )
+        size = np.mean([fold.facts["ess"] for fold in folds])
+        if size < 30:
+            yield (
+                f"effective sample size {size:.0f} of the unrelated pairs: 'nwj' and "
+                "'donsker-varadhan' are not to be trusted here"
+            )
+        above = np.mean([fold.facts["above"] for fold in folds])
+        if above > 0.5:
+            yield (
+                f"{100 * above:.0f} % of the pairs score above every unrelated pair: the relation "
+                "may be deterministic, its information infinite, and nothing above "
+                f"{ceiling:.2f} can be resolved"
+            )
+        curves = [fold.ratio.curve for fold in folds if fold.ratio.curve]
+        rising = [min(c, key=lambda at: at[1])[0] >= 0.95 * self.max_steps for c in curves]
+        if rising and np.mean(rising) > 0.5:
+            yield f"the critics still got better at step {self.max_steps}: raise max_steps"
+        train = float(np.mean([fold.facts["train"] for fold in folds]))
+        if train - self.pointwise_.mean() > max(0.3, 0.3 * abs(train)):
+            yield (
+                f"training and new rows are far apart: {train:.2f} and "
+                f"{self.pointwise_.mean():.2f} nats; more rows would show more"
+            )
+        yield from duplicates(pairs)
+        if value < -2 * stderr:
+            yield "negative: consistent with no information at all; not clipped"
+        found = self.refutation_
+        if found.p_value < 0.01:
+            yield (
+                f"the critic is refuted (p = {found.p_value:.2g}): boosted trees tell partners "
+                "from reweighted unrelated pairs, so the best guess may be off, and mostly is low"
+            )
+
+    def _split_half(self, pairs: Pairs) -> tuple[Independence, float]:
+        """Return a test of independence and a certified limit, of a critic of half of the rows."""
+        seed = self._seed + self.n_folds
+        fold_of = fold_of_rows(len(pairs), pairs.groups, 2, seed)
+        rng = np.random.default_rng(seed)
+        ratio, _ = self._fit_ratio(pairs, np.flatnonzero(fold_of == 0), seed, never_constant=True)
+        rows = one_a_group(np.flatnonzero(fold_of == 1), pairs.groups, rng)
+        return (
+            permutation_test(ratio, pairs, rows[:PERMUTED_ROWS], rng),
+            certified_limit(ratio, pairs, rows, 1 - self.confidence),
+        )
+
+    def _condition(self, X: Any, Y: Any, Z: Any, groups: Any) -> None:
+        """Replace I(X; Y) by I(X; YZ) - I(X; Z), both with the same folds."""
+        parts = []
+        for partner in (side_by_side(Y, Z), Z):
+            other: Any = clone(self)
+            other.set_params(random_state=self._seed)
+            parts.append(other.fit(X, partner, groups=groups))
+        both, alone = parts
+        self.pointwise_ = both.pointwise_ - alone.pointwise_
+        value = both.mi_.value - alone.mi_.value
+        groups = None if groups is None else np.unique(groups, return_inverse=True)[1]
+        stderr = standard_error(self.pointwise_, groups)
+        self.mi_ = MIEstimate(
+            bound="difference of two estimates",
+            value=value,
+            stderr=stderr,
+            ceiling=math.inf,
+            n_pairs=both.mi_.n_pairs,
+            n_candidates=both.mi_.n_candidates,
+            status="neither",
+            warnings=tuple(dict.fromkeys((*both.mi_.warnings, *alone.mi_.warnings))),
+            interval=two_sided(value, stderr, self.confidence),
+        )
+        difference = both.bounds_[["value"]] - alone.bounds_[["value"]]
+        self.bounds_ = difference.assign(status="neither", ceiling=math.inf)
+        self.guaranteed_, self.certified_limit_ = self.mi_, math.nan
+        self._folds, self._independence = both._folds, None
+        self._columns = both._columns
+
+
+def mutual_info_features(
+    X: Any, Y: Any, *, estimator: MIEstimator | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a score and a p-value for every column of X, for ``SelectKBest``.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+    Y : array-like of shape (n_samples,) or (n_samples, n_features_y)
+    estimator : MIEstimator, default=None
+        Cloned for each column; by default copulas and neighbours in two folds, without a network.
+
+    Returns
+    -------
+    scores, pvalues : ndarray of shape (n_features,)
+        The best guess in nats, and the p-value of independence.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.feature_selection import SelectKBest
+    >>> from sklearn_mi.information import mutual_info_features
+    >>> X, y = load_iris(return_X_y=True)
+    >>> SelectKBest(mutual_info_features, k=2).fit(X, y).get_support().tolist()
+    [False, False, True, True]
+    """
+    table = mutual_info_table(X, Y, estimator=estimator)
+    return table["value"].to_numpy(), table["p_value"].to_numpy()
+
+
+def mutual_info_table(X: Any, Y: Any, *, estimator: MIEstimator | None = None) -> pd.DataFrame:
+    """Return the information of every column of X about Y, with intervals, for people.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+    Y : array-like of shape (n_samples,) or (n_samples, n_features_y)
+    estimator : MIEstimator, default=None
+        As for `mutual_info_features`.
+
+    Returns
+    -------
+    table : DataFrame
+        A row a column of X: ``value``, ``stderr``, ``low``, ``high``, ``lower_limit``, ``p_value``,
+        ``warnings``.
+    """
+    frame = as_frame(X)
+    plain = MIEstimator("copula", copulas=("gaussian", "student"), n_folds=2, random_state=0)
+    rows = {}
+    for name in frame:
+        made: Any = clone(plain if estimator is None else estimator)
+        mi = made.fit(frame[[name]], Y).mi_
+        rows[name] = {
+            "value": mi.value,
+            "stderr": mi.stderr,
+            "low": mi.interval[0],
+            "high": mi.interval[1],
+            "lower_limit": mi.lower_limit,
+            "p_value": made.test_independence().p_value,
+            "warnings": "; ".join(mi.warnings),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")

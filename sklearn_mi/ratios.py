@@ -1,0 +1,652 @@
+r"""The log-ratio :math:`\log \frac{p(x, y)}{p(x) p(y)}` from pairs: copulas, networks, their stack.
+
+Everything is fitted to training rows; the step at which the network stops and the weights of the
+stack see the stopping rows; nothing here sees a row that is reported on.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sklearn_mi.copulas import Copula, NormalScores, fit_gaussian, fit_student
+from sklearn_mi.training import own_randomness
+
+__all__ = [
+    "ClassRatio",
+    "Plan",
+    "Ratio",
+    "Side",
+    "Training",
+    "copula_of_all",
+    "fit_class_ratio",
+    "fit_ratio",
+]
+
+CELLS_AT_ONCE = 2**17
+CLEAR_GAIN = 2.0
+EVALUATED_SHIFTS = 16
+LARGEST_WEIGHT = 1.5
+UNMIXED_UP_TO = 100
+WIDTH = 32
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the network is trained.
+
+    Attributes
+    ----------
+    steps : int
+        At most so many; the best on the stopping rows is kept.
+    batch_size : int
+    negatives : int
+        Unrelated partners for each row of a batch.
+    lr, weight_decay : float
+    every, patience : int
+        How often to look at the stopping rows, and how many looks without a gain end training.
+    earliest : int
+        The first step that may be kept; at step 0 a network says nothing.
+    bound : float
+        The network's part of a score stays within plus and minus this.
+    """
+
+    steps: int = 1500
+    batch_size: int = 256
+    negatives: int = 4
+    lr: float = 2e-3
+    weight_decay: float = 1e-2
+    every: int = 50
+    patience: int = 8
+    bound: float = 15.0
+    earliest: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What may take part in the ratio.
+
+    Attributes
+    ----------
+    copulas : tuple of str
+        Of "gaussian", "unmixed" (Gaussian after independent components) and "student".
+    network : bool
+        Whether a network is trained.
+    offset : bool
+        Whether there is one more network, on top of the best copula.
+    towers : callable or None
+        ``towers(width)`` makes the two networks from a row to ``width`` numbers; None: perceptrons.
+    """
+
+    copulas: tuple[str, ...] = ("gaussian", "unmixed", "student")
+    network: bool = True
+    offset: bool = True
+    towers: Callable[[int], tuple[nn.Module, nn.Module]] | None = None
+
+
+class Side:
+    """One of the two tables as the parts of a ratio see it, fitted to its training rows.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_samples, ...)
+    marginals : {"ranks", "standard", None}
+    unmix : bool
+        Whether independent components are wanted as well.
+    seed : int
+    """
+
+    def __init__(self, rows: np.ndarray, marginals: str | None, unmix: bool, seed: int) -> None:
+        self.scores = NormalScores().fit(rows) if marginals == "ranks" else None
+        self.scale = None
+        if marginals == "standard":
+            spread = rows.std(0)
+            self.scale = rows.mean(0), np.where(spread > 0, spread, 1.0)
+        self.unmixed = _unmixing(rows, seed) if unmix and self.scores is not None else None
+
+    def __call__(self, rows: np.ndarray) -> dict[str, Tensor]:
+        """Return the rows as tensors, by the name of what was done to them."""
+        plain = rows
+        if self.scores is not None:
+            plain = self.scores.transform(rows)
+        elif self.scale is not None:
+            plain = (rows - self.scale[0]) / self.scale[1]
+        made = {"plain": torch.as_tensor(plain, dtype=torch.float32)}
+        if self.unmixed is not None:
+            components, scores = self.unmixed
+            unmixed = scores.transform(components.transform(rows))
+            made["unmixed"] = torch.as_tensor(unmixed, dtype=torch.float32)
+        return made
+
+
+def _unmixing(rows: np.ndarray, seed: int) -> tuple[Any, NormalScores] | None:
+    """Return independent components and their normal scores; None where they make no sense."""
+    n, d = rows.shape
+    if not 2 <= d <= min(UNMIXED_UP_TO, n // 10) or np.linalg.matrix_rank(np.cov(rows.T)) < d:
+        return None
+    import warnings
+
+    from sklearn.decomposition import FastICA
+    from sklearn.exceptions import ConvergenceWarning
+
+    made: Any = FastICA(whiten="unit-variance", tol=1e-3, max_iter=100, random_state=seed)
+    with warnings.catch_warnings():
+        # Where no component is clearly non-Gaussian any rotation is as good.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        components = made.fit_transform(rows)
+    return made, NormalScores().fit(components)
+
+
+class PairNetwork(nn.Module):
+    r"""A score for a pair: two towers, and a small network on their codes and the codes' product.
+
+    .. math:: f(x, y) = c \tanh(h(g_x(x), g_y(y), g_x(x) \odot g_y(y)) / c)
+
+    Towers are as cheap as a separable critic's, and the network on top is not limited to a scalar
+    product. It starts at zero.
+
+    Parameters
+    ----------
+    towers : tuple of Module
+        From rows of each side to ``WIDTH`` numbers.
+    bound : float
+        c.
+    """
+
+    def __init__(self, towers: tuple[nn.Module, nn.Module], bound: float) -> None:
+        super().__init__()
+        self.tower_x, self.tower_y = towers
+        self.bound = bound
+        last = nn.Linear(128, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.top = nn.Sequential(nn.Linear(3 * WIDTH, 128), nn.GELU(), last)
+
+    def _score(self, a: Tensor, b: Tensor) -> Tensor:
+        h = self.top(torch.cat([a, b, a * b], dim=-1)).squeeze(-1)
+        return self.bound * torch.tanh(h / self.bound)
+
+    def cells(self, x: Tensor, y: Tensor, columns: Tensor) -> Tensor:
+        """Return the scores of row i with the rows ``columns[i]`` of y, of shape (n, k)."""
+        a, b = self.tower_x(x), self.tower_y(y)
+        return self._score(a[:, None].expand(-1, columns.shape[1], -1), b[columns])
+
+    def pairs(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the scores of partners, of shape (n,)."""
+        return self._score(self.tower_x(x), self.tower_y(y))
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the scores of every pair, of shape (n, m)."""
+        a, b = self.tower_x(x), self.tower_y(y)
+        parts = a.split(max(1, CELLS_AT_ONCE // len(b)))
+        both = ((p[:, None].expand(-1, len(b), -1), b.expand(len(p), -1, -1)) for p in parts)
+        return torch.cat([self._score(first, second) for first, second in both])
+
+
+def _perceptrons(d_x: int, d_y: int) -> tuple[nn.Module, nn.Module]:
+    def tower(d: int) -> nn.Module:
+        layers = (nn.Linear(d, 128), nn.GELU(), nn.Linear(128, 128), nn.GELU())
+        return nn.Sequential(*layers, nn.Linear(128, WIDTH))
+
+    return tower(d_x), tower(d_y)
+
+
+@dataclass
+class _Part:
+    """One candidate for the log-ratio: a copula, a network, or a network on top of a copula."""
+
+    name: str
+    space: str
+    copula: Copula | None = None
+    network: PairNetwork | None = None
+
+    def _sum(self, method: str, x: dict[str, Tensor], y: dict[str, Tensor], *more: Any) -> Tensor:
+        parts = [part for part in (self.copula, self.network) if part is not None]
+        u, v = x.get(self.space, x["plain"]), y.get(self.space, y["plain"])
+        return torch.stack([getattr(part, method)(u, v, *more) for part in parts]).sum(0)
+
+    @torch.no_grad()
+    def pairs(self, x: dict[str, Tensor], y: dict[str, Tensor]) -> Tensor:
+        return self._sum("pairs", x, y)
+
+    @torch.no_grad()
+    def matrix(self, x: dict[str, Tensor], y: dict[str, Tensor]) -> Tensor:
+        return self._sum("__call__", x, y)
+
+
+@dataclass
+class Ratio:
+    """A weighted sum of candidates for the log-ratio.
+
+    Attributes
+    ----------
+    sides : tuple of Side
+    parts : list
+        The candidates.
+    weights : ndarray of shape (n_parts,)
+        From the stopping rows.
+    losses : dict of float
+        Logistic loss on the stopping rows, of each candidate, of "stack" and of "nothing".
+    curve : list of tuple of (int, float)
+        Steps, and the logistic loss of the network on the stopping rows.
+    is_parametric : bool
+        Whether one copula alone was kept.
+    family : str or None
+        Its name, then.
+    own_means : dict of float
+        Mean log-ratio of each candidate's copula on the training rows.
+    """
+
+    sides: tuple[Side, Side]
+    parts: list[_Part]
+    weights: np.ndarray
+    losses: dict[str, float] = field(default_factory=dict)
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    is_parametric: bool = False
+    own_means: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def family(self) -> str | None:
+        """Name of the copula that was kept alone."""
+        if not self.is_parametric:
+            return None
+        return self.parts[int(np.argmax(self.weights))].name
+
+    def _weighted(self, each: Callable[[_Part], Tensor]) -> Tensor:
+        used = [(w, part) for w, part in zip(self.weights, self.parts, strict=True) if w != 0]
+        if not used:
+            return 0.0 * each(self.parts[0]).double()
+        return torch.stack([w * each(part).double() for w, part in used]).sum(0)
+
+    def pairs(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """Return the log-ratio of partners, of shape (n,)."""
+        x, y = self.sides[0](X), self.sides[1](Y)
+        return self._weighted(lambda part: part.pairs(x, y)).numpy()
+
+    def matrix(self, X: np.ndarray, Y: np.ndarray) -> Tensor:
+        """Return the log-ratio of every pair of rows, of shape (n, m)."""
+        x, y = self.sides[0](X), self.sides[1](Y)
+        return self._weighted(lambda part: part.matrix(x, y))
+
+    def each(self, X: np.ndarray, Y: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the log-ratio of partners by each candidate alone."""
+        x, y = self.sides[0](X), self.sides[1](Y)
+        return {part.name: part.pairs(x, y).double().numpy() for part in self.parts}
+
+    def correction(self, X: np.ndarray, Y: np.ndarray) -> float:
+        """Return what to add to the mean log-ratio on rows that nothing was fitted to.
+
+        A copula is too low on new rows by about as much as it is too high on its own. One that is
+        alone has an information in closed form; in a stack it gets half of the gap.
+        """
+        x, y = self.sides[0](X), self.sides[1](Y)
+        added = 0.0
+        for weight, part in zip(self.weights, self.parts, strict=True):
+            if weight and part.copula is not None:
+                alone = _Part(part.name, part.space, part.copula)
+                new = float(alone.pairs(x, y).double().mean())
+                own = self.own_means[part.name]
+                added += part.copula.mi - new if self.is_parametric else weight * (own - new) / 2
+        return added
+
+
+def fit_ratio(
+    train: tuple[np.ndarray, np.ndarray],
+    stop: tuple[np.ndarray, np.ndarray],
+    *,
+    plan: Plan,
+    training: Training,
+    marginals: tuple[str | None, str | None],
+    seed: int,
+    groups: tuple[np.ndarray, np.ndarray] | None = None,
+    never_constant: bool = False,
+) -> Ratio:
+    """Fit the candidates to training rows, and their weights to stopping rows.
+
+    Parameters
+    ----------
+    train, stop : tuple of ndarray
+        X and Y of each.
+    plan : Plan
+    training : Training
+    marginals : tuple of {"ranks", "standard", None}
+        Of each side. Copulas need ranks on both.
+    seed : int
+    groups : tuple of ndarray, optional
+        Codes of the groups of the training and the stopping rows: rows of one group are never
+        each other's negatives.
+    never_constant : bool
+        Whether there has to be a ratio that differs between pairs, be it of noise: for a test.
+
+    Returns
+    -------
+    ratio : Ratio
+    """
+    unmix = "unmixed" in plan.copulas
+    sides = tuple(Side(rows, how, unmix, seed) for rows, how in zip(train, marginals, strict=True))
+    seen = [
+        tuple(side(rows) for side, rows in zip(sides, pair, strict=True)) for pair in (train, stop)
+    ]
+    parts = _copulas(plan, seen[0], int(never_constant)) if set(marginals) == {"ranks"} else []
+    judge = _Judge(seen[1], None if groups is None else groups[1])
+    curve: list[tuple[int, float]] = []
+    if plan.network:
+        best = min(parts, key=lambda part: judge.loss(judge.columns([part]))) if parts else None
+        bases = [None, best] if plan.offset and best is not None else [None]
+        for base in bases:
+            part, curve = _trained(base, plan, training, seen, judge, seed, groups)
+            parts.append(part)
+    ratio = _stacked(sides, parts, judge, curve)
+    for part in parts:
+        if part.copula is not None:
+            alone = _Part(part.name, part.space, part.copula)
+            ratio.own_means[part.name] = float(alone.pairs(*seen[0]).double().mean())
+    return ratio
+
+
+def copula_of_all(name: str, X: np.ndarray, Y: np.ndarray, seed: int) -> Copula:
+    """Return a copula fitted to all rows of two tables.
+
+    Parameters
+    ----------
+    name : {"gaussian", "unmixed", "student"}
+    X, Y : ndarray
+    seed : int
+
+    Returns
+    -------
+    copula : Copula
+    """
+    seen = tuple(Side(rows, "ranks", name == "unmixed", seed)(rows) for rows in (X, Y))
+    copula = _copulas(Plan((name,)), seen, at_least=0)[0].copula
+    assert copula is not None
+    return copula
+
+
+def _copulas(plan: Plan, seen: tuple[dict[str, Tensor], ...], at_least: int) -> list[_Part]:
+    makers = {
+        "gaussian": ("plain", partial(fit_gaussian, at_least=at_least)),
+        "unmixed": ("unmixed", partial(fit_gaussian, at_least=at_least)),
+        "student": ("plain", fit_student),
+    }
+    made = []
+    for name in plan.copulas:
+        space, fit = makers[name]
+        if not any(space in side for side in seen):
+            continue
+        U, V = (side.get(space, side["plain"]).double().numpy() for side in seen)
+        # Columns that repeat others, or do not vary, have no t copula.
+        with suppress(np.linalg.LinAlgError):
+            made.append(_Part(name, space, fit(U, V)))
+    return made
+
+
+class _Judge:
+    """The logistic loss of log-ratios on stopping rows, a proper score that stays finite."""
+
+    def __init__(self, seen: tuple[dict[str, Tensor], ...], groups: np.ndarray | None) -> None:
+        n = len(seen[0]["plain"])
+        self.x, self.y = seen
+        shifts = range(1, min(EVALUATED_SHIFTS, n - 1) + 1)
+        self.others = [torch.roll(torch.arange(n), -shift) for shift in shifts]
+        self.counted = [
+            np.ones(n, bool) if groups is None else groups != groups[other.numpy()]
+            for other in self.others
+        ]
+
+    def columns(self, parts: Sequence[_Part]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores of partners (n, k), and of negatives (n, shifts, k)."""
+        positive = [part.pairs(self.x, self.y).double().numpy() for part in parts]
+        negative = [
+            [
+                part.pairs(self.x, {name: v[other] for name, v in self.y.items()}).double().numpy()
+                for other in self.others
+            ]
+            for part in parts
+        ]
+        return np.stack(positive, -1), np.moveaxis(np.array(negative), (0, 1, 2), (2, 1, 0))
+
+    def rows(self, columns: tuple[np.ndarray, np.ndarray], weights: Any = 1.0) -> np.ndarray:
+        """Return the loss of every row under a weighted sum of the columns."""
+        w = np.broadcast_to(weights, columns[0].shape[-1:])
+        positive, negative = columns[0] @ w, columns[1] @ w
+        counted = np.stack(self.counted, 1)
+        other = np.where(counted, np.logaddexp(0, negative), 0).sum(1) / np.maximum(
+            counted.sum(1), 1
+        )
+        return np.logaddexp(0, -positive) + other
+
+    def loss(self, columns: tuple[np.ndarray, np.ndarray], weights: Any = 1.0) -> float:
+        """Return the mean loss."""
+        return float(self.rows(columns, weights).mean())
+
+
+def _cells(n: int, k: int, generator: torch.Generator) -> Tensor:
+    """Return for each row of a batch itself and k other rows, of shape (n, 1 + k)."""
+    shifts = torch.randperm(n - 1, generator=generator)[:k] + 1
+    shifts = torch.cat([torch.zeros(1, dtype=torch.long), shifts])
+    return (torch.arange(n)[:, None] + shifts[None]) % n
+
+
+def _batches(n: int, training: Training, generator: torch.Generator) -> Iterator[Tensor]:
+    size = min(training.batch_size, n)
+    while True:
+        yield from (
+            batch
+            for batch in torch.randperm(n, generator=generator).split(size)
+            if len(batch) == size
+        )
+
+
+def _trained(
+    base: _Part | None,
+    plan: Plan,
+    training: Training,
+    seen: Sequence[tuple[dict[str, Tensor], ...]],
+    judge: _Judge,
+    seed: int,
+    groups: tuple[np.ndarray, np.ndarray] | None,
+) -> tuple[_Part, list[tuple[int, float]]]:
+    """Return the network at its best step on the stopping rows, and the curve of its loss."""
+    space = "plain" if base is None else base.space
+    x, y = (side.get(space, side["plain"]) for side in seen[0])
+    towers = plan.towers or (lambda width: _perceptrons(x.shape[1], y.shape[1]))
+    with own_randomness(seed):
+        network = PairNetwork(towers(WIDTH), training.bound)
+    copula = None if base is None else base.copula
+    name = "network" if base is None else f"network on {base.name}"
+    part = _Part(name, space, copula, network)
+    codes = None if groups is None else torch.as_tensor(groups[0])
+    curve, kept, best = [], copy.deepcopy(network.state_dict()), math.inf
+    for step, _ in enumerate(_steps(part, x, y, codes, training, seed)):
+        if step < training.earliest or (step % training.every and step != training.steps):
+            continue
+        loss = judge.loss(judge.columns([part]))
+        curve.append((step, loss))
+        if loss < best - 1e-6:
+            best, kept = loss, copy.deepcopy(network.state_dict())
+        elif step - min(curve, key=lambda c: c[1])[0] >= training.patience * training.every:
+            break
+    network.load_state_dict(kept)
+    network.eval()
+    return part, curve
+
+
+def _steps(
+    part: _Part,
+    x: Tensor,
+    y: Tensor,
+    groups: Tensor | None,
+    training: Training,
+    seed: int,
+) -> Iterator[None]:
+    """Train the network of a part, and stop before each step to be looked at."""
+    network: Any = part.network
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=training.lr, weight_decay=training.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.steps + 1)
+    for _, batch in zip(range(training.steps), _batches(len(x), training, generator), strict=False):
+        yield
+        network.train()
+        a, b = x[batch], y[batch]
+        columns = _cells(len(batch), training.negatives, generator)
+        scores = network.cells(a, b, columns)
+        if part.copula is not None:
+            with torch.no_grad():
+                known = [part.copula.pairs(a, b[column]) for column in columns.T]
+            scores = scores + torch.stack(known, 1)
+        other = functional.softplus(scores[:, 1:])
+        if groups is not None:
+            other = other * (groups[batch][:, None] != groups[batch][columns[:, 1:]])
+        loss = functional.softplus(-scores[:, 0]).mean() + other.mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        network.eval()
+    yield
+
+
+def _stacked(
+    sides: Any, parts: list[_Part], judge: _Judge, curve: list[tuple[int, float]]
+) -> Ratio:
+    """Return the candidates with weights; one copula alone where the stack gains too little."""
+    columns = judge.columns(parts)
+    k = len(parts)
+    start = np.full(k, 1 / k)
+    found = minimize(
+        lambda w: judge.loss(columns, w), start, bounds=[(0, LARGEST_WEIGHT)] * k, method="L-BFGS-B"
+    )
+    weights = found.x if found.fun < judge.loss(columns, start) else start
+    rows = {part.name: judge.rows(columns, row) for part, row in zip(parts, np.eye(k), strict=True)}
+    stack = judge.rows(columns, weights)
+    losses = {name: float(loss.mean()) for name, loss in rows.items()}
+    losses |= {"stack": float(stack.mean()), "nothing": 2 * math.log(2)}
+    copulas = [i for i, part in enumerate(parts) if part.network is None]
+    is_parametric = False
+    if copulas:
+        best = min(copulas, key=lambda i: losses[parts[i].name])
+        gain = rows[parts[best].name] - stack
+        is_parametric = gain.mean() <= CLEAR_GAIN * gain.std(ddof=1) / math.sqrt(len(gain))
+        weights = np.eye(k)[best] if is_parametric else weights
+    return Ratio(sides, parts, weights, losses, curve, bool(is_parametric))
+
+
+class ClassRatio:
+    r"""The log-ratio :math:`\log q(y | x) - \log p(y)` of a classifier, for a category y.
+
+    Parameters
+    ----------
+    side : Side
+    classifier : classifier
+        Fitted, with ``predict_proba``.
+    classes : ndarray of shape (n_classes,)
+    log_prior : ndarray of shape (n_classes,)
+    losses : dict of float
+        Logarithmic loss on the stopping rows, by classifier.
+    """
+
+    is_parametric = False
+    family = None
+
+    def __init__(
+        self,
+        side: Side,
+        classifier: Any,
+        classes: np.ndarray,
+        log_prior: np.ndarray,
+        losses: dict[str, float],
+    ) -> None:
+        self.side, self.classifier, self.losses = side, classifier, losses
+        self.classes, self.log_prior = classes, log_prior
+        self.curve: list[tuple[int, float]] = []
+
+    def _log_ratio(self, X: np.ndarray) -> np.ndarray:
+        """Return the log-ratio of rows with every class; 0 with a class never trained on."""
+        scores = np.zeros((len(X), len(self.classes)))
+        known = np.searchsorted(self.classes, self.classifier.classes_)
+        probability = self.classifier.predict_proba(self.side(X)["plain"].numpy())
+        scores[:, known] = np.log(np.maximum(probability, 1e-7)) - self.log_prior[known]
+        return scores
+
+    def pairs(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the log-ratio of partners, of shape (n,)."""
+        return self._log_ratio(X)[np.arange(len(X)), np.searchsorted(self.classes, y)]
+
+    def matrix(self, X: np.ndarray, y: np.ndarray) -> Tensor:
+        """Return the log-ratio of every pair of rows, of shape (n, m)."""
+        return torch.as_tensor(self._log_ratio(X)[:, np.searchsorted(self.classes, y)])
+
+    def each(self, X: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the log-ratio of partners by the chosen classifier."""
+        return {min(self.losses, key=self.losses.__getitem__): self.pairs(X, y)}
+
+    def correction(self, X: np.ndarray, y: np.ndarray) -> float:
+        """Return 0: a classifier has no information in closed form."""
+        return 0.0
+
+
+def fit_class_ratio(
+    train: tuple[np.ndarray, np.ndarray],
+    stop: tuple[np.ndarray, np.ndarray],
+    classes: np.ndarray,
+    *,
+    marginals: str | None,
+    seed: int,
+    never_constant: bool = False,
+) -> ClassRatio:
+    """Fit classifiers to training rows, and keep the one with the least loss on stopping rows.
+
+    Parameters
+    ----------
+    train, stop : tuple of ndarray
+        X, and the categories y.
+    classes : ndarray of shape (n_classes,)
+        All categories, sorted.
+    marginals : {"ranks", "standard", None}
+    seed : int
+    never_constant : bool
+        Whether the prior, which is the same for all rows, is left out.
+
+    Returns
+    -------
+    ratio : ClassRatio
+    """
+    from sklearn.dummy import DummyClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+
+    side = Side(train[0], marginals, unmix=False, seed=seed)
+    X = side(train[0])["plain"].numpy()
+    candidates = {
+        "prior": DummyClassifier(strategy="prior"),
+        "logistic": LogisticRegression(max_iter=1000),
+        "boosting": HistGradientBoostingClassifier(
+            learning_rate=0.05, max_leaf_nodes=8, max_iter=150, random_state=seed
+        ),
+    }
+    counts = np.array([(train[1] == c).sum() + (stop[1] == c).sum() for c in classes])
+    log_prior = np.log((counts + 0.5) / (counts + 0.5).sum())
+    made, losses = {}, {}
+    for name, classifier in candidates.items():
+        if name == "prior" and never_constant:
+            continue
+        if name != "prior" and len(np.unique(train[1])) < 2:
+            continue
+        fitted = classifier.fit(X, train[1])
+        made[name] = ClassRatio(side, fitted, classes, log_prior, losses)
+        losses[name] = -float(made[name].pairs(*stop).mean())
+    return made[min(losses, key=losses.__getitem__)]

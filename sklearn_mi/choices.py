@@ -8,11 +8,15 @@ from typing import Any
 
 from sklearn_mi._base import Shape
 
-__all__ = ["Choice", "Facts", "choose"]
+__all__ = ["Choice", "Facts", "choose", "without_split"]
 
-STEPS = 600
-PASSES = 100
+STEPS = 1200
+COMPONENTS = 64
+PASSES = 250
 REFERENCES_IN_GIB = 4.0
+
+
+PARAMETERS = frozenset({"view", "encoder", "critic", "objective", "n_components", "max_steps"})
 
 
 @dataclass(frozen=True)
@@ -28,17 +32,30 @@ class Facts:
     is_paired : bool
         Whether there is a second table.
     batch_size : int
+    left_open : frozenset of str
+        Names of the parameters that are to be picked: by default all.
     """
 
     n_rows: int
     row_shape: Shape
     is_paired: bool
     batch_size: int
+    left_open: frozenset[str] = PARAMETERS
 
     @property
     def is_colour(self) -> bool:
         """Whether a row is an image with several channels."""
         return len(self.row_shape) == 3 and self.row_shape[2] > 1
+
+    @property
+    def can_split(self) -> bool:
+        """Whether critic and objective are free for a code of two parts."""
+        return {"critic", "objective"} <= self.left_open and not self.is_augmented
+
+    @property
+    def is_augmented(self) -> bool:
+        """Whether pairs are made by augmenting images."""
+        return self.is_colour and not self.is_paired and "view" in self.left_open
 
     @property
     def dense_gib(self) -> float:
@@ -76,8 +93,13 @@ def _view(facts: Facts) -> Choice:
             "corruption",
             f"neighbours would keep all rows, {facts.dense_gib:.1f} GiB as dense numbers",
         )
-    kind = "a table" if len(facts.row_shape) == 1 else "small images in grey"
-    return Choice("neighbors", f"{kind}: close rows tend to mean the same thing")
+    if len(facts.row_shape) in (2, 3):
+        return Choice(
+            "moved-neighbors",
+            "images in grey: close ones tend to mean the same thing, and so do ones that are "
+            "shifted or turned a little",
+        )
+    return Choice("neighbors", "a table: close rows tend to mean the same thing")
 
 
 def _encoder(facts: Facts) -> Choice:
@@ -87,9 +109,27 @@ def _encoder(facts: Facts) -> Choice:
 
 
 def _critic(facts: Facts) -> Choice:
-    if facts.is_colour and not facts.is_paired:
+    if facts.is_augmented:
         return Choice("cosine", "with augmentations directions serve a linear probe better")
+    if facts.can_split:
+        return Choice(
+            "split",
+            "half of the code by distances, which serve few labels, half by directions, which "
+            "serve many",
+        )
     return Choice("cauchy", "distances between codes mean what they say, which serves few labels")
+
+
+def _objective(facts: Facts) -> Choice:
+    if facts.can_split:
+        return Choice("each-part", "InfoNCE of each half, so that none leans on the other")
+    return Choice("infonce", "the bound of least variance")
+
+
+def _n_components(facts: Facts) -> Choice:
+    if facts.can_split and "encoder" in facts.left_open:
+        return Choice(COMPONENTS, "half of them for each part of the code")
+    return Choice(None, "the encoder's own")
 
 
 def _max_steps(facts: Facts) -> Choice:
@@ -99,8 +139,25 @@ def _max_steps(facts: Facts) -> Choice:
     return Choice(STEPS, f"the default; {STEPS / steps_a_pass:.1f} passes over the rows")
 
 
+def without_split(choices: dict[str, Choice]) -> dict[str, Choice]:
+    """Return choices for a code of one component, which cannot be cut in two.
+
+    Parameters
+    ----------
+    choices : dict of Choice
+
+    Returns
+    -------
+    choices : dict of Choice
+    """
+    if "objective" not in choices or choices["objective"].value != "each-part":
+        return choices
+    reason = "a code of one component cannot be cut"
+    return {**choices, "critic": Choice("cauchy", reason), "objective": Choice("infonce", reason)}
+
+
 def choose(facts: Facts) -> dict[str, Choice]:
-    """Return what the learner would pick, parameter by parameter.
+    """Return what the learner picks for each parameter that is left open.
 
     Parameters
     ----------
@@ -118,9 +175,12 @@ def choose(facts: Facts) -> dict[str, Choice]:
     >>> print(choose(facts)["view"])
     'neighbors': a table: close rows tend to mean the same thing
     """
-    return {
-        "view": _view(facts),
-        "encoder": _encoder(facts),
-        "critic": _critic(facts),
-        "max_steps": _max_steps(facts),
+    pick = {
+        "view": _view,
+        "encoder": _encoder,
+        "critic": _critic,
+        "objective": _objective,
+        "n_components": _n_components,
+        "max_steps": _max_steps,
     }
+    return {name: make(facts) for name, make in pick.items() if name in facts.left_open}

@@ -24,7 +24,7 @@ from torch import nn
 
 from sklearn_mi._base import Shape, resolve
 from sklearn_mi.bounds import BOUNDS, Bound
-from sklearn_mi.choices import Choice, Facts, choose
+from sklearn_mi.choices import Choice, Facts, choose, without_split
 from sklearn_mi.critics import CRITICS, as_critic
 from sklearn_mi.encoders import ENCODERS, as_encoder, code_width
 from sklearn_mi.inputs import (
@@ -84,7 +84,7 @@ _FAMILIES: dict[str, dict[str, Callable[[], Any]]] = {
     "encoder_y": ENCODERS,
     "head": ENCODERS,
     "negatives": NEGATIVES,
-    "objective": {**BOUNDS, **OBJECTIVES},
+    "objective": {**BOUNDS, **OBJECTIVES, "auto": BOUNDS["infonce"]},
     "view": {**VIEWS, "auto": VIEWS["neighbors"]},
 }
 _OPTIMIZERS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -176,11 +176,12 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     Parameters
     ----------
     n_components : int or None, default=None
-        Width of a code. None: the encoder's own, 32 for a perceptron.
+        Width of a code. None: 64 where the encoder is left open as well, else the encoder's own.
     view : str, View or callable, default="auto"
         How to get a pair from a row, from `sklearn_mi.views`. "auto": `Paired` with ``X_pair``,
         augmentations for images in colour, otherwise `Neighbors`, which beat halves, noise and
-        corruption on digits. What was picked, and why, stands in ``choices_``.
+        corruption on digits, shifted and turned a little where rows are images. What was picked,
+        and why, stands in ``choices_``.
     encoder : str, Encoder, Module or callable, default="auto"
         From a view to its code, from `sklearn_mi.encoders`. "auto": a perceptron with two hidden
         layers of 256, and `ConvNet` for images in colour. A given module is copied, never trained
@@ -189,12 +190,13 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Encoder of the second view: "shared", "separate" (another one like the first), or one of
         its own. None: as the view has it.
     critic : str, Critic, Module or callable, default="auto"
-        From two sets of codes to scores, from `sklearn_mi.critics`. "auto": the Cauchy critic,
-        which makes distances between codes mean what they say and pays with one or five labels a
-        class; the cosine for images in colour.
-    objective : str, Bound or Objective, default="infonce"
-        What training maximises, from `sklearn_mi.bounds` or `sklearn_mi.objectives`. InfoNCE has
-        the least variance.
+        From two sets of codes to scores, from `sklearn_mi.critics`. "auto": `Split`, a code of two
+        halves: distances in the first mean what they say, which pays with one or five labels a
+        class, directions in the second, which pays with many. The Cauchy critic alone where
+        ``objective`` is given or the code's width is unknown; the cosine for images in colour.
+    objective : str, Bound or Objective, default="auto"
+        What training maximises, from `sklearn_mi.bounds` or `sklearn_mi.objectives`. "auto":
+        InfoNCE, which has the least variance, of each half where the critic is split.
     negatives : str or Negatives, default="batch"
         Which pairs stand for unrelated ones in training, from `sklearn_mi.negatives`.
     head : str, Encoder, Module, callable or None, default=None
@@ -209,8 +211,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         outlier does: use ``QuantileTransformer`` before it for heavy tails. "auto": for tables,
         not for images. Bytes are divided by 255 unless True.
     max_steps, max_epochs : int or None, default=None
-        Length of training in optimiser steps or in passes over the rows; not both. Neither: 600
-        steps, and on few rows, where more did not help, no more than 100 passes.
+        Length of training in optimiser steps or in passes over the rows; not both. Neither: 1,200
+        steps, and on few rows no more than 250 passes.
     batch_size : int, default=256
         Rows a step, and so candidates for each row; all rows where there are fewer.
     optimizer : {"adam", "adamw", "sgd"} or class of torch.optim, default="adam"
@@ -318,7 +320,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         encoder: Any = "auto",
         encoder_y: Any = None,
         critic: Any = "auto",
-        objective: Any = "infonce",
+        objective: Any = "auto",
         negatives: Any = "batch",
         head: Any = None,
         output: str | None = None,
@@ -915,20 +917,23 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def _choose(self, data: _Data, n_rows: int, fresh: bool) -> None:
         """Pick what was left open; what is built already stays."""
+        left_open = {
+            name
+            for name in ("view", "encoder", "critic", "objective")
+            if fresh and _is_auto(getattr(self, name))
+        }
+        if fresh and self.n_components is None and "encoder" in left_open:
+            left_open.add("n_components")
+        if self.max_steps is None and self.max_epochs is None:
+            left_open.add("max_steps")
         facts = Facts(
             n_rows=n_rows,
             row_shape=data.table.layout.row_shape,
             is_paired=data.pair is not None,
             batch_size=int(self.batch_size),
+            left_open=frozenset(left_open),
         )
-        left_open = {
-            name
-            for name in ("view", "encoder", "critic")
-            if fresh and _is_auto(getattr(self, name))
-        }
-        if self.max_steps is None and self.max_epochs is None:
-            left_open.add("max_steps")
-        made = {name: choice for name, choice in choose(facts).items() if name in left_open}
+        made = choose(facts)
         built = {} if fresh else {**self.choices_}
         built.pop("max_steps", None)
         self.choices_ = {**built, **made}
@@ -938,7 +943,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def _chosen(self, name: str) -> Any:
         value = getattr(self, name)
-        return self.choices_[name].value if _is_auto(value) else value
+        left_open = _is_auto(value) or value is None
+        return self.choices_[name].value if left_open and name in self.choices_ else value
 
     def _split(self, data: _Data, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the rows to train on, to stop by and to report on; the same ones for one ``n``."""
@@ -1029,7 +1035,9 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 second = layouts[1].row_shape
             encoder, encoder_y, widths = self._build_encoders(view, first, second)
             head, head_y, codes = self._build_heads(widths, shared=encoder_y is None)
-            return PairModel(
+            if min(codes) < 2:
+                self.choices_ = without_split(self.choices_)
+            model = PairModel(
                 view=view,
                 state=state,
                 scale=scales[0],
@@ -1040,16 +1048,22 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 head_y=head_y,
                 critic=as_critic(self._chosen("critic")).build(*codes),
                 negatives=as_negatives(self.negatives).build(codes[1]),
-                objective=_as_objective(self.objective).build(*codes),
+                objective=_as_objective(self._chosen("objective")).build(*codes),
                 output=_output(self.output, view),
                 widths=widths,
             )
+        if not any(weight.requires_grad for weight in model.parameters()):
+            raise ValueError(
+                f"encoder={self.encoder!r} and critic={self.critic!r} have no weights to train; "
+                "expected them in at least one, such as critic='bilinear'."
+            )
+        return model
 
     def _build_encoders(
         self, view: View, first: Shape, second: Shape
     ) -> tuple[nn.Module, nn.Module | None, tuple[int, int]]:
-        description = self._chosen("encoder")
-        encoder = as_encoder(description).build(first, self.n_components)
+        description, n_components = self._chosen("encoder"), self._chosen("n_components")
+        encoder = as_encoder(description).build(first, n_components)
         width = code_width(encoder, first)
         wanted = view.default_encoder_y if self.encoder_y is None else self.encoder_y
         if isinstance(wanted, str) and wanted == "shared":
@@ -1060,7 +1074,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 )
             return encoder, None, (width, width)
         other = description if isinstance(wanted, str) and wanted == "separate" else wanted
-        encoder_y = as_encoder(other, "encoder_y").build(second, self.n_components)
+        encoder_y = as_encoder(other, "encoder_y").build(second, n_components)
         return encoder, encoder_y, (width, code_width(encoder_y, second))
 
     def _build_heads(
@@ -1151,7 +1165,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         if self.early_stopping:
             callbacks.append(stop_early(plan["patience"]))
         if self.verbose:
-            name = type(_as_objective(self.objective)).__name__
+            name = type(_as_objective(self._chosen("objective"))).__name__
             callbacks.append(Progress(plan["steps"], name))
         return callbacks
 
@@ -1168,7 +1182,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             return missing("InfoNCE", "fewer than 2 held-out rows have a partner among them")
         return describe(
             model,
-            _as_objective(self.objective),
+            _as_objective(self._chosen("objective")),
             rows,
             int(self.eval_block_size),
             EVALUATION_SEED,

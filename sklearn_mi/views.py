@@ -1368,10 +1368,13 @@ def as_view(value: Any) -> View:
     )
 
 
+_MOVED: Any = {"shift": 0.1, "rotate": 15.0, "zoom": 0.1}
+
 VIEWS: dict[str, Callable[[], View]] = {
-    "affine": partial(Augment, shift=0.1, rotate=15.0, zoom=0.1),
+    "affine": partial(Augment, **_MOVED),
     "corruption": Corruption,
     "halves": Halves,
+    "moved-neighbors": lambda: Compose(Neighbors(), Augment(**_MOVED)),
     "neighbors": Neighbors,
     "noise": GaussianNoise,
     "paired": Paired,

@@ -7,7 +7,9 @@ from scipy import sparse
 
 from sklearn_mi import MIRepresentationLearner, load
 from sklearn_mi.choices import Facts, choose
-from sklearn_mi.critics import Cauchy
+from sklearn_mi.critics import Split
+from sklearn_mi.encoders import MLP
+from sklearn_mi.objectives import EachPart
 from sklearn_mi.views import Augment, Halves, Neighbors, Paired
 
 
@@ -28,13 +30,13 @@ def X():
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, ("neighbors", "gelu-mlp", "cauchy")),
-        ({"row_shape": (28, 28)}, ("neighbors", "gelu-mlp", "cauchy")),
-        ({"row_shape": (28, 28, 1)}, ("neighbors", "gelu-mlp", "cauchy")),
+        ({}, ("neighbors", "gelu-mlp", "split")),
+        ({"row_shape": (28, 28)}, ("moved-neighbors", "gelu-mlp", "split")),
+        ({"row_shape": (28, 28, 1)}, ("moved-neighbors", "gelu-mlp", "split")),
         ({"row_shape": (32, 32, 3)}, ("simclr", "convnet", "cosine")),
-        ({"is_paired": True}, ("paired", "gelu-mlp", "cauchy")),
-        ({"is_paired": True, "row_shape": (32, 32, 3)}, ("paired", "gelu-mlp", "cauchy")),
-        ({"row_shape": (2_000_000,)}, ("corruption", "gelu-mlp", "cauchy")),
+        ({"is_paired": True}, ("paired", "gelu-mlp", "split")),
+        ({"is_paired": True, "row_shape": (32, 32, 3)}, ("paired", "gelu-mlp", "split")),
+        ({"row_shape": (2_000_000,)}, ("corruption", "gelu-mlp", "split")),
     ],
 )
 def test_what_is_picked(changes, expected):
@@ -46,24 +48,48 @@ def test_what_is_picked(changes, expected):
 @pytest.mark.parametrize("n_rows", [2, 100, 256, 1000, 1537, 60_000])
 def test_length_of_training(n_rows):
     steps_a_pass = max(1, n_rows // 256)
-    assert choose(facts(n_rows=n_rows))["max_steps"].value == min(600, 100 * steps_a_pass)
+    assert choose(facts(n_rows=n_rows))["max_steps"].value == min(1200, 250 * steps_a_pass)
 
 
 def test_the_learner_says_what_it_picked_and_takes_it(X):
     fitted = MIRepresentationLearner(3, random_state=0).fit(X)
-    assert set(fitted.choices_) == {"view", "encoder", "critic", "max_steps"}
-    assert fitted.n_iter_ == fitted.choices_["max_steps"].value == 100
+    assert set(fitted.choices_) == {"view", "encoder", "critic", "objective", "max_steps"}
+    assert fitted.n_iter_ == fitted.choices_["max_steps"].value == 250
     assert isinstance(fitted.net_.module_.view, Neighbors)
-    same = learner(view=Neighbors(), encoder="gelu-mlp", critic=Cauchy(), max_steps=100).fit(X)
+    given = {"view": Neighbors(), "encoder": "gelu-mlp", "critic": Split()}
+    same = learner(**given, objective=EachPart(), max_steps=250).fit(X)
     assert same.choices_ == {}
     assert np.array_equal(same.transform(X), fitted.transform(X))
 
 
 def test_each_choice_can_be_taken_over(X):
     fitted = learner(view=Halves(), critic="bilinear").fit(X)
-    assert set(fitted.choices_) == {"encoder"}
+    assert set(fitted.choices_) == {"encoder", "objective"}
+    assert fitted.choices_["objective"].value == "infonce"
     fitted = MIRepresentationLearner(3, max_epochs=1).fit(X)
-    assert set(fitted.choices_) == {"view", "encoder", "critic"}
+    assert set(fitted.choices_) == {"view", "encoder", "critic", "objective"}
+
+
+def test_width_of_codes():
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    fitted = MIRepresentationLearner(max_steps=1).fit(X)
+    assert fitted.choices_["n_components"].value == fitted.transform(X).shape[1] == 64
+    fitted = MIRepresentationLearner(max_steps=1, objective="nwj").fit(X)
+    assert fitted.choices_["critic"].value == "cauchy"
+    assert fitted.transform(X).shape[1] == 32
+
+
+@pytest.mark.parametrize("narrow", [{"n_components": 1}, {"encoder": MLP(hidden=())}])
+def test_a_code_of_one_component_is_not_cut(narrow):
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    fitted = MIRepresentationLearner(max_steps=1, **{"n_components": 1, **narrow}).fit(X)
+    chosen = {name: fitted.choices_[name].value for name in ("critic", "objective")}
+    assert chosen == {"critic": "cauchy", "objective": "infonce"}
+
+
+def test_nothing_to_train_is_said(X):
+    with pytest.raises(ValueError, match="no weights to train"):
+        MIRepresentationLearner(encoder="identity", critic="inner").fit(X)
 
 
 def test_images_in_colour_are_augmented():
@@ -71,6 +97,14 @@ def test_images_in_colour_are_augmented():
     fitted = learner(batch_size=16).fit(images)
     assert isinstance(fitted.net_.module_.view, Augment)
     assert fitted.choices_["encoder"].value == "convnet"
+    assert fitted.transform(images).shape == (40, 3)
+
+
+def test_images_in_grey_are_moved_and_paired_with_neighbours():
+    images = np.random.default_rng(0).integers(0, 255, size=(40, 8, 8), dtype=np.uint8)
+    fitted = learner().fit(images)
+    view = fitted.net_.module_.view
+    assert isinstance(view.first, Neighbors) and isinstance(view.second, Augment)
     assert fitted.transform(images).shape == (40, 3)
 
 
@@ -101,7 +135,7 @@ def test_going_on_keeps_what_is_built(X):
     before = fitted.choices_
     fitted.fit(np.vstack([X] * 20))
     assert fitted.choices_["view"] == before["view"]
-    assert fitted.choices_["max_steps"].value == 100 * (math.floor(0.9 * 1200) // 256)
+    assert fitted.choices_["max_steps"].value == 250 * (math.floor(0.9 * 1200) // 256)
     assert fitted.set_params(view=Halves()).partial_fit(X).choices_["view"] == before["view"]
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from sklearn_mi._base import Shape
 
-__all__ = ["Choice", "Facts", "choose", "without_split"]
+__all__ = ["NARROWEST_SPLIT", "Choice", "Facts", "choose", "without_split"]
 
 STEPS = 1200
 COMPONENTS = 64
+NARROWEST_SPLIT = 8
 PASSES = 250
 REFERENCES_IN_GIB = 4.0
 
@@ -140,7 +141,7 @@ def _max_steps(facts: Facts) -> Choice:
 
 
 def without_split(choices: dict[str, Choice]) -> dict[str, Choice]:
-    """Return choices for a code of one component, which cannot be cut in two.
+    """Return choices for a code of few components: a cosine needs several to say anything.
 
     Parameters
     ----------
@@ -152,7 +153,7 @@ def without_split(choices: dict[str, Choice]) -> dict[str, Choice]:
     """
     if "objective" not in choices or choices["objective"].value != "each-part":
         return choices
-    reason = "a code of one component cannot be cut"
+    reason = f"a code of fewer than {NARROWEST_SPLIT} components is not cut in two"
     return {**choices, "critic": Choice("cauchy", reason), "objective": Choice("infonce", reason)}
 
 

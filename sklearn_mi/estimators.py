@@ -24,7 +24,7 @@ from torch import nn
 
 from sklearn_mi._base import Shape, resolve
 from sklearn_mi.bounds import BOUNDS, Bound
-from sklearn_mi.choices import Choice, Facts, choose, without_split
+from sklearn_mi.choices import NARROWEST_SPLIT, Choice, Facts, choose, without_split
 from sklearn_mi.critics import CRITICS, as_critic
 from sklearn_mi.encoders import ENCODERS, as_encoder, code_width
 from sklearn_mi.inputs import (
@@ -193,7 +193,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         From two sets of codes to scores, from `sklearn_mi.critics`. "auto": `Split`, a code of two
         halves: distances in the first mean what they say, which pays with one or five labels a
         class, directions in the second, which pays with many. The Cauchy critic alone where
-        ``objective`` is given or the code's width is unknown; the cosine for images in colour.
+        ``objective`` is given or a code has fewer than 8 components; the cosine for images in
+        colour.
     objective : str, Bound or Objective, default="auto"
         What training maximises, from `sklearn_mi.bounds` or `sklearn_mi.objectives`. "auto":
         InfoNCE, which has the least variance, of each half where the critic is split.
@@ -1035,7 +1036,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 second = layouts[1].row_shape
             encoder, encoder_y, widths = self._build_encoders(view, first, second)
             head, head_y, codes = self._build_heads(widths, shared=encoder_y is None)
-            if min(codes) < 2:
+            if min(codes) < NARROWEST_SPLIT:
                 self.choices_ = without_split(self.choices_)
             model = PairModel(
                 view=view,

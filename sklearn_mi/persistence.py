@@ -257,5 +257,7 @@ def _parts(fitted: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]
 
 def _estimate(fields: dict[str, Any]) -> MIEstimate:
     inner = fields["objective"]
-    plain = {**fields, "warnings": tuple(fields["warnings"])}
-    return MIEstimate(**{**plain, "objective": inner and _estimate(inner)})
+    plain: dict[str, Any] = {**fields, "objective": inner and _estimate(inner)}
+    # JSON knows no tuples.
+    made: Any = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()}
+    return MIEstimate(**made)

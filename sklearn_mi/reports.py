@@ -55,8 +55,8 @@ class MIEstimate:
     interval : tuple of float
         95 % for the value; by default from its standard error. Around a bound it covers the bound,
         not the mutual information.
-    lower_limit : float
-        One-sided, 95 %, of a lower bound; nan where there is none.
+    lower_limit : float or None
+        One-sided, 95 %, of a lower bound; None where there is none.
     """
 
     bound: str
@@ -70,14 +70,14 @@ class MIEstimate:
     objective: MIEstimate | None = field(default=None, repr=False)
     unit: str = "nats"
     interval: tuple[float, float] = (math.nan, math.nan)
-    lower_limit: float = math.nan
+    lower_limit: float | None = None
 
     def __post_init__(self) -> None:
         """Fill in the interval from the standard error."""
         if math.isnan(self.interval[0]):
             low, high = self.value - 1.96 * self.stderr, self.value + 1.96 * self.stderr
             object.__setattr__(self, "interval", (low, high))
-        if math.isnan(self.lower_limit) and self.status == "lower":
+        if self.lower_limit is None and self.status == "lower":
             object.__setattr__(self, "lower_limit", self.value - 1.645 * self.stderr)
 
     def __str__(self) -> str:

@@ -272,7 +272,7 @@ def test_given_a_third_table():
     X, Y = (Z + rng.normal(size=(3000, 1)) for _ in range(2))
     fitted = copula().fit(X, Y, Z)
     assert abs(fitted.mi_.value) < 0.03 < copula().fit(X, Y).mi_.value
-    assert fitted.mi_.status == "neither" and np.isnan(fitted.mi_.lower_limit)
+    assert fitted.mi_.status == "neither" and fitted.mi_.lower_limit is None
     for call in (lambda: fitted.score(X, Y), fitted.test_independence):
         with pytest.raises(ValueError, match="third table"):
             call()

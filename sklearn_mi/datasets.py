@@ -161,9 +161,14 @@ def correlated_gaussian(
     if true_mi < 0:
         raise ValueError(f"true_mi={true_mi}; expected a number of nats that is not negative.")
     rng = np.random.default_rng(random_state)
-    rho = math.sqrt(-math.expm1(-2 * true_mi / n_features))
+    rho = _shared_evenly(true_mi, n_features)
     X, noise = rng.normal(size=(2, n_samples, n_features))
     return X, rho * X + math.sqrt(1 - rho**2) * noise, true_mi
+
+
+def _shared_evenly(true_mi: float, n_features: int) -> float:
+    """Return the correlation of each pair of columns that gives the information in all."""
+    return math.sqrt(-math.expm1(-2 * true_mi / n_features))
 
 
 # Covariances of x and y: of what a dependent batch shares, and of what each pair has of its own.
@@ -581,7 +586,7 @@ def gaussian_staircase(
         raise ValueError(f"map={map!r}; expected one of {', '.join(maps)}.")
     steps = []
     for level in levels:
-        rho = math.sqrt(-math.expm1(-2 * level / n_features))
+        rho = _shared_evenly(level, n_features)
         correlation = np.kron([[1, rho], [rho, 1]], np.eye(n_features))
         step = gaussian_pairs(f"gaussian-{n_features}-{level}", correlation, n_features)
         steps.append(

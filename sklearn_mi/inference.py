@@ -438,7 +438,8 @@ def _told_apart(samples: list[dict[str, np.ndarray]], seed: int) -> Refutation:
         trees = HistGradientBoostingClassifier(
             learning_rate=0.05, max_leaf_nodes=16, max_iter=100, random_state=seed
         )
-        trees.fit(*_labelled(own)[:2], sample_weight=_labelled(own)[2])
+        rows, target, weight = _labelled(own)
+        trees.fit(rows, target, sample_weight=weight)
         rows, target, weight = _labelled(new)
         scores.append(trees.predict_proba(rows)[:, 1])
         targets.append(target)

@@ -303,11 +303,12 @@ class MIEstimator(BaseEstimator):
         self._is_conditional = Z is not None
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         pairs = self._read(X, y, groups)
+        if Z is not None:
+            self._condition(X, y, Z, groups)
+            return self
         folds, self.folds_ = self._cross_fit(pairs)
         with threads(1), threadpool_limits(1):
             self._describe(pairs, folds)
-        if Z is not None:
-            self._condition(X, y, Z, groups)
         return self
 
     def pointwise(self, X: Any, y: Any) -> np.ndarray:
@@ -383,12 +384,11 @@ class MIEstimator(BaseEstimator):
             raise TypeError("Sparse data was passed, but dense data is required; use X.toarray().")
         validate_data(self, X, skip_check_array=True)
         self._columns = [Columns("X", X, self.encoder), Columns("Y", Y, self.encoder_y)]
-        for columns, rows in zip(self._columns, (X, Y), strict=True):
+        for columns in self._columns:
             if columns.n_rows < 8:
                 raise ValueError(
                     f"{columns.name} has n_samples={columns.n_rows}; expected at least 8 rows."
                 )
-            columns.check(rows)
         x_is_class = self._columns[0].is_category
         y_is_class = self._columns[1].is_class(self.discrete_target)
         wanted = self.method == "classifier" or (
@@ -651,7 +651,7 @@ class MIEstimator(BaseEstimator):
         )
 
     def _condition(self, X: Any, Y: Any, Z: Any, groups: Any) -> None:
-        """Replace I(X; Y) by I(X; YZ) - I(X; Z), both with the same folds."""
+        """Estimate I(X; YZ) - I(X; Z), both with the same folds."""
         parts = []
         for partner in (side_by_side(Y, Z), Z):
             other: Any = clone(self)
@@ -677,7 +677,8 @@ class MIEstimator(BaseEstimator):
         self.bounds_ = difference.assign(status="neither", ceiling=math.inf)
         self.guaranteed_, self.certified_limit_ = self.mi_, math.nan
         self._folds, self._independence = both._folds, None
-        self._columns = both._columns
+        self._columns, self.folds_ = both._columns, both.folds_
+        self.candidates_, self.refutation_ = both.candidates_, both.refutation_
 
 
 def mutual_info_features(

@@ -507,10 +507,6 @@ class Columns:
             return self.is_category or self.few_integers
         return bool(asked)
 
-    def check(self, rows: Any) -> None:
-        """Raise scikit-learn's errors for what cannot be read, before anything is fitted."""
-        self(rows)
-
     def labels(self, rows: Any) -> np.ndarray:
         """Return the categories of rows."""
         labels = np.asarray(as_frame(rows)).ravel()

@@ -211,6 +211,10 @@ class _Part:
     copula: Copula | None = None
     network: PairNetwork | None = None
 
+    def of_copula(self) -> _Part:
+        """Return the copula without the network on top of it."""
+        return _Part(self.name, self.space, self.copula)
+
     def _sum(self, method: str, x: dict[str, Tensor], y: dict[str, Tensor], *more: Any) -> Tensor:
         parts = [part for part in (self.copula, self.network) if part is not None]
         u, v = x.get(self.space, x["plain"]), y.get(self.space, y["plain"])
@@ -294,8 +298,7 @@ class Ratio:
         added = 0.0
         for weight, part in zip(self.weights, self.parts, strict=True):
             if weight and part.copula is not None:
-                alone = _Part(part.name, part.space, part.copula)
-                new = float(alone.pairs(x, y).double().mean())
+                new = float(part.of_copula().pairs(x, y).double().mean())
                 own = self.own_means[part.name]
                 added += part.copula.mi - new if self.is_parametric else weight * (own - new) / 2
         return added
@@ -350,8 +353,7 @@ def fit_ratio(
     ratio = _stacked(sides, parts, judge, curve)
     for part in parts:
         if part.copula is not None:
-            alone = _Part(part.name, part.space, part.copula)
-            ratio.own_means[part.name] = float(alone.pairs(*seen[0]).double().mean())
+            ratio.own_means[part.name] = float(part.of_copula().pairs(*seen[0]).double().mean())
     return ratio
 
 

@@ -7,8 +7,9 @@ product of the marginals, None for every cell off the diagonal; a partner is nev
 :math:`P[\cdot]` is the mean over the n partner cells, :math:`Q[\cdot]` over the negatives. A
 bound holds in expectation, and only if the pairs are independent draws that neither the critic
 nor a head was trained on, and if the negatives were chosen without a look at scores or labels.
-Every function needs O(n m) memory. None clips: a sum of exponentials is kept as its logarithm to
-the end and leaves it in double precision.
+Every function needs O(n m) memory; the classes of InfoNCE, NWJ and Donsker-Varadhan train on very
+large batches without it (`sklearn_mi.tiles`). None clips: a sum of exponentials is kept as its
+logarithm to the end and leaves it in double precision.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from torch import nn
 from torch.nn import functional
 
 from sklearn_mi._base import Component, Status
+from sklearn_mi.tiles import by_rows, is_large
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -162,6 +164,22 @@ def log_partition(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
     scores = _checked(scores, negatives)
     count = _n_negatives(scores, negatives)
     return _negatives_only(scores, negatives, -math.inf).flatten().logsumexp(0) - math.log(count)
+
+
+def _row_partition(scores: Tensor, negatives: Tensor | None) -> Tensor:
+    """Return, for each row, the partner's score and the logarithm of the negatives' sum."""
+    scores = _checked(scores, negatives)
+    sums = _negatives_only(scores, negatives, -math.inf).logsumexp(1)
+    return torch.stack([scores.diagonal(), sums], dim=1)
+
+
+def _large_partition(codes: Codes) -> tuple[Tensor, Tensor]:
+    """Return the partners' mean score and `log_partition`, some rows of scores at a time."""
+    partners, sums = by_rows(_row_partition, codes).unbind(1)
+    n, m = len(codes.z_x), len(codes.z_y)
+    mask = codes.negatives
+    count = n * (m - 1) if mask is None else int(mask.sum() - mask.diagonal().sum())
+    return partners.mean(), sums.logsumexp(0) - math.log(count)
 
 
 def infonce_terms(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
@@ -699,10 +717,12 @@ class _Stateless(BoundModule):
         self.bound = bound
 
     def forward(self, codes: Codes) -> Tensor:
-        return self.bound.surrogate(codes.scores, codes.negatives)
+        value = self.bound.of_large(codes) if is_large(codes) else None
+        return self.bound.surrogate(codes.scores, codes.negatives) if value is None else value
 
     def report(self, codes: Codes) -> Tensor:
-        return self.bound(codes.scores, codes.negatives)
+        value = self.bound.of_large(codes) if is_large(codes) else None
+        return self.bound(codes.scores, codes.negatives) if value is None else value
 
 
 class Bound(Component, ABC):
@@ -753,6 +773,21 @@ class Bound(Component, ABC):
     def surrogate(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
         """Return what training maximises; by default the value itself."""
         return self(scores, negatives)
+
+    def of_large(self, codes: Codes) -> Tensor | None:
+        """Return the value of a batch without making its scores as a whole.
+
+        Parameters
+        ----------
+        codes : Codes
+            So many that their score matrix would be too large (`sklearn_mi.tiles.is_large`).
+
+        Returns
+        -------
+        value : Tensor of shape () or None
+            None, the default: it takes the whole matrix.
+        """
+        return None
 
     def build(self, d_x: int, d_y: int) -> BoundModule:
         """Return the module to train with the critic.
@@ -805,6 +840,10 @@ class InfoNCE(Bound):
         """Return `infonce`."""
         return infonce(scores, negatives)
 
+    def of_large(self, codes: Codes) -> Tensor:
+        """Return `infonce`, some rows of scores at a time."""
+        return by_rows(infonce_terms, codes).mean()
+
     def ceiling(self, n: int) -> float:
         """Return log(n)."""
         return _log_candidates(n)
@@ -835,6 +874,11 @@ class SymmetricInfoNCE(Bound):
     def __call__(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
         """Return `symmetric_infonce`."""
         return symmetric_infonce(scores, negatives)
+
+    def of_large(self, codes: Codes) -> Tensor:
+        """Return `symmetric_infonce`, some rows and some columns of scores at a time."""
+        rows, columns = (by_rows(infonce_terms, codes, columns=way) for way in (False, True))
+        return (rows.mean() + columns.mean()) / 2
 
     def ceiling(self, n: int) -> float:
         """Return log(n)."""
@@ -918,6 +962,11 @@ class NWJ(Bound):
         """Return `nwj`."""
         return nwj(scores, negatives)
 
+    def of_large(self, codes: Codes) -> Tensor:
+        """Return `nwj`, some rows of scores at a time."""
+        partners, partition = _large_partition(codes)
+        return partners - _exp(partition - 1)
+
 
 @dataclass(repr=False, eq=False)
 class DonskerVaradhan(Bound):
@@ -945,6 +994,11 @@ class DonskerVaradhan(Bound):
     def __call__(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
         """Return `donsker_varadhan`."""
         return donsker_varadhan(scores, negatives)
+
+    def of_large(self, codes: Codes) -> Tensor:
+        """Return `donsker_varadhan`, some rows of scores at a time."""
+        partners, partition = _large_partition(codes)
+        return partners - partition
 
 
 @dataclass(repr=False, eq=False)

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sklearn_mi._base import Component, positive_integer, resolve
+from sklearn_mi.tiles import recomputed
 
 __all__ = [
     "CRITICS",
@@ -34,6 +35,11 @@ __all__ = [
     "cosine_scores",
     "inner_scores",
 ]
+
+
+Scores = Callable[[Tensor, Tensor], Tensor]
+# A concatenated critic has a hidden layer for every pair: beyond 1 GB some rows at a time.
+NUMBERS_AT_ONCE = 2**26
 
 
 def inner_scores(z_x: Tensor, z_y: Tensor) -> Tensor:
@@ -183,6 +189,10 @@ class _Separable(nn.Module):
         super().__init__()
         self.phi_x, self.phi_y = phi_x, phi_y
 
+    def project(self, z_x: Tensor, z_y: Tensor) -> tuple[Tensor, Tensor, Scores]:
+        """Return both codes as far as each goes by itself, and what makes scores of them."""
+        return self.phi_x(z_x), self.phi_y(z_y), inner_scores
+
     def forward(self, z_x: Tensor, z_y: Tensor) -> Tensor:
         return self.phi_x(z_x) @ self.phi_y(z_y).T
 
@@ -198,8 +208,15 @@ class _Concat(nn.Module):
     def forward(self, z_x: Tensor, z_y: Tensor) -> Tensor:
         weight_x, weight_y = self.first.weight.split(self.widths, dim=1)
         # W [z_x, z_y] + b = (W_x z_x + b) + W_y z_y: the joined pairs never exist.
-        joined = F.linear(z_x, weight_x, self.first.bias)[:, None] + F.linear(z_y, weight_y)
-        return self.rest(joined.relu_()).squeeze(-1)
+        first, second = F.linear(z_x, weight_x, self.first.bias), F.linear(z_y, weight_y)
+        rows_at_once = max(1, NUMBERS_AT_ONCE // (len(z_y) * self.first.out_features))
+        if len(z_x) <= 4 * rows_at_once:
+            return self._rest(first, second)
+        parts = first.split(rows_at_once)
+        return torch.cat([recomputed(self._rest, part, second) for part in parts])
+
+    def _rest(self, first: Tensor, second: Tensor) -> Tensor:
+        return self.rest((first[:, None] + second).relu_()).squeeze(-1)
 
 
 class _Split(nn.Module):

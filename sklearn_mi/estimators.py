@@ -62,8 +62,10 @@ from sklearn_mi.training import (
     check_callbacks,
     choose_device,
     encode,
+    enough_memory,
     global_stream,
     load_checkpoint,
+    matmul_precision,
     own_randomness,
     save_checkpoint,
     stop_early,
@@ -90,14 +92,18 @@ _FAMILIES: dict[str, dict[str, Callable[[], Any]]] = {
 _OPTIMIZERS: dict[str, Callable[[], dict[str, Any]]] = {
     "adam": lambda: {"optimizer": torch.optim.Adam, "optimizer__fused": True},
     "adamw": lambda: {"optimizer": torch.optim.AdamW, "optimizer__fused": True},
-    "sgd": lambda: {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9},
+    "sgd": lambda: {
+        "optimizer": torch.optim.SGD,
+        "optimizer__momentum": 0.9,
+        "optimizer__fused": True,
+    },
 }
 _SCHEDULES: dict[str, Callable[..., Any]] = {
     "constant": lambda: None,
     "cosine": lambda: _cosine,
     "one-cycle": lambda: _one_cycle,
 }
-_PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
+_PRECISIONS = {"float32": None, "tf32": None, "bfloat16": torch.bfloat16}
 
 
 def _cosine(optimizer: torch.optim.Optimizer, steps: int, lr: float) -> Any:
@@ -229,12 +235,14 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     eval_block_size : int, default=256
         Candidates in ``score`` and ``mi_``, whose ceiling is its logarithm.
     device : str, default="auto"
-        "auto": a GPU where there is one.
+        "auto": a GPU where there is one. There a step is recorded once as a CUDA graph and
+        replayed, unless a callback looks into batches or gradients, or the rows do not fit; what
+        cannot be recorded is said by a warning, and trained step by step.
     n_threads : int or None, default=None
         Threads of torch in ``fit``, ``transform`` and ``score``, restored afterwards. Results are
         equal bit for bit at the same number; joblib's processes get one.
-    precision : {"float32", "bfloat16"}, default="float32"
-        Of the encoders in training.
+    precision : {"float32", "tf32", "bfloat16"}, default="float32"
+        Of the encoders in training; "tf32" lets a GPU multiply matrices with 10 bits of mantissa.
     compile : bool, default=False
         Compile encoders and critic with ``torch.compile``.
     callbacks : list of skorch callbacks or None, default=None
@@ -814,8 +822,10 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def _advance(self, run: _Run, steps: int) -> None:
         """Take some steps, and report what the learner is after them or after an early end."""
+        small = enough_memory(f"lower batch_size={self.batch_size}, or use device='cpu'")
         try:
-            train(run.net, run.rows, steps)
+            with small, matmul_precision(self.precision == "tf32"):
+                train(run.net, run.rows, steps)
         except ENDINGS:
             self._conclude(run)
             raise

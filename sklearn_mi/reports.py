@@ -15,6 +15,7 @@ from torch import Tensor
 from sklearn_mi._base import Codes, Status
 from sklearn_mi.bounds import BOUNDS, Bound, InfoNCE, infonce_terms
 from sklearn_mi.objectives import Objective
+from sklearn_mi.tiles import by_rows, is_large
 from sklearn_mi.training import AnyRows, PairModel, global_stream
 
 __all__ = [
@@ -164,7 +165,9 @@ def held_out_infonce(model: PairModel, rows: AnyRows, size: int, seed: int) -> t
     terms = []
     with global_stream(model, seed) or nullcontext():
         for codes, _, fresh in _codes_of_blocks(model, rows, size, seed):
-            terms.append(infonce_terms(codes.scores)[:fresh])
+            large = is_large(codes)
+            made = by_rows(infonce_terms, codes) if large else infonce_terms(codes.scores)
+            terms.append(made[:fresh])
     every = torch.cat(terms).double().cpu().numpy()
     return float(every.mean()), float(every.std(ddof=1) / math.sqrt(len(every)))
 

@@ -5,10 +5,14 @@ The only module that knows skorch, and the only one where a maximised quantity b
 
 from __future__ import annotations
 
+import math
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,7 +26,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from sklearn_mi._base import Codes, Shape
+from sklearn_mi._base import Codes, MIWarning, Shape
+from sklearn_mi.graphs import CannotRecordError, RecordedStep
 
 __all__ = [
     "Batches",
@@ -39,8 +44,10 @@ __all__ = [
     "check_callbacks",
     "choose_device",
     "encode",
+    "enough_memory",
     "global_stream",
     "load_checkpoint",
+    "matmul_precision",
     "own_randomness",
     "save_checkpoint",
     "stop_early",
@@ -50,6 +57,9 @@ __all__ = [
 
 CHECK_EVERY = 100
 ENCODE_BLOCK = 256
+NUMBERS_ON_GPU = 2**24
+# Recording a step as a CUDA graph costs about as much as so many steps.
+WORTH_RECORDING = 50
 
 # One lock for the global generator, one for the number of threads: both belong to the process.
 _GENERATOR_LOCK = threading.RLock()
@@ -92,6 +102,20 @@ def threads(number: int | None) -> Iterator[None]:
 
 def _in_use(number: int) -> bool:
     return _threads_in_use["number"] == number
+
+
+@contextmanager
+def matmul_precision(tf32: bool) -> Iterator[None]:
+    """Let a GPU multiply matrices in TF32 inside; the setting belongs to the process."""
+    if not tf32:
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def choose_device(name: Any) -> torch.device:
@@ -240,8 +264,15 @@ class Rows(Dataset):
             # A copy in a type that torch knows; a memory map must not be written to.
             kept = batch.dtype in (np.uint8, np.float32)
             batch = torch.from_numpy(np.array(batch, dtype=batch.dtype if kept else np.float64))
-        batch = batch.to(self.device)
+        if self.device.type == "cuda" and batch.device.type == "cpu":
+            batch = batch.pin_memory()
+        batch = batch.to(self.device, non_blocking=self.device.type == "cuda")
         return self._layer(batch).reshape(-1, *self._row_shape)
+
+    @property
+    def on_device(self) -> bool:
+        """Whether all rows lie on the device, and a batch is cut out of them there."""
+        return self._tensor is not None
 
     @property
     def shape(self) -> Shape:
@@ -272,6 +303,11 @@ class PairedRows(Dataset):
         self.first, self.second = first, second
         self.feature_names, self.device = first.feature_names, first.device
         self.groups = first.groups
+
+    @property
+    def on_device(self) -> bool:
+        """Whether both tables lie on the device."""
+        return self.first.on_device and self.second.on_device
 
     @property
     def shape(self) -> Shape:
@@ -307,6 +343,11 @@ class PartnerRows(Dataset):
         self.feature_names, self.device = rows.feature_names, rows.device
         self.anchors: Tensor = partners.anchors
         self.groups = None if rows.groups is None else rows.groups[self.anchors]
+
+    @property
+    def on_device(self) -> bool:
+        """Whether the table lies on the device."""
+        return self.rows.on_device
 
     @property
     def shape(self) -> Shape:
@@ -538,10 +579,27 @@ class Batches:
         self.dataset, self.order = dataset, order
 
     def __iter__(self) -> Iterator[tuple[Any, Tensor, Tensor | None]]:
-        groups = self.dataset.groups
+        batches, dataset = self._on_device(), self.dataset
+        # Partners are drawn from the view's generator, whose draws must keep their order.
+        draws = isinstance(dataset, PartnerRows)
+        if dataset.on_device or dataset.device.type != "cuda" or draws:
+            yield from batches
+            return
+        # What does not lie on the GPU is converted and copied while the step before is computed.
+        with ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(next, batches, None)
+            while (batch := coming.result()) is not None:
+                coming = ahead.submit(next, batches, None)
+                yield batch
+
+    def _on_device(self) -> Iterator[tuple[Any, Tensor, Tensor | None]]:
         for numbers in self.order.rest_of_pass():
-            rows = numbers.to(self.dataset.device)
-            yield self.dataset[rows], rows, None if groups is None else groups[rows]
+            yield self.batch(numbers.to(self.dataset.device))
+
+    def batch(self, rows: Tensor) -> tuple[Any, Tensor, Tensor | None]:
+        """Return what the module takes for these row numbers on the device."""
+        groups = self.dataset.groups
+        return self.dataset[rows], rows, None if groups is None else groups[rows]
 
 
 class Negated(nn.Module):
@@ -665,10 +723,7 @@ class MINet(NeuralNet):
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Take one step of the optimiser on one batch."""
-        self.optimizer_.zero_grad(set_to_none=True)
-        maximised = self.module_(*batch, self.view_generator)
-        loss = self.criterion_(maximised)
-        loss.backward()
+        maximised, loss = self._backward(batch)
         if self._listens("on_grad_computed"):
             named = list(self.get_all_learnable_params())
             self.notify("on_grad_computed", named_parameters=named, batch=batch, training=True)
@@ -676,6 +731,14 @@ class MINet(NeuralNet):
         if self.scheduler is not None:
             self.scheduler_.step()
         return {"loss": loss, "y_pred": maximised}
+
+    def _backward(self, batch: Any) -> tuple[Tensor, Tensor]:
+        """Return what is maximised and the loss, after its gradients were computed."""
+        self.optimizer_.zero_grad(set_to_none=True)
+        maximised = self.module_(*batch, self.view_generator)
+        loss = self.criterion_(maximised)
+        loss.backward()
+        return maximised, loss
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Callable, **fit_params: Any
@@ -693,6 +756,8 @@ class MINet(NeuralNet):
             self.history.record("valid_bound", self.monitor(self.model))
 
     def _run_batches(self, iterator: Any, step_fn: Callable) -> list[float]:
+        if self._may_record(iterator):
+            return self._replay_batches(iterator, step_fn)
         hooked = self._listens("on_batch_begin") or self._listens("on_batch_end")
         losses, read = [], []
         for batch in iterator:
@@ -708,11 +773,78 @@ class MINet(NeuralNet):
                 losses = []
         return read + self._read(losses)
 
-    def _read(self, losses: list[Tensor]) -> list[float]:
+    def _may_record(self, batches: Any) -> bool:
+        """Tell whether steps may be recorded and replayed: on a GPU, and nobody looks into them."""
+        hooks = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+        return (
+            self.recorded_ is not None
+            and isinstance(batches, Batches)
+            and batches.dataset.device.type == "cuda"
+            and batches.dataset.on_device
+            and not any(self._listens(hook) for hook in hooks)
+            # The graph would hold the momentum of one step.
+            and not getattr(getattr(self, "scheduler_", None), "cycle_momentum", False)
+        )
+
+    def _replay_batches(self, batches: Batches, step_fn: Callable) -> list[float]:
+        numbers, read = batches.order.rest_of_pass(), []
+        if self.recorded_ is False and batches.order.steps_left >= WORTH_RECORDING:
+            first = next(numbers).to(batches.dataset.device)
+            read += self._read([step_fn(batches.batch(first))["loss"].detach()])
+            self._record(batches, first)
+        while some := list(islice(numbers, CHECK_EVERY)):
+            read += self._read(self._take(batches, some, step_fn))
+        return read
+
+    def _take(self, batches: Batches, numbers: list[Tensor], step_fn: Callable) -> Sequence[Tensor]:
+        """Take a step on each set of row numbers: replayed, or one by one."""
+        if isinstance(self.recorded_, RecordedStep):
+            return self.recorded_(numbers, [self._next_rates() for _ in numbers]).unbind()
+        device = batches.dataset.device
+        return [step_fn(batches.batch(rows.to(device)))["loss"].detach() for rows in numbers]
+
+    def _next_rates(self) -> list[float]:
+        """Return the learning rates of a step, and move the schedule on."""
+        rates = [group["lr"] for group in self.optimizer_.param_groups]
+        if self.scheduler is not None:
+            self.scheduler_.step()
+        return rates
+
+    def _record(self, batches: Batches, example: Tensor) -> None:
+        """Record the step as a CUDA graph, or say why it goes on without one."""
+
+        def step(numbers: Tensor) -> Tensor:
+            _, loss = self._backward(batches.batch(numbers))
+            self.optimizer_.step()
+            return loss
+
+        generators = [self.view_generator]
+        if self.randomness is not None:
+            generators.append(torch.cuda.default_generators[example.device.index or 0])
+        try:
+            self.recorded_ = RecordedStep(
+                step,
+                self.optimizer_,
+                list(self._weights().values()),
+                generators,
+                example,
+                at_once=CHECK_EVERY,
+                scheduled=self.scheduler is not None,
+            )
+        except CannotRecordError as reason:
+            self.recorded_ = None
+            warnings.warn(
+                f"Training goes on step by step, since a step cannot be recorded as a CUDA graph: "
+                f"{reason}",
+                MIWarning,
+                stacklevel=2,
+            )
+
+    def _read(self, losses: Sequence[Tensor]) -> list[float]:
         """Read the losses of some steps; raise and restore weights if one is not finite."""
         if not losses:
             return []
-        values = -torch.stack(losses).double().cpu().numpy()
+        values = -torch.stack(list(losses)).double().cpu().numpy()
         self.steps_ += len(values)
         self._since_copy += len(values)
         wrong = np.flatnonzero(~np.isfinite(values))
@@ -725,7 +857,7 @@ class MINet(NeuralNet):
 
     def _keep_finite(self) -> None:
         weights = self._weights()
-        if all(bool(torch.isfinite(w).all()) for w in weights.values()):
+        if bool(torch.stack([torch.isfinite(w).all() for w in weights.values()]).all()):
             self._finite = {name: w.detach().clone() for name, w in weights.items()}
             self._finite_step, self._since_copy = self.steps_, 0
 
@@ -747,6 +879,8 @@ class MINet(NeuralNet):
         if self.scheduler is not None:
             self.scheduler_ = self.scheduler(self.optimizer_)
         self.steps_, self._since_copy = 0, 0
+        # False: not yet; None: it cannot be done.
+        self.recorded_: RecordedStep | bool | None = False
         self._keep_finite()
         return self
 
@@ -791,6 +925,8 @@ def train(net: MINet, rows: AnyRows, steps: int) -> None:
         if not any(cb.misses_ == cb.patience for cb in stoppers):
             raise
     finally:
+        # The graph belongs to these rows, and holds the memory of a whole step.
+        net.recorded_ = net.recorded_ and False
         net.notify("on_train_end", X=rows, y=None)
 
 
@@ -827,17 +963,50 @@ def load_checkpoint(net: Resumable, path: str | os.PathLike | None) -> int:
     return state["stop"]
 
 
+@contextmanager
+def enough_memory(cure: str) -> Iterator[None]:
+    """Turn a GPU that is out of memory into an error that names the cure."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(f"The GPU is out of memory: {cure}.") from error
+
+
 def encode(
-    rows: Rows, module: Callable[[Tensor], Tensor], block: int = ENCODE_BLOCK
+    rows: Rows, module: Callable[[Tensor], Tensor], block: int | None = None
 ) -> Iterator[Tensor]:
     """Yield the codes of all rows, block by block, without gradients.
 
     The last block is filled up with zeros: float32 sums depend on the size of the block, and a
-    row's code must not depend on how many others are encoded with it.
+    row's code must not depend on how many others are encoded with it. A GPU takes large blocks,
+    and smaller ones once it is out of memory.
     """
+    block = block or _block_size(rows)
+    start = 0
     with torch.inference_mode():
-        for part in gen_batches(len(rows), block):
-            x = rows[torch.arange(part.start, part.stop)]
-            missing = block - len(x)
-            padded = torch.cat([x, x.new_zeros(missing, *x.shape[1:])]) if missing else x
-            yield module(padded)[: len(x)]
+        while start < len(rows):
+            try:
+                codes = _encode_block(rows, module, start, block)
+            except torch.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                if block == 1:
+                    with enough_memory("one row is too much; use device='cpu'"):
+                        raise
+                block //= 2
+                continue
+            yield codes
+            start += block
+
+
+def _block_size(rows: Rows) -> int:
+    if rows.device.type != "cuda":
+        return ENCODE_BLOCK
+    n_blocks = NUMBERS_ON_GPU // (ENCODE_BLOCK * math.prod(rows.shape[1:]))
+    return ENCODE_BLOCK * min(64, max(1, n_blocks))
+
+
+def _encode_block(rows: Rows, module: Callable[[Tensor], Tensor], start: int, block: int) -> Tensor:
+    x = rows[torch.arange(start, min(start + block, len(rows)))]
+    missing = block - len(x)
+    padded = torch.cat([x, x.new_zeros(missing, *x.shape[1:])]) if missing else x
+    return module(padded)[: len(x)]

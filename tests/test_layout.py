@@ -26,22 +26,36 @@ LEAVES = {
     "bounds",
     "copulas",
 }
-LEARNER = {"_base", *LEAVES, "choices", "objectives", "training", "inputs", "reports"}
+LEARNER = {
+    "_base",
+    *LEAVES,
+    "choices",
+    "objectives",
+    "graphs",
+    "tiles",
+    "training",
+    "inputs",
+    "reports",
+}
 # What each module may import of ours. Leaves are blind to each other, but for the one view that is
 # made of augmentations; training takes built parts, ensemble and evaluation take anything with
 # transform, plots take tables.
 ARROWS = {
     "_version": set(),
     "_base": set(),
+    "tiles": {"_base"},
     **{leaf: {"_base"} for leaf in LEAVES},
+    "bounds": {"_base", "tiles"},
+    "critics": {"_base", "tiles"},
     "augmentations": set(),
     "copulas": set(),
     "views": {"_base", "augmentations"},
     "objectives": {"_base", "bounds"},
-    "training": {"_base"},
+    "graphs": set(),
+    "training": {"_base", "graphs"},
     "choices": {"_base"},
     "inputs": {"_base", "training"},
-    "reports": {"_base", "bounds", "objectives", "training"},
+    "reports": {"_base", "bounds", "objectives", "tiles", "training"},
     "estimators": {*LEARNER, "persistence"},
     "ratios": {"copulas", "training"},
     "inference": {"_base", "bounds", "ratios"},

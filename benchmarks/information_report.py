@@ -94,7 +94,7 @@ def by_task(rows: pd.DataFrame) -> str:
                 line["lower limit"] = f"{cells['lower_limit'].mean():.3f}"
                 line["how"] = cells["how"].mode()[0]
         made.append(line)
-    return _shown(pd.DataFrame(made)) if made else ""
+    return shown(pd.DataFrame(made)) if made else ""
 
 
 def _mean(values: pd.Series) -> str:
@@ -103,7 +103,8 @@ def _mean(values: pd.Series) -> str:
     return f"{values.mean():.3f}{spread}"
 
 
-def _shown(table: pd.DataFrame) -> str:
+def shown(table: pd.DataFrame) -> str:
+    """Return a table as text."""
     text = table.fillna("").to_string(index=False, justify="left")
     return "\n".join(line.rstrip() for line in text.splitlines())
 
@@ -138,7 +139,7 @@ def stairs(rows: pd.DataFrame) -> str:
         if ("cubic-" + name, seed) in values.index
     ]
     gap = f"\n\nlargest gap, plain to cubic: {max(gaps):.3f}" if gaps else ""
-    return f"20 + 20 columns, default\n\n{_shown(pd.DataFrame(made))}{gap}"
+    return f"20 + 20 columns, default\n\n{shown(pd.DataFrame(made))}{gap}"
 
 
 def peers(table: pd.DataFrame, tasks: Sequence[str]) -> str:
@@ -155,7 +156,7 @@ def peers(table: pd.DataFrame, tasks: Sequence[str]) -> str:
         made.append(line)
     if not made:
         return ""
-    return f"mean over samples (its standard error)\n\n{_shown(pd.DataFrame(made))}"
+    return f"mean over samples (its standard error)\n\n{shown(pd.DataFrame(made))}"
 
 
 def machines(rows: pd.DataFrame) -> str:

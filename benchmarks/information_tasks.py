@@ -21,7 +21,7 @@ import subprocess
 import time
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -177,34 +177,39 @@ def package_commit() -> str:
     return log.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
-def attempt(cell: Cell) -> dict[str, Any]:
-    """Fit a cell; what fails is told, and tried anew next time."""
+def attempt(cell: Cell, work: Callable[[Cell], dict[str, Any]]) -> dict[str, Any]:
+    """Do a cell; what fails is told, and tried anew next time."""
     try:
-        return fitted(cell)
+        return work(cell)
     except Exception:
         # One fit that breaks must not end a run of hours.
         return {**cell._asdict(), "failed": traceback.format_exc()}
 
 
-def run(cells: Iterable[Cell], jobs: int, out: Path) -> None:
-    """Fit cells in order, and append each to the file as soon as it is there."""
-    out.mkdir(parents=True, exist_ok=True)
-    around = surroundings(jobs)
+def run(
+    cells: Iterable[Cell],
+    jobs: int,
+    path: Path,
+    work: Callable[[Cell], dict[str, Any]],
+    around: dict[str, Any] | None = None,
+) -> None:
+    """Do cells in order, and append each to the file as soon as it is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     parallel = Parallel(
         n_jobs=jobs, batch_size=1, pre_dispatch="2 * n_jobs", return_as="generator_unordered"
     )
-    finished: Iterator[dict[str, Any]] = parallel(delayed(attempt)(cell) for cell in cells)
-    with (out / "cells.jsonl").open("a", encoding="utf-8") as file:
+    finished: Iterator[dict[str, Any]] = parallel(delayed(attempt)(cell, work) for cell in cells)
+    with path.open("a", encoding="utf-8") as file:
         for row in finished:
             if "failed" in row:
                 print(row["task"], row["seed"], row["setting"], row["failed"], flush=True)
                 continue
             # The line break comes first: a line cut by a kill must not spoil the next one.
-            file.write("\n" + json.dumps({**row, **around}))
+            file.write("\n" + json.dumps({**row, **(around or {})}))
             file.flush()
             print(
                 f"{row['task']} {row['seed']} {row['setting']}: {row['value']:.3f} of "
-                f"{row['true_mi']:.3f}, {row['seconds']:.0f} s",
+                f"{row['true_mi']:.3f}, {row['cpu_seconds']:.0f} s",
                 flush=True,
             )
 
@@ -259,7 +264,7 @@ def main(arguments: list[str] | None = None) -> None:
     if asked.estimate:
         return
     if not asked.report:
-        run(left, asked.jobs, asked.out)
+        run(left, asked.jobs, asked.out / "cells.jsonl", fitted, surroundings(asked.jobs))
     print(write_report(asked.out, BESIDE_PEERS))
 
 

@@ -44,7 +44,7 @@ ARROWS = {
     "reports": {"_base", "bounds", "objectives", "training"},
     "estimators": {*LEARNER, "persistence"},
     "ratios": {"copulas", "training"},
-    "inference": {"_base", "bounds", "ratios"},
+    "inference": {"_base", "bounds", "ratios", "reports"},
     "information": {
         "bounds",
         "copulas",

@@ -70,7 +70,8 @@ def summary(rows: pd.DataFrame, setting: str) -> str:
         "refuted at 1 %": f"{(rows['refutation'].str['p_value'] < 0.01).mean():.1%}",
         "seconds, one core": f"median {rows['cpu_seconds'].median():.0f}, "
         f"largest {rows['cpu_seconds'].max():.0f}",
-        "peak memory, MB": f"{rows['peak_mb'].max():.0f}",
+        "peak memory of a process, MB": f"{rows['peak_mb'].max():.0f}, "
+        f"{rows['before_mb'].median():.0f} before the fit",
     }
     width = max(map(len, lines))
     body = "\n".join(f"{name:<{width}}  {value}" for name, value in lines.items())

@@ -106,7 +106,7 @@ def fitted(cell: Cell) -> dict[str, Any]:
     """Return what is known after one fit."""
     pairs = tasks()[cell.task]
     X, Y = pairs.sample(N_SAMPLES, cell.seed)
-    forget_peak()
+    before_mb = forget_peak()
     wall, cpu = time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -135,13 +135,15 @@ def fitted(cell: Cell) -> dict[str, Any]:
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
         "peak_mb": peak_mb(),
+        "before_mb": before_mb,
     }
 
 
-def forget_peak() -> None:
-    """Let the peak of this process's memory begin anew; only Linux can."""
+def forget_peak() -> float:
+    """Let the peak of this process's memory begin anew, where it can, and return where it is."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return peak_mb()
 
 
 def peak_mb() -> float:

@@ -43,6 +43,7 @@ def counted(bench, monkeypatch):
             "seconds": 6.0,
             "cpu_seconds": 6.0,
             "peak_mb": 100.0,
+            "before_mb": 90.0,
         }
 
     monkeypatch.setattr(bench.information_tasks, "fitted", fitted)

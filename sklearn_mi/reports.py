@@ -279,12 +279,15 @@ def jackknife(on_kept: Callable[[Tensor], Any], n: int) -> Any:
     variance : float or ndarray
         As many as the statistic; NaN for fewer than four rows.
     """
-    parts = torch.arange(n).tensor_split(max(1, min(JACKKNIFE_GROUPS, n // 2)))
+    everything = torch.ones(n, dtype=torch.bool)
+    if n < 4:
+        return math.nan * np.asarray(on_kept(everything))
     values = []
+    parts = torch.arange(n).tensor_split(min(JACKKNIFE_GROUPS, n // 2))
     for part in parts:
-        kept = torch.ones(n, dtype=torch.bool)
+        kept = everything.clone()
         kept[part] = False
-        values.append(on_kept(kept) if len(parts) > 1 else math.nan)
+        values.append(on_kept(kept))
     return (len(parts) - 1) * np.var(values, axis=0)
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "bounds_table",
     "candidates_table",
     "certified_limit",
+    "curves_table",
     "duplicates",
     "entropy",
     "fold_of_rows",
@@ -279,6 +280,17 @@ def candidates_table(folds: list[Fold], pairs: Pairs) -> pd.DataFrame:
             row = {"fold": k, "candidate": name, "loss": loss}
             rows.append({**row, "weight": used.get(name, math.nan), "mean_log_ratio": mean})
     return pd.DataFrame(rows)
+
+
+def curves_table(folds: list[Fold]) -> pd.DataFrame:
+    """Return the loss of each network on its stopping rows, along training."""
+    rows = [
+        {"fold": k, "candidate": name, "step": step, "loss": loss}
+        for k, fold in enumerate(folds)
+        for name, curve in fold.ratio.curves.items()
+        for step, loss in curve
+    ]
+    return pd.DataFrame(rows, columns=["fold", "candidate", "step", "loss"])
 
 
 def two_sided(value: float, stderr: float, confidence: float) -> tuple[float, float]:

@@ -262,8 +262,8 @@ class Ratio:
         From the stopping rows.
     losses : dict of float
         Logistic loss on the stopping rows, of each candidate, of "stack" and of "nothing".
-    curve : list of tuple of (int, float)
-        Steps, and the logistic loss of the network on the stopping rows.
+    curves : dict of list of tuple of (int, float)
+        Steps, and the logistic loss of each network on the stopping rows.
     is_parametric : bool
         Whether one copula alone was kept.
     family : str or None
@@ -276,7 +276,7 @@ class Ratio:
     parts: list[_Part]
     weights: np.ndarray
     losses: dict[str, float] = field(default_factory=dict)
-    curve: list[tuple[int, float]] = field(default_factory=list)
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     is_parametric: bool = False
     own_means: dict[str, float] = field(default_factory=dict)
 
@@ -363,14 +363,15 @@ def fit_ratio(
     ]
     parts = _copulas(plan, seen[0], int(never_constant)) if set(marginals) == {"ranks"} else []
     judge = _Judge(seen[1], None if groups is None else groups[1])
-    curve: list[tuple[int, float]] = []
+    curves: dict[str, list[tuple[int, float]]] = {}
     if plan.network:
         best = min(parts, key=lambda part: judge.loss(judge.columns([part]))) if parts else None
         bases = [None, best] if plan.offset and best is not None else [None]
         for base in bases:
             part, curve = _trained(base, plan, training, seen, judge, seed, groups)
             parts.append(part)
-    ratio = _stacked(sides, parts, judge, curve)
+            curves[part.name] = curve
+    ratio = _stacked(sides, parts, judge, curves)
     for part in parts:
         if part.copula is not None:
             ratio.own_means[part.name] = float(part.of_copula().pairs(*seen[0]).double().mean())
@@ -538,7 +539,7 @@ def _steps(
 
 
 def _stacked(
-    sides: Any, parts: list[_Part], judge: _Judge, curve: list[tuple[int, float]]
+    sides: Any, parts: list[_Part], judge: _Judge, curves: dict[str, list[tuple[int, float]]]
 ) -> Ratio:
     """Return the candidates with weights; one copula alone where the stack gains too little."""
     columns = judge.columns(parts)
@@ -559,7 +560,7 @@ def _stacked(
         gain = rows[parts[best].name] - stack
         is_parametric = gain.mean() <= CLEAR_GAIN * gain.std(ddof=1) / math.sqrt(len(gain))
         weights = np.eye(k)[best] if is_parametric else weights
-    return Ratio(sides, parts, weights, losses, curve, bool(is_parametric))
+    return Ratio(sides, parts, weights, losses, curves, bool(is_parametric))
 
 
 class ClassRatio:
@@ -589,7 +590,7 @@ class ClassRatio:
     ) -> None:
         self.side, self.classifier, self.losses = side, classifier, losses
         self.classes, self.log_prior = classes, log_prior
-        self.curve: list[tuple[int, float]] = []
+        self.curves: dict[str, list[tuple[int, float]]] = {}
 
     def _log_ratio(self, X: np.ndarray) -> np.ndarray:
         """Return the log-ratio of rows with every class; 0 with a class never trained on."""

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.stats import norm
+from sklearn.utils import gen_batches
 
 from sklearn_mi._base import Status
 from sklearn_mi.bounds import donsker_varadhan, infonce, interpolated, nwj_of_ratio, smile
@@ -46,7 +47,8 @@ ALPHA = 0.01
 BLOCK = 1024
 CERTIFIED_BLOCK = 8
 CERTIFIED_BOUND = 3.0
-MAX_BINS = 32
+JACKKNIFE_GROUPS = 10  # of each block, and blocks are pooled
+N_BINS = 64
 PERMUTATIONS = 999
 TAU = 5.0
 
@@ -215,8 +217,11 @@ def _each_bound(scores: torch.Tensor, names: Sequence[str]) -> list[float]:
     return [float(BOUNDS_OF_RATIO[name].value(scores)) for name in names]
 
 
-def _each_of_kept(scores: torch.Tensor, names: Sequence[str], kept: torch.Tensor) -> list[float]:
-    return _each_bound(scores[kept][:, kept], names)
+def _variances(scores: torch.Tensor, names: Sequence[str]) -> np.ndarray:
+    def without(kept: torch.Tensor) -> list[float]:
+        return _each_bound(scores[kept][:, kept], names)
+
+    return jackknife(without, len(scores), JACKKNIFE_GROUPS)
 
 
 def bounds_on(
@@ -235,7 +240,7 @@ def bounds_on(
     for block in blocks:
         scores = ratio.matrix(*pairs.take(rows[block]))
         values.append(_each_bound(scores, names))
-        variances.append(jackknife(partial(_each_of_kept, scores, names), len(scores)))
+        variances.append(_variances(scores, names))
         unrelated = scores.clone().fill_diagonal_(-math.inf).flatten()
         weights = (2 * unrelated.logsumexp(0) - (2 * unrelated).logsumexp(0)).exp()
         facts["ess"].append(float(weights))
@@ -348,9 +353,10 @@ def certified_limit(
     if not blocks:
         return math.nan
     values = []
-    for block in blocks:
-        scores = ratio.matrix(*pairs.take(block))
-        values.append(float(infonce(CERTIFIED_BOUND * torch.tanh(scores / CERTIFIED_BOUND))))
+    for some in gen_batches(len(blocks), BLOCK // (4 * k)):
+        scores = ratio.matrix(*pairs.take(np.concatenate(blocks[some])))
+        scores = CERTIFIED_BOUND * torch.tanh(scores / CERTIFIED_BOUND)
+        values += [float(infonce(scores[i : i + k, i : i + k])) for i in range(0, len(scores), k)]
     low, high = -2 * CERTIFIED_BOUND, math.log(k)
     shares = (np.array(values) - low) / (high - low)
     return low + (high - low) * betting_limit(shares, error)
@@ -419,11 +425,25 @@ def refute(pairs: Pairs, folds: list[Fold], seed: int) -> Refutation:
             sample["product"].append(_features(X, Y, pairs.classes))
             sample["log_weights"].append(fold.ratio.pairs(X, Y))
     made = [{name: np.concatenate(part) for name, part in sample.items()} for sample in samples]
+    # Trees need no more than bins, and would take longer to weigh rows for them than to grow.
+    edges = _edges(made[0]["joint"])
     for sample in made:
+        for name in ("joint", "product"):
+            sample[name] = _in_bins(sample[name], edges)
         logs = sample.pop("log_weights")
         weights = np.exp(logs - logs.max())
         sample["weights"] = weights * len(sample["joint"]) / weights.sum()
     return _told_apart(made, seed)
+
+
+def _edges(rows: np.ndarray) -> list[np.ndarray]:
+    shares = np.arange(1, N_BINS) / N_BINS
+    return [np.unique(np.quantile(column, shares, method="lower")) for column in rows.T]
+
+
+def _in_bins(rows: np.ndarray, edges: list[np.ndarray]) -> np.ndarray:
+    columns = zip(edges, rows.T, strict=True)
+    return np.stack([np.searchsorted(edge, column) for edge, column in columns], axis=1)
 
 
 def _features(X: np.ndarray, Y: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
@@ -439,11 +459,7 @@ def _told_apart(samples: list[dict[str, np.ndarray]], seed: int) -> Refutation:
     scores, targets, weights = [], [], []
     for own, new in (samples, samples[::-1]):
         trees = HistGradientBoostingClassifier(
-            learning_rate=0.05,
-            max_leaf_nodes=16,
-            max_iter=100,
-            max_bins=MAX_BINS,  # of weighted rows, binning takes longest of all
-            random_state=seed,
+            learning_rate=0.05, max_leaf_nodes=16, max_iter=100, random_state=seed
         )
         rows, target, weight = _labelled(own)
         trees.fit(rows, target, sample_weight=weight)

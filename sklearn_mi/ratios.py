@@ -142,7 +142,7 @@ def _unmixing(rows: np.ndarray, seed: int) -> tuple[Any, NormalScores] | None:
     from sklearn.decomposition import FastICA
     from sklearn.exceptions import ConvergenceWarning
 
-    made: Any = FastICA(whiten="unit-variance", tol=1e-3, max_iter=100, random_state=seed)
+    made: Any = FastICA(whiten="unit-variance", tol=1e-3, max_iter=50, random_state=seed)
     with warnings.catch_warnings():
         # Where no component is clearly non-Gaussian any rotation is as good.
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -264,7 +264,7 @@ def pair_codes(
     return np.concatenate(first), np.concatenate(second)
 
 
-def jackknife(on_kept: Callable[[Tensor], Any], n: int) -> Any:
+def jackknife(on_kept: Callable[[Tensor], Any], n: int, n_groups: int = JACKKNIFE_GROUPS) -> Any:
     """Return the variance of a statistic by leaving out parts of the rows in turn.
 
     Parameters
@@ -273,6 +273,8 @@ def jackknife(on_kept: Callable[[Tensor], Any], n: int) -> Any:
         From a mask of the rows that are kept to a number, or several.
     n : int
         Rows.
+    n_groups : int
+        Parts, at most.
 
     Returns
     -------
@@ -283,7 +285,7 @@ def jackknife(on_kept: Callable[[Tensor], Any], n: int) -> Any:
     if n < 4:
         return math.nan * np.asarray(on_kept(everything))
     values = []
-    parts = torch.arange(n).tensor_split(min(JACKKNIFE_GROUPS, n // 2))
+    parts = torch.arange(n).tensor_split(min(n_groups, n // 2))
     for part in parts:
         kept = everything.clone()
         kept[part] = False

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 DOF = (0.5, 200.0)
+GRID = np.linspace(-8.0, 8.0, 4001)
 LARGEST_CONDITION = 1e8
 TAIL = 0.1
 
@@ -158,6 +159,21 @@ class Copula(nn.Module):
         scores : Tensor of shape (n,)
         """
         raise NotImplementedError
+
+    def cells(self, u: Tensor, v: Tensor, columns: Tensor) -> Tensor:
+        """Return the log-ratio of row i of ``u`` with the rows ``columns[i]`` of ``v``.
+
+        Parameters
+        ----------
+        u : Tensor of shape (n, d_x)
+        v : Tensor of shape (m, d_y)
+        columns : Tensor of int of shape (n, k)
+
+        Returns
+        -------
+        scores : Tensor of shape (n, k)
+        """
+        return torch.stack([self.pairs(u, v[column]) for column in columns.T], dim=1)
 
 
 @dataclass(frozen=True)
@@ -324,8 +340,7 @@ class StudentRatio(Copula):
         }
         for name, matrix in roots.items():
             self.register_buffer(name, torch.as_tensor(matrix))
-        grid = np.linspace(-8.0, 8.0, 4001)
-        self.register_buffer("grid", torch.as_tensor(student_t.ppf(ndtr(grid), dof)))
+        self.register_buffer("grid", torch.as_tensor(_heavy_grid(dof)))
         entropies = [_student_entropy(d, dof) for d in (d_x, self.d_y, len(dispersion))]
         self.mi = gaussian_mi + entropies[0] + entropies[1] - entropies[2]
         volumes = [_log_volume(d, dof) for d in (len(dispersion), d_x, self.d_y)]
@@ -368,6 +383,11 @@ class StudentRatio(Copula):
         """Return the log-ratio of partners; see `Copula.pairs`."""
         x, y, joint_x, joint_y, kernel_x, kernel_y = self._parts(u, v)
         return self._ratio(joint_x + joint_y + 2 * (x * y).sum(1), kernel_x + kernel_y)
+
+
+def _heavy_grid(dof: float) -> np.ndarray:
+    """Return what a grid of normal scores is as Student's."""
+    return student_t.ppf(ndtr(GRID), dof)
 
 
 def _log_volume(d: int, dof: float) -> float:
@@ -424,11 +444,10 @@ def fit_student(U: NDArray[Any], V: NDArray[Any]) -> StudentRatio:
         np.linalg.inv(dispersion),
         np.linalg.slogdet(dispersion)[1],
     )
-    probability = ndtr(np.clip(W, -8, 8))
 
     def minus_likelihood(log_dof: float) -> float:
         dof = math.exp(log_dof)
-        T = student_t.ppf(probability, dof)
+        T = np.interp(W, GRID, _heavy_grid(dof))
         marginal = _log_volume(1, dof) - (dof + 1) / 2 * np.log1p(T**2 / dof)
         return -float((_log_density(T, precision, log_det, dof) - marginal.sum(1)).mean())
 

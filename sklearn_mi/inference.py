@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.stats import norm
+from sklearn.utils import gen_batches
 
 from sklearn_mi._base import Status
 from sklearn_mi.bounds import donsker_varadhan, infonce, interpolated, nwj_of_ratio, smile
 from sklearn_mi.ratios import ClassRatio, Ratio
+from sklearn_mi.reports import jackknife
 
 __all__ = [
     "BOUNDS_OF_RATIO",
@@ -30,6 +32,7 @@ __all__ = [
     "bounds_table",
     "candidates_table",
     "certified_limit",
+    "curves_table",
     "duplicates",
     "entropy",
     "fold_of_rows",
@@ -44,7 +47,8 @@ ALPHA = 0.01
 BLOCK = 1024
 CERTIFIED_BLOCK = 8
 CERTIFIED_BOUND = 3.0
-JACKKNIFE_GROUPS = 20
+JACKKNIFE_GROUPS = 10  # of each block, and blocks are pooled
+N_BINS = 64
 PERMUTATIONS = 999
 TAU = 5.0
 
@@ -209,18 +213,15 @@ def blocks_of_rows(
     return [block for block in blocks if len(block) >= max(2, len(blocks[0]) // 2)]
 
 
-def _jackknife(value: Callable[[torch.Tensor], torch.Tensor], scores: torch.Tensor) -> float:
-    """Return the variance of a bound on a block by leaving out parts of its rows."""
-    n = len(scores)
-    g = min(JACKKNIFE_GROUPS, n // 2)
-    if g < 2:
-        return math.nan
-    values = []
-    for part in torch.arange(n).tensor_split(g):
-        kept = torch.ones(n, dtype=torch.bool)
-        kept[part] = False
-        values.append(float(value(scores[kept][:, kept])))
-    return (g - 1) * float(np.var(values))
+def _each_bound(scores: torch.Tensor, names: Sequence[str]) -> list[float]:
+    return [float(BOUNDS_OF_RATIO[name].value(scores)) for name in names]
+
+
+def _variances(scores: torch.Tensor, names: Sequence[str]) -> np.ndarray:
+    def without(kept: torch.Tensor) -> list[float]:
+        return _each_bound(scores[kept][:, kept], names)
+
+    return jackknife(without, len(scores), JACKKNIFE_GROUPS)
 
 
 def bounds_on(
@@ -234,23 +235,19 @@ def bounds_on(
     groups = None if pairs.groups is None else pairs.groups[rows]
     blocks = blocks_of_rows(len(rows), groups, rng)
     share = np.array([len(block) for block in blocks]) / sum(map(len, blocks))
-    values: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    values, variances = [], []
     facts: dict[str, list[float]] = {"ess": [], "above": []}
     for block in blocks:
         scores = ratio.matrix(*pairs.take(rows[block]))
-        for name in names:
-            value = BOUNDS_OF_RATIO[name].value
-            values[name].append((float(value(scores)), _jackknife(value, scores)))
+        values.append(_each_bound(scores, names))
+        variances.append(_variances(scores, names))
         unrelated = scores.clone().fill_diagonal_(-math.inf).flatten()
         weights = (2 * unrelated.logsumexp(0) - (2 * unrelated).logsumexp(0)).exp()
         facts["ess"].append(float(weights))
         facts["above"].append(float((scores.diagonal() > unrelated.max()).double().mean()))
-    made = {
-        name: (float(share @ v[:, 0]), math.sqrt(float(share**2 @ v[:, 1])))
-        for name, v in ((name, np.array(got)) for name, got in values.items())
-    }
     means = {name: float(share @ np.array(got)) for name, got in facts.items()}
-    return made, min(map(len, blocks)), means
+    made = zip(share @ np.array(values), np.sqrt(share**2 @ np.array(variances)), strict=True)
+    return dict(zip(names, made, strict=True)), min(map(len, blocks)), means
 
 
 def bounds_table(folds: list[Fold], share: np.ndarray, confidence: float) -> pd.DataFrame:
@@ -288,6 +285,17 @@ def candidates_table(folds: list[Fold], pairs: Pairs) -> pd.DataFrame:
             row = {"fold": k, "candidate": name, "loss": loss}
             rows.append({**row, "weight": used.get(name, math.nan), "mean_log_ratio": mean})
     return pd.DataFrame(rows)
+
+
+def curves_table(folds: list[Fold]) -> pd.DataFrame:
+    """Return the loss of each network on its stopping rows, along training."""
+    rows = [
+        {"fold": k, "candidate": name, "step": step, "loss": loss}
+        for k, fold in enumerate(folds)
+        for name, curve in fold.ratio.curves.items()
+        for step, loss in curve
+    ]
+    return pd.DataFrame(rows, columns=["fold", "candidate", "step", "loss"])
 
 
 def two_sided(value: float, stderr: float, confidence: float) -> tuple[float, float]:
@@ -345,9 +353,10 @@ def certified_limit(
     if not blocks:
         return math.nan
     values = []
-    for block in blocks:
-        scores = ratio.matrix(*pairs.take(block))
-        values.append(float(infonce(CERTIFIED_BOUND * torch.tanh(scores / CERTIFIED_BOUND))))
+    for some in gen_batches(len(blocks), BLOCK // (4 * k)):
+        scores = ratio.matrix(*pairs.take(np.concatenate(blocks[some])))
+        scores = CERTIFIED_BOUND * torch.tanh(scores / CERTIFIED_BOUND)
+        values += [float(infonce(scores[i : i + k, i : i + k])) for i in range(0, len(scores), k)]
     low, high = -2 * CERTIFIED_BOUND, math.log(k)
     shares = (np.array(values) - low) / (high - low)
     return low + (high - low) * betting_limit(shares, error)
@@ -416,11 +425,25 @@ def refute(pairs: Pairs, folds: list[Fold], seed: int) -> Refutation:
             sample["product"].append(_features(X, Y, pairs.classes))
             sample["log_weights"].append(fold.ratio.pairs(X, Y))
     made = [{name: np.concatenate(part) for name, part in sample.items()} for sample in samples]
+    # Trees need no more than bins, and would take longer to weigh rows for them than to grow.
+    edges = _edges(made[0]["joint"])
     for sample in made:
+        for name in ("joint", "product"):
+            sample[name] = _in_bins(sample[name], edges)
         logs = sample.pop("log_weights")
         weights = np.exp(logs - logs.max())
         sample["weights"] = weights * len(sample["joint"]) / weights.sum()
     return _told_apart(made, seed)
+
+
+def _edges(rows: np.ndarray) -> list[np.ndarray]:
+    shares = np.arange(1, N_BINS) / N_BINS
+    return [np.unique(np.quantile(column, shares, method="lower")) for column in rows.T]
+
+
+def _in_bins(rows: np.ndarray, edges: list[np.ndarray]) -> np.ndarray:
+    columns = zip(edges, rows.T, strict=True)
+    return np.stack([np.searchsorted(edge, column) for edge, column in columns], axis=1)
 
 
 def _features(X: np.ndarray, Y: np.ndarray, classes: np.ndarray | None) -> np.ndarray:

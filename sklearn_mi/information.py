@@ -40,6 +40,7 @@ from sklearn_mi.inference import (
     bounds_table,
     candidates_table,
     certified_limit,
+    curves_table,
     duplicates,
     entropy,
     fold_of_rows,
@@ -182,6 +183,9 @@ class MIEstimator(BaseEstimator):
         Every bound of the critics, with status, ceiling and interval.
     candidates_ : DataFrame
         Every candidate: its loss on the stopping rows, its weight, its mean log-ratio on new rows.
+    curves_ : DataFrame
+        Loss of each network on its stopping rows along training: ``fold``, ``candidate``, ``step``,
+        ``loss``; 1.386 is that of no information.
     pointwise_ : ndarray of shape (n_samples,)
         The log-ratio of each row by the critic that has not seen it.
     folds_ : ndarray of shape (n_samples,)
@@ -532,6 +536,7 @@ class MIEstimator(BaseEstimator):
         share = np.array([len(fold.rows) for fold in folds]) / n
         self.bounds_ = bounds_table(folds, share, self.confidence)
         self.candidates_ = candidates_table(folds, pairs)
+        self.curves_ = curves_table(folds)
         self.guaranteed_ = self._guarantee(folds, share)
         half = self._split_half(pairs) if self.split_test else None
         self._independence = None if half is None else half[0]
@@ -618,9 +623,8 @@ class MIEstimator(BaseEstimator):
                 "may be deterministic, its information infinite, and nothing above "
                 f"{ceiling:.2f} can be resolved"
             )
-        curves = [fold.ratio.curve for fold in folds if fold.ratio.curve]
-        rising = [min(c, key=lambda at: at[1])[0] >= 0.95 * self.max_steps for c in curves]
-        if rising and np.mean(rising) > 0.5:
+        best = self.curves_.sort_values("loss").drop_duplicates(["fold", "candidate"])["step"]
+        if (best >= 0.95 * self.max_steps).sum() > len(best) / 2:
             yield f"the critics still got better at step {self.max_steps}: raise max_steps"
         train = float(np.mean([fold.facts["train"] for fold in folds]))
         if train - self.pointwise_.mean() > max(0.3, 0.3 * abs(train)):
@@ -679,6 +683,7 @@ class MIEstimator(BaseEstimator):
         self._folds, self._independence = both._folds, None
         self._columns, self.folds_ = both._columns, both.folds_
         self.candidates_, self.refutation_ = both.candidates_, both.refutation_
+        self.curves_ = both.curves_
 
 
 def mutual_info_features(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -16,7 +16,16 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-__all__ = ["DiagnosticsDisplay", "EmbeddingDisplay", "LabelEfficiencyDisplay", "StudyDisplay"]
+__all__ = [
+    "BoundsDisplay",
+    "ConvergenceDisplay",
+    "DiagnosticsDisplay",
+    "EmbeddingDisplay",
+    "LabelEfficiencyDisplay",
+    "PointwiseDisplay",
+    "StaircaseDisplay",
+    "StudyDisplay",
+]
 
 # Okabe and Ito's colours, told apart by colour-blind readers, without their yellow, which
 # vanishes on white; then Tol's wine, olive and sand for a class or three more.
@@ -32,6 +41,9 @@ COLOURS = (
     "#999933",
     "#A08060",
 )
+
+# What a number in nats says of the mutual information.
+STATUS_COLOURS = {"lower": "#0072B2", "upper": "#D55E00", "neither": "#777777"}
 
 # Which way each diagnostic is taken to be better. Of v-information and seconds there is no doubt;
 # the others are what the literature has, and none of them is accuracy.
@@ -51,6 +63,12 @@ def _axes(ax: Axes | None) -> tuple[Figure, Axes]:
     if ax is None:
         ax = plt.subplots(layout="constrained")[1]
     return ax.get_figure(root=True), ax  # pyright: ignore[reportReturnType]
+
+
+def _need(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    absent = [name for name in columns if name not in table]
+    if absent:
+        raise ValueError(f"The table has no column {absent[0]!r}; it has {list(table)}.")
 
 
 def _line(ax: Axes, name: str, rows: pd.DataFrame, colour: str) -> Any:
@@ -366,9 +384,7 @@ class StudyDisplay:
         ValueError
             If the table lacks one of the columns.
         """
-        absent = [name for name in (column, by, "step") if name not in self.table]
-        if absent:
-            raise ValueError(f"The table has no column {absent[0]!r}; it has {list(self.table)}.")
+        _need(self.table, (column, by, "step"))
         self.figure_, self.ax_ = _axes(ax)
         self.lines_ = {}
         kept = self.table.dropna(subset=[column])
@@ -542,9 +558,7 @@ class DiagnosticsDisplay:
         return self
 
     def _check(self, directions: Mapping[str, str], scaling: str, ax: Axes | None) -> None:
-        absent = [name for name in ("name", *directions) if name not in self.table]
-        if absent:
-            raise ValueError(f"The table has no column {absent[0]!r}; it has {list(self.table)}.")
+        _need(self.table, ("name", *directions))
         if len(directions) < 3:
             raise ValueError(
                 f"directions={dict(directions)}; expected three columns or more. Make the table by "
@@ -560,3 +574,393 @@ class DiagnosticsDisplay:
                 f"ax is {ax.name}; expected polar axes: "
                 "plt.subplots(subplot_kw={'projection': 'polar'})."
             )
+
+
+class BoundsDisplay:
+    """The ladder of bounds: each with its interval, its ceiling, and what it is.
+
+    Bounds from below are blue, numbers that are no bound grey. A bar at the right is the ceiling
+    that the bound cannot exceed with so many candidates: a value close to it says that the
+    information may be larger, not that it is as large.
+
+    Parameters
+    ----------
+    bounds : DataFrame
+        As ``MIEstimator.bounds_``: named rows with ``value``, ``low``, ``high``, ``status``,
+        ``ceiling``.
+    best_guess : tuple of float, optional
+        A value and the two ends of its interval.
+    lower_limit : float, optional
+        What the information is not less than, with the estimator's confidence.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        Where the picture was drawn.
+    figure_ : Figure
+        Its figure.
+    bars_ : dict of str to ErrorbarContainer
+        The point and interval of each bound.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_mi.plots import BoundsDisplay
+    >>> bounds = pd.DataFrame({
+    ...     "value": [1.9], "low": [1.8], "high": [2.0], "status": "lower", "ceiling": [6.9],
+    ... }, index=["infonce"])
+    >>> display = BoundsDisplay(bounds, best_guess=(2.0, 1.9, 2.1)).plot()
+    >>> list(display.bars_)
+    ['infonce', 'best guess']
+    """
+
+    def __init__(
+        self,
+        bounds: pd.DataFrame,
+        *,
+        best_guess: tuple[float, float, float] | None = None,
+        lower_limit: float | None = None,
+    ) -> None:
+        self.bounds = bounds
+        self.best_guess = best_guess
+        self.lower_limit = lower_limit
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, true_mi: float | None = None, ax: Axes | None = None
+    ) -> BoundsDisplay:
+        """Make the display of a fitted estimator and draw it.
+
+        Parameters
+        ----------
+        estimator : MIEstimator
+            Fitted.
+        true_mi : float, optional
+            As for :meth:`plot`.
+        ax : Axes, optional
+            As for :meth:`plot`.
+
+        Returns
+        -------
+        display : BoundsDisplay
+        """
+        mi = estimator.mi_
+        made = cls(
+            estimator.bounds_, best_guess=(mi.value, *mi.interval), lower_limit=mi.lower_limit
+        )
+        return made.plot(ax, true_mi=true_mi)
+
+    def plot(self, ax: Axes | None = None, *, true_mi: float | None = None) -> BoundsDisplay:
+        """Draw the bounds.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; by default a new figure.
+        true_mi : float, optional
+            The true value, where it is known.
+
+        Returns
+        -------
+        self : BoundsDisplay
+            With ``ax_``, ``figure_`` and ``bars_``.
+
+        Raises
+        ------
+        ValueError
+            If the table lacks a column.
+        """
+        _need(self.bounds, ("value", "low", "high", "status", "ceiling"))
+        self.figure_, self.ax_ = _axes(ax)
+        rungs = [
+            (str(name), row["value"], row["low"], row["high"], STATUS_COLOURS[row["status"]])
+            for name, row in self.bounds.iterrows()
+        ]
+        if self.best_guess is not None:
+            rungs.append(("best guess", *self.best_guess, "#000000"))
+        self.bars_ = {
+            name: self.ax_.errorbar(
+                value, k, xerr=[[value - low], [high - value]], fmt="o", color=colour, capsize=3
+            )
+            for k, (name, value, low, high, colour) in enumerate(rungs)
+        }
+        self._ceilings()
+        if self.lower_limit is not None:
+            self.ax_.axvline(self.lower_limit, color=STATUS_COLOURS["lower"], lw=1)
+            self.ax_.axvspan(self.lower_limit, self.ax_.get_xlim()[1], color="0.96", zorder=0)
+        if true_mi is not None:
+            self.ax_.axvline(true_mi, color="#D55E00", ls="--", lw=1, label="truth")
+            self.ax_.legend(frameon=False)
+        self.ax_.set_yticks(range(len(rungs)), [rung[0] for rung in rungs])
+        self.ax_.set(xlabel="nats", ylim=(len(rungs) - 0.5, -0.5))
+        self.ax_.spines[["top", "right", "left"]].set_visible(False)
+        return self
+
+    def _ceilings(self) -> None:
+        """Draw ceilings as bars, and keep the window on the values where one is far off."""
+        left, right = self.ax_.get_xlim()
+        for k, (ceiling, value) in enumerate(self.bounds[["ceiling", "value"]].to_numpy()):
+            if np.isfinite(ceiling) and ceiling - value < 2 * (right - left):
+                right = max(right, ceiling)
+                self.ax_.plot([ceiling] * 2, [k - 0.3, k + 0.3], color="0.3", lw=2)
+        self.ax_.set_xlim(left, right + 0.02 * (right - left))
+
+
+class PointwiseDisplay:
+    """The histogram of the log-ratio of each row, whose mean is an information.
+
+    A long tail says that few rows carry the number; a mass below zero are rows that the critic
+    takes for unrelated pairs.
+
+    Parameters
+    ----------
+    pointwise : array-like of shape (n_samples,)
+        As ``MIEstimator.pointwise_``, in nats.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        Where the picture was drawn.
+    figure_ : Figure
+        Its figure.
+    counts_ : ndarray of shape (n_bins,)
+        Rows in each bin.
+
+    Examples
+    --------
+    >>> from sklearn_mi.plots import PointwiseDisplay
+    >>> display = PointwiseDisplay([-0.2, 0.1, 0.4, 0.9]).plot(bins=2)
+    >>> display.counts_.tolist()
+    [2, 2]
+    """
+
+    def __init__(self, pointwise: ArrayLike) -> None:
+        self.pointwise = pointwise
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, bins: int = 50, ax: Axes | None = None
+    ) -> PointwiseDisplay:
+        """Make the display of a fitted estimator and draw it.
+
+        Parameters
+        ----------
+        estimator : MIEstimator
+            Fitted.
+        bins : int, default=50
+        ax : Axes, optional
+            As for :meth:`plot`.
+
+        Returns
+        -------
+        display : PointwiseDisplay
+        """
+        return cls(estimator.pointwise_).plot(ax, bins=bins)
+
+    def plot(self, ax: Axes | None = None, *, bins: int = 50) -> PointwiseDisplay:
+        """Draw the histogram.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; by default a new figure.
+        bins : int, default=50
+
+        Returns
+        -------
+        self : PointwiseDisplay
+            With ``ax_``, ``figure_`` and ``counts_``.
+        """
+        self.figure_, self.ax_ = _axes(ax)
+        values = np.asarray(self.pointwise)
+        counts, _, _ = self.ax_.hist(values, bins, color=COLOURS[1], alpha=0.7)
+        self.counts_ = np.asarray(counts).astype(int)
+        self.ax_.axvline(
+            float(values.mean()), color=COLOURS[0], lw=1.5, label=f"mean {values.mean():.2f}"
+        )
+        self.ax_.axvline(0, color="0.3", lw=1, ls=":", label=f"{(values < 0).mean():.0%} below 0")
+        self.ax_.set(xlabel="log-ratio of a pair, nats", ylabel="rows")
+        self.ax_.legend(frameon=False)
+        self.ax_.spines[["top", "right"]].set_visible(False)
+        return self
+
+
+class ConvergenceDisplay:
+    """The loss of the networks on stopping rows along training: a line a fold, a colour a kind.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        As ``MIEstimator.curves_``: columns ``fold``, ``candidate``, ``step``, ``loss``.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        Where the picture was drawn.
+    figure_ : Figure
+        Its figure.
+    lines_ : dict of tuple to Line2D
+        The line of each candidate and fold.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_mi.plots import ConvergenceDisplay
+    >>> curves = pd.DataFrame({
+    ...     "fold": 0, "candidate": "network", "step": [0, 50], "loss": [1.39, 1.2],
+    ... })
+    >>> display = ConvergenceDisplay(curves).plot()
+    >>> list(display.lines_)
+    [('network', 0)]
+    """
+
+    def __init__(self, curves: pd.DataFrame) -> None:
+        self.curves = curves
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> ConvergenceDisplay:
+        """Make the display of a fitted estimator and draw it.
+
+        Parameters
+        ----------
+        estimator : MIEstimator
+            Fitted, with networks.
+        ax : Axes, optional
+            As for :meth:`plot`.
+
+        Returns
+        -------
+        display : ConvergenceDisplay
+        """
+        return cls(estimator.curves_).plot(ax)
+
+    def plot(self, ax: Axes | None = None) -> ConvergenceDisplay:
+        """Draw the curves, with a point at the step that was kept.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        self : ConvergenceDisplay
+            With ``ax_``, ``figure_`` and ``lines_``.
+
+        Raises
+        ------
+        ValueError
+            If the table lacks a column, or has no rows: without a network nothing converges.
+        """
+        _need(self.curves, ("fold", "candidate", "step", "loss"))
+        if self.curves.empty:
+            raise ValueError("The table has no rows; expected an estimator with networks.")
+        self.figure_, self.ax_ = _axes(ax)
+        self.lines_ = {}
+        for (name, rows), colour in zip(
+            self.curves.groupby("candidate", sort=False), cycle(COLOURS)
+        ):
+            for k, (fold, curve) in enumerate(rows.groupby("fold")):
+                label = None if k else str(name)
+                steps, loss = curve["step"].to_numpy(), curve["loss"].to_numpy()
+                (line,) = self.ax_.plot(steps, loss, color=colour, alpha=0.6, lw=1, label=label)
+                best = loss.argmin()
+                self.ax_.plot(steps[best], loss[best], "o", color=colour, markersize=4)
+                self.lines_[name, fold] = line
+        self.ax_.axhline(2 * np.log(2), color="0.3", ls=":", lw=1, label="no information")
+        self.ax_.set(xlabel="step", ylabel="logistic loss, stopping rows")
+        self.ax_.legend(frameon=False)
+        self.ax_.spines[["top", "right"]].set_visible(False)
+        return self
+
+
+class StaircaseDisplay:
+    """Estimates against the truth on data of rising information; the diagonal is right.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``true_mi``, ``value``, ``name`` (a line each) and, for intervals, ``low`` and
+        ``high``. Values of equal name and truth, of several samples, are averaged.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        Where the picture was drawn.
+    figure_ : Figure
+        Its figure.
+    lines_ : dict of str to Line2D
+        The line of each name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_mi.plots import StaircaseDisplay
+    >>> table = pd.DataFrame({"name": "ours", "true_mi": [2.0, 4.0], "value": [1.9, 3.9]})
+    >>> StaircaseDisplay.from_table(table).lines_["ours"].get_ydata().tolist()
+    [1.9, 3.9]
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+
+    @classmethod
+    def from_table(
+        cls, table: pd.DataFrame, *, ceiling: float | None = None, ax: Axes | None = None
+    ) -> StaircaseDisplay:
+        """Make the display and draw it.
+
+        Parameters
+        ----------
+        table : DataFrame
+            As for the constructor.
+        ceiling : float, optional
+            As for :meth:`plot`.
+        ax : Axes, optional
+            As for :meth:`plot`.
+
+        Returns
+        -------
+        display : StaircaseDisplay
+        """
+        return cls(table).plot(ax, ceiling=ceiling)
+
+    def plot(self, ax: Axes | None = None, *, ceiling: float | None = None) -> StaircaseDisplay:
+        """Draw the estimates.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; by default a new figure.
+        ceiling : float, optional
+            The largest value that a bound can take, dashed.
+
+        Returns
+        -------
+        self : StaircaseDisplay
+            With ``ax_``, ``figure_`` and ``lines_``.
+
+        Raises
+        ------
+        ValueError
+            If the table lacks a column.
+        """
+        _need(self.table, ("name", "true_mi", "value"))
+        self.figure_, self.ax_ = _axes(ax)
+        self.lines_ = {}
+        bands = [name for name in ("low", "high") if name in self.table]
+        for (name, rows), colour in zip(self.table.groupby("name", sort=False), cycle(COLOURS)):
+            means = rows.groupby("true_mi")[["value", *bands]].mean()
+            x = means.index.to_numpy()
+            (line,) = self.ax_.plot(x, means["value"], "o-", color=colour, label=str(name))
+            if len(bands) == 2:
+                self.ax_.fill_between(x, means["low"], means["high"], color=colour, alpha=0.2, lw=0)
+            self.lines_[str(name)] = line
+        truths = np.unique(self.table["true_mi"])
+        self.ax_.plot(truths, truths, color="0.3", ls=":", lw=1, label="truth")
+        if ceiling is not None:
+            self.ax_.axhline(ceiling, color="0.3", ls="--", lw=1, label="ceiling")
+        self.ax_.set(xlabel="true mutual information, nats", ylabel="estimate, nats")
+        self.ax_.legend(frameon=False)
+        self.ax_.spines[["top", "right"]].set_visible(False)
+        return self

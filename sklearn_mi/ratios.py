@@ -38,6 +38,7 @@ CELLS_AT_ONCE = 2**17
 CLEAR_GAIN = 2.0
 EVALUATED_SHIFTS = 16
 LARGEST_WEIGHT = 1.5
+PATIENCE_SHARE = 1.5
 UNMIXED_UP_TO = 100
 WIDTH = 32
 
@@ -55,7 +56,8 @@ class Training:
         Unrelated partners for each row of a batch.
     lr, weight_decay : float
     every, patience : int
-        How often to look at the stopping rows, and how many looks without a gain end training.
+        How often to look at the stopping rows, and how many looks without a gain end training; and
+        half as many steps more as the best one took.
     earliest : int
         The first step that may be kept; at step 0 a network says nothing.
     bound : float
@@ -68,7 +70,7 @@ class Training:
     lr: float = 2e-3
     weight_decay: float = 1e-2
     every: int = 50
-    patience: int = 8
+    patience: int = 5
     bound: float = 15.0
     earliest: int = 0
 
@@ -140,7 +142,7 @@ def _unmixing(rows: np.ndarray, seed: int) -> tuple[Any, NormalScores] | None:
     from sklearn.decomposition import FastICA
     from sklearn.exceptions import ConvergenceWarning
 
-    made: Any = FastICA(whiten="unit-variance", tol=1e-3, max_iter=100, random_state=seed)
+    made: Any = FastICA(whiten="unit-variance", tol=1e-3, max_iter=50, random_state=seed)
     with warnings.catch_warnings():
         # Where no component is clearly non-Gaussian any rotation is as good.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -168,30 +170,44 @@ class PairNetwork(nn.Module):
         super().__init__()
         self.tower_x, self.tower_y = towers
         self.bound = bound
-        last = nn.Linear(128, 1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.top = nn.Sequential(nn.Linear(3 * WIDTH, 128), nn.GELU(), last)
+        self.first = nn.Linear(3 * WIDTH, 128)
+        self.last = nn.Linear(128, 1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
 
-    def _score(self, a: Tensor, b: Tensor) -> Tensor:
-        h = self.top(torch.cat([a, b, a * b], dim=-1)).squeeze(-1)
+    def _codes(self, x: Tensor, y: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Return the codes of each side, and what they add to the hidden layer by themselves.
+
+        A side's own part is a product for each row, not for each pair: a third of the work.
+        """
+        a, b = self.tower_x(x), self.tower_y(y)
+        own_a, own_b, _ = self.first.weight.split(WIDTH, dim=1)
+        return (a, a @ own_a.T + self.first.bias), (b, b @ own_b.T)
+
+    def _score(self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
+        shared = self.first.weight[:, 2 * WIDTH :]
+        hidden = (first[0] * second[0]) @ shared.T + first[1] + second[1]
+        h = self.last(functional.gelu(hidden)).squeeze(-1)
         return self.bound * torch.tanh(h / self.bound)
 
     def cells(self, x: Tensor, y: Tensor, columns: Tensor) -> Tensor:
         """Return the scores of row i with the rows ``columns[i]`` of y, of shape (n, k)."""
-        a, b = self.tower_x(x), self.tower_y(y)
-        return self._score(a[:, None].expand(-1, columns.shape[1], -1), b[columns])
+        first, (b, own) = self._codes(x, y)
+        at_once = max(1, CELLS_AT_ONCE // columns.shape[1])
+        parts = zip(*(side[:, None].split(at_once) for side in first), strict=True)
+        both = zip(parts, columns.split(at_once), strict=True)
+        return torch.cat([self._score(part, (b[column], own[column])) for part, column in both])
 
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the scores of partners, of shape (n,)."""
-        return self._score(self.tower_x(x), self.tower_y(y))
+        return self._score(*self._codes(x, y))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the scores of every pair, of shape (n, m)."""
-        a, b = self.tower_x(x), self.tower_y(y)
-        parts = a.split(max(1, CELLS_AT_ONCE // len(b)))
-        both = ((p[:, None].expand(-1, len(b), -1), b.expand(len(p), -1, -1)) for p in parts)
-        return torch.cat([self._score(first, second) for first, second in both])
+        first, second = self._codes(x, y)
+        at_once = max(1, CELLS_AT_ONCE // len(y))
+        parts = zip(*(side[:, None].split(at_once) for side in first), strict=True)
+        return torch.cat([self._score(part, second) for part in parts])
 
 
 def _perceptrons(d_x: int, d_y: int) -> tuple[nn.Module, nn.Module]:
@@ -225,6 +241,10 @@ class _Part:
         return self._sum("pairs", x, y)
 
     @torch.no_grad()
+    def cells(self, x: dict[str, Tensor], y: dict[str, Tensor], columns: Tensor) -> Tensor:
+        return self._sum("cells", x, y, columns)
+
+    @torch.no_grad()
     def matrix(self, x: dict[str, Tensor], y: dict[str, Tensor]) -> Tensor:
         return self._sum("__call__", x, y)
 
@@ -242,8 +262,8 @@ class Ratio:
         From the stopping rows.
     losses : dict of float
         Logistic loss on the stopping rows, of each candidate, of "stack" and of "nothing".
-    curve : list of tuple of (int, float)
-        Steps, and the logistic loss of the network on the stopping rows.
+    curves : dict of list of tuple of (int, float)
+        Steps, and the logistic loss of each network on the stopping rows.
     is_parametric : bool
         Whether one copula alone was kept.
     family : str or None
@@ -256,7 +276,7 @@ class Ratio:
     parts: list[_Part]
     weights: np.ndarray
     losses: dict[str, float] = field(default_factory=dict)
-    curve: list[tuple[int, float]] = field(default_factory=list)
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     is_parametric: bool = False
     own_means: dict[str, float] = field(default_factory=dict)
 
@@ -343,14 +363,15 @@ def fit_ratio(
     ]
     parts = _copulas(plan, seen[0], int(never_constant)) if set(marginals) == {"ranks"} else []
     judge = _Judge(seen[1], None if groups is None else groups[1])
-    curve: list[tuple[int, float]] = []
+    curves: dict[str, list[tuple[int, float]]] = {}
     if plan.network:
         best = min(parts, key=lambda part: judge.loss(judge.columns([part]))) if parts else None
         bases = [None, best] if plan.offset and best is not None else [None]
         for base in bases:
             part, curve = _trained(base, plan, training, seen, judge, seed, groups)
             parts.append(part)
-    ratio = _stacked(sides, parts, judge, curve)
+            curves[part.name] = curve
+    ratio = _stacked(sides, parts, judge, curves)
     for part in parts:
         if part.copula is not None:
             ratio.own_means[part.name] = float(part.of_copula().pairs(*seen[0]).double().mean())
@@ -400,33 +421,24 @@ class _Judge:
     def __init__(self, seen: tuple[dict[str, Tensor], ...], groups: np.ndarray | None) -> None:
         n = len(seen[0]["plain"])
         self.x, self.y = seen
-        shifts = range(1, min(EVALUATED_SHIFTS, n - 1) + 1)
-        self.others = [torch.roll(torch.arange(n), -shift) for shift in shifts]
-        self.counted = [
-            np.ones(n, bool) if groups is None else groups != groups[other.numpy()]
-            for other in self.others
-        ]
+        shifts = torch.arange(min(EVALUATED_SHIFTS, n - 1) + 1)
+        self.others = (torch.arange(n)[:, None] + shifts) % n
+        self.counted = np.ones((n, len(shifts) - 1), bool)
+        if groups is not None:
+            self.counted = groups[:, None] != groups[self.others[:, 1:].numpy()]
 
     def columns(self, parts: Sequence[_Part]) -> tuple[np.ndarray, np.ndarray]:
         """Return the scores of partners (n, k), and of negatives (n, shifts, k)."""
-        positive = [part.pairs(self.x, self.y).double().numpy() for part in parts]
-        negative = [
-            [
-                part.pairs(self.x, {name: v[other] for name, v in self.y.items()}).double().numpy()
-                for other in self.others
-            ]
-            for part in parts
-        ]
-        return np.stack(positive, -1), np.moveaxis(np.array(negative), (0, 1, 2), (2, 1, 0))
+        cells = [part.cells(self.x, self.y, self.others).double().numpy() for part in parts]
+        scores = np.stack(cells, axis=-1)
+        return scores[:, 0], scores[:, 1:]
 
     def rows(self, columns: tuple[np.ndarray, np.ndarray], weights: Any = 1.0) -> np.ndarray:
         """Return the loss of every row under a weighted sum of the columns."""
         w = np.broadcast_to(weights, columns[0].shape[-1:])
         positive, negative = columns[0] @ w, columns[1] @ w
-        counted = np.stack(self.counted, 1)
-        other = np.where(counted, np.logaddexp(0, negative), 0).sum(1) / np.maximum(
-            counted.sum(1), 1
-        )
+        other = np.where(self.counted, np.logaddexp(0, negative), 0).sum(1)
+        other = other / np.maximum(self.counted.sum(1), 1)
         return np.logaddexp(0, -positive) + other
 
     def loss(self, columns: tuple[np.ndarray, np.ndarray], weights: Any = 1.0) -> float:
@@ -478,11 +490,15 @@ def _trained(
         curve.append((step, loss))
         if loss < best - 1e-6:
             best, kept = loss, copy.deepcopy(network.state_dict())
-        elif step - min(curve, key=lambda c: c[1])[0] >= training.patience * training.every:
+        elif step >= training.patience * training.every + PATIENCE_SHARE * _best_step(curve):
             break
     network.load_state_dict(kept)
     network.eval()
     return part, curve
+
+
+def _best_step(curve: list[tuple[int, float]]) -> int:
+    return min(curve, key=lambda at: at[1])[0]
 
 
 def _steps(
@@ -497,7 +513,7 @@ def _steps(
     network: Any = part.network
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=training.lr, weight_decay=training.weight_decay
+        network.parameters(), lr=training.lr, weight_decay=training.weight_decay, fused=True
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.steps + 1)
     for _, batch in zip(range(training.steps), _batches(len(x), training, generator), strict=False):
@@ -508,8 +524,8 @@ def _steps(
         scores = network.cells(a, b, columns)
         if part.copula is not None:
             with torch.no_grad():
-                known = [part.copula.pairs(a, b[column]) for column in columns.T]
-            scores = scores + torch.stack(known, 1)
+                known = part.copula.cells(a, b, columns)
+            scores = scores + known
         other = functional.softplus(scores[:, 1:])
         if groups is not None:
             other = other * (groups[batch][:, None] != groups[batch][columns[:, 1:]])
@@ -523,7 +539,7 @@ def _steps(
 
 
 def _stacked(
-    sides: Any, parts: list[_Part], judge: _Judge, curve: list[tuple[int, float]]
+    sides: Any, parts: list[_Part], judge: _Judge, curves: dict[str, list[tuple[int, float]]]
 ) -> Ratio:
     """Return the candidates with weights; one copula alone where the stack gains too little."""
     columns = judge.columns(parts)
@@ -544,7 +560,7 @@ def _stacked(
         gain = rows[parts[best].name] - stack
         is_parametric = gain.mean() <= CLEAR_GAIN * gain.std(ddof=1) / math.sqrt(len(gain))
         weights = np.eye(k)[best] if is_parametric else weights
-    return Ratio(sides, parts, weights, losses, curve, bool(is_parametric))
+    return Ratio(sides, parts, weights, losses, curves, bool(is_parametric))
 
 
 class ClassRatio:
@@ -574,7 +590,7 @@ class ClassRatio:
     ) -> None:
         self.side, self.classifier, self.losses = side, classifier, losses
         self.classes, self.log_prior = classes, log_prior
-        self.curve: list[tuple[int, float]] = []
+        self.curves: dict[str, list[tuple[int, float]]] = {}
 
     def _log_ratio(self, X: np.ndarray) -> np.ndarray:
         """Return the log-ratio of rows with every class; 0 with a class never trained on."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "every_bound",
     "held_out_bound",
     "held_out_infonce",
+    "jackknife",
     "missing",
     "pair_codes",
 ]
@@ -195,7 +197,8 @@ def held_out_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> tup
         for codes, numbers, fresh in _codes_of_blocks(model, rows, size, seed):
             codes = _with_negatives(model, rows, codes, numbers)
             values.append(float(model.objective.report(codes)))  # type: ignore[operator]
-            variances.append(_jackknife_variance(model.objective, codes))
+            without = partial(_report_without, model.objective, codes)
+            variances.append(float(jackknife(without, len(codes.z_x))))
             weights.append(fresh)
     share = np.array(weights) / sum(weights)
     stderr = math.sqrt(float(np.sum(share**2 * np.array(variances))))
@@ -264,24 +267,45 @@ def pair_codes(
     return np.concatenate(first), np.concatenate(second)
 
 
-def _jackknife_variance(objective: Any, codes: Codes) -> float:
-    """Return the variance of a bound by leaving out groups of rows in turn."""
-    n = len(codes.z_x)
-    groups = torch.arange(n).tensor_split(min(JACKKNIFE_GROUPS, n // 2))
-    if len(groups) < 2:
-        return float("nan")
-    scores, mask = codes.scores, codes.negatives
+def jackknife(on_kept: Callable[[Tensor], Any], n: int, n_groups: int = JACKKNIFE_GROUPS) -> Any:
+    """Return the variance of a statistic by leaving out parts of the rows in turn.
+
+    Parameters
+    ----------
+    on_kept : callable
+        From a mask of the rows that are kept to a number, or several.
+    n : int
+        Rows.
+    n_groups : int
+        Parts, at most.
+
+    Returns
+    -------
+    variance : float or ndarray
+        As many as the statistic; NaN for fewer than four rows.
+    """
+    everything = torch.ones(n, dtype=torch.bool)
+    if n < 4:
+        return math.nan * np.asarray(on_kept(everything))
     values = []
-    for group in groups:
-        columns = torch.ones(scores.shape[1], dtype=torch.bool, device=scores.device)
-        columns[group] = False
-        kept = columns[:n]
-        part = Codes(codes.z_x[kept], codes.z_y[columns], codes.critic)
-        part.negatives = None if mask is None else mask[kept][:, columns]
-        part.__dict__["scores"] = scores[kept][:, columns]
-        values.append(float(objective.report(part)))
-    g = len(groups)
-    return (g - 1) / g * float(np.sum((np.array(values) - np.mean(values)) ** 2))
+    parts = torch.arange(n).tensor_split(min(n_groups, n // 2))
+    for part in parts:
+        kept = everything.clone()
+        kept[part] = False
+        values.append(on_kept(kept))
+    return (len(parts) - 1) * np.var(values, axis=0)
+
+
+def _report_without(objective: Any, codes: Codes, kept: Tensor) -> float:
+    """Return the bound that an objective reports of some rows."""
+    n, scores, mask = len(kept), codes.scores, codes.negatives
+    kept = kept.to(scores.device)
+    more = torch.ones(scores.shape[1] - n, dtype=torch.bool, device=scores.device)
+    columns = torch.cat([kept, more])
+    part = Codes(codes.z_x[kept], codes.z_y[columns], codes.critic)
+    part.negatives = None if mask is None else mask[kept][:, columns]
+    part.__dict__["scores"] = scores[kept][:, columns]
+    return float(objective.report(part))
 
 
 def describe(

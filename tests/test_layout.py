@@ -58,7 +58,7 @@ ARROWS = {
     "reports": {"_base", "bounds", "objectives", "tiles", "training"},
     "estimators": {*LEARNER, "persistence"},
     "ratios": {"copulas", "training"},
-    "inference": {"_base", "bounds", "ratios"},
+    "inference": {"_base", "bounds", "ratios", "reports"},
     "information": {
         "bounds",
         "copulas",

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -9,9 +11,13 @@ from sklearn_mi.plots import (
     COLOURS,
     DIRECTIONS,
     INNERMOST,
+    BoundsDisplay,
+    ConvergenceDisplay,
     DiagnosticsDisplay,
     EmbeddingDisplay,
     LabelEfficiencyDisplay,
+    PointwiseDisplay,
+    StaircaseDisplay,
     StudyDisplay,
 )
 
@@ -252,3 +258,86 @@ def test_a_radar_needs_polar_axes_and_diagnostics(diagnosed):
         )
     with pytest.raises(ValueError, match="expected three columns or more"):
         DiagnosticsDisplay(diagnosed[["name", "fold"]]).plot()
+
+
+@pytest.fixture
+def ladder():
+    return pd.DataFrame(
+        {
+            "value": [1.8, 1.9, 2.1],
+            "low": [1.7, 1.8, 1.9],
+            "high": [1.9, 2.0, 2.4],
+            "status": ["lower", "lower", "neither"],
+            "ceiling": [2.3, 60.0, np.inf],
+        },
+        index=["infonce", "interpolated", "smile"],
+    )
+
+
+def test_a_ladder_is_the_tables_numbers(ladder):
+    display = BoundsDisplay(ladder, best_guess=(2.0, 1.9, 2.2), lower_limit=1.72).plot(true_mi=2.05)
+    assert list(display.bars_) == ["infonce", "interpolated", "smile", "best guess"]
+    names = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert names == list(display.bars_)
+    point, _, (interval,) = display.bars_["smile"]
+    np.testing.assert_array_equal(point.get_xydata(), [[2.1, 2]])
+    np.testing.assert_allclose(interval.get_segments()[0][:, 0], [1.9, 2.4])
+    lines = [sorted(set(line.get_xdata())) for line in display.ax_.lines]
+    assert [2.3] in lines and [1.72] in lines and [2.05] in lines
+    assert [60.0] not in lines  # so far off that nothing else could be seen
+    assert display.ax_.get_xlim()[1] < 3
+    with pytest.raises(ValueError, match="no column 'ceiling'"):
+        BoundsDisplay(ladder.drop(columns="ceiling")).plot()
+
+
+def test_displays_of_an_estimator(ladder):
+    curves = pd.DataFrame({"fold": 0, "candidate": "network", "step": [0, 50], "loss": [1.4, 1.2]})
+    fitted = SimpleNamespace(
+        bounds_=ladder,
+        mi_=SimpleNamespace(value=2.0, interval=(1.9, 2.2), lower_limit=1.72),
+        pointwise_=np.array([0.0, 1.0, 4.0]),
+        curves_=curves,
+    )
+    assert BoundsDisplay.from_estimator(fitted).best_guess == (2.0, 1.9, 2.2)
+    assert PointwiseDisplay.from_estimator(fitted, bins=4).counts_.tolist() == [1, 1, 0, 1]
+    assert list(ConvergenceDisplay.from_estimator(fitted).lines_) == [("network", 0)]
+
+
+def test_a_histogram_tells_its_mean_and_what_is_below_zero():
+    display = PointwiseDisplay([-1.0, 1.0, 2.0, 4.0]).plot()
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert labels == ["mean 1.50", "25% below 0"]
+    assert display.counts_.sum() == 4
+
+
+def test_a_curve_has_a_point_at_its_best_step():
+    curves = pd.DataFrame(
+        [("network", fold, step, 1.2 + abs(step - 50) / 100 + fold) for fold in (0, 1)
+         for step in (0, 50, 100)],
+        columns=["candidate", "fold", "step", "loss"],
+    )  # fmt: skip
+    display = ConvergenceDisplay(curves).plot()
+    assert list(display.lines_) == [("network", 0), ("network", 1)]
+    points = [line.get_xydata().tolist() for line in display.ax_.lines if len(line.get_xdata()) < 2]
+    assert points == [[[50, 1.2]], [[50, 2.2]]]
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert labels == ["network", "no information"]
+    with pytest.raises(ValueError, match="expected an estimator with networks"):
+        ConvergenceDisplay(curves[:0]).plot()
+
+
+def test_a_staircase_is_averaged_over_samples():
+    table = pd.DataFrame(
+        {"name": ["a", "a", "a", "b"], "true_mi": [2, 2, 6, 2], "value": [1.8, 2.0, 5.0, 1.0]}
+    )
+    display = StaircaseDisplay.from_table(table, ceiling=4.16)
+    np.testing.assert_allclose(display.lines_["a"].get_xydata(), [[2, 1.9], [6, 5]])
+    np.testing.assert_allclose(display.lines_["b"].get_xydata(), [[2, 1]])
+    assert not display.ax_.collections
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert labels == ["a", "b", "truth", "ceiling"]
+    banded = StaircaseDisplay(table.assign(low=table["value"] - 0.1, high=table["value"] + 0.2))
+    band = banded.plot().ax_.collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == pytest.approx(1.8) and band[:, 1].max() == pytest.approx(5.2)
+    with pytest.raises(ValueError, match="no column 'true_mi'"):
+        StaircaseDisplay(table.drop(columns="true_mi")).plot()

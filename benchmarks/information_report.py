@@ -1,0 +1,170 @@
+"""Tables out of the cells of `information_tasks.py`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+COLUMNS = ("task", "seed", "setting", "true_mi", "value", "stderr", "lower_limit", "how", "seconds")
+STAIRS = "gaussian-20-"
+
+
+def read_cells(out: Path) -> list[dict[str, Any]]:
+    """Return every line of the folder's files, the last of those of one cell."""
+    cells = {}
+    for path in sorted(out.glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue  # empty, or cut by a kill
+            cells[row["task"], row["seed"], row["setting"]] = row
+    return list(cells.values())
+
+
+def write_report(out: Path, beside_peers: Sequence[str]) -> str:
+    """Write tables of all cells to the folder, and return the text."""
+    cells = read_cells(out)
+    if not cells:
+        return "no cells yet"
+    table = pd.DataFrame(cells)
+    table["error"] = table["value"] - table["true_mi"]
+    flat = table[[name for name in (*COLUMNS, "error") if name in table]]
+    flat.sort_values(["setting", "task", "seed"]).round(4).to_csv(out / "cells.csv", index=False)
+    ours = table[table["setting"].isin(["default", "no offsets"])]
+    parts = [
+        *(summary(rows, str(name)) for name, rows in _beyond(ours).groupby("setting")),
+        by_task(_beyond(ours)),
+        stairs(ours),
+        peers(table, beside_peers),
+        machines(ours),
+    ]
+    text = "\n\n".join(part for part in parts if part) + "\n"
+    (out / "information.txt").write_text(text, encoding="utf-8")
+    return text
+
+
+def _beyond(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(table[~table["task"].str.contains(STAIRS) & (table["seed"] < 3)])
+
+
+def summary(rows: pd.DataFrame, setting: str) -> str:
+    """Return the numbers in which all tasks of one setting come together."""
+    errors = rows.groupby("task")["error"].apply(lambda e: e.abs().mean())
+    distinct = rows[rows["task"] == rows["under_ranks"]]
+    low, high = (rows["interval"].str[k] for k in (0, 1))
+    truth = rows["true_mi"]
+    above = rows["error"] > 2 * rows["stderr"]
+    lines = {
+        "tasks, task-samples": f"{len(errors)}, {len(rows)}",
+        "median |error|, task-samples": f"{rows['error'].abs().median():.4f}",
+        "mean |error| within .1": f"{(errors <= 0.1).sum()} of {len(errors)}",
+        "the same, distinct tasks": _within(distinct),
+        "value above truth + 2 standard errors": f"{above.mean():.1%} of task-samples, "
+        f"{above[distinct.index].mean():.1%} of distinct ones",
+        "interval holds the truth": f"{((low <= truth) & (truth <= high)).mean():.1%}",
+        "lower limit above the truth": f"{(rows['lower_limit'] > truth).mean():.1%}",
+        "refuted at 1 %": f"{(rows['refutation'].str['p_value'] < 0.01).mean():.1%}",
+        "seconds, one core": f"median {rows['cpu_seconds'].median():.0f}, "
+        f"largest {rows['cpu_seconds'].max():.0f}",
+        "peak memory of a process, MB": f"{rows['peak_mb'].max():.0f}, "
+        f"{rows['before_mb'].median():.0f} before the fit",
+    }
+    width = max(map(len, lines))
+    body = "\n".join(f"{name:<{width}}  {value}" for name, value in lines.items())
+    return f"{setting}, Beyond Normal\n\n{body}"
+
+
+def _within(rows: pd.DataFrame) -> str:
+    errors = rows.groupby("task")["error"].apply(lambda e: e.abs().mean())
+    return f"{(errors <= 0.1).sum()} of {len(errors)}"
+
+
+def by_task(rows: pd.DataFrame) -> str:
+    """Return means over samples, a line a task, the settings side by side."""
+    made = []
+    for task, part in rows.groupby("task", sort=False):
+        line: dict[str, Any] = {"task": task, "truth": f"{part['true_mi'].iloc[0]:.3f}"}
+        for setting, cells in part.groupby("setting"):
+            line[str(setting)] = _mean(cells["value"])
+            if setting == "default":
+                line["standard error"] = f"{cells['stderr'].mean():.3f}"
+                line["lower limit"] = f"{cells['lower_limit'].mean():.3f}"
+                line["how"] = cells["how"].mode()[0]
+        made.append(line)
+    return shown(pd.DataFrame(made)) if made else ""
+
+
+def _mean(values: pd.Series) -> str:
+    """Return a mean with the standard deviation over samples."""
+    spread = f" +- {values.std():.3f}" if len(values) > 1 else ""
+    return f"{values.mean():.3f}{spread}"
+
+
+def shown(table: pd.DataFrame) -> str:
+    """Return a table as text."""
+    text = table.fillna("").to_string(index=False, justify="left")
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def stairs(rows: pd.DataFrame) -> str:
+    """Return the Gaussians of 20 + 20 columns."""
+    rows = pd.DataFrame(
+        rows[rows["task"].str.contains(STAIRS) & (rows["setting"] == "default")]
+    ).copy()
+    if rows.empty:
+        return ""
+    gaussian = rows["candidates"].map(lambda found: found["gaussian"]["mean_log_ratio"])
+    rows["copula"] = gaussian
+    made = [
+        {
+            "task": task,
+            "truth": f"{part['true_mi'].iloc[0]:.0f}",
+            "samples": len(part),
+            "value": _mean(part["value"]),
+            "largest |error|": f"{part['error'].abs().max():.3f}",
+            "Gaussian copula": _mean(part["copula"]),
+            "lower limit": f"{part['lower_limit'].mean():.2f}",
+            "seconds": f"{part['cpu_seconds'].mean():.0f}",
+            "peak MB": f"{part['peak_mb'].max():.0f}",
+        }
+        for task, part in rows.groupby("task", sort=False)
+    ]
+    values = rows.set_index(["task", "seed"])["value"]
+    gaps = [
+        abs(values[name, seed] - values["cubic-" + name, seed])
+        for name, seed in values.index
+        if ("cubic-" + name, seed) in values.index
+    ]
+    gap = f"\n\nlargest gap, plain to cubic: {max(gaps):.3f}" if gaps else ""
+    return f"20 + 20 columns, default\n\n{shown(pd.DataFrame(made))}{gap}"
+
+
+def peers(table: pd.DataFrame, tasks: Sequence[str]) -> str:
+    """Return the tasks on which peers were measured: mean over samples, and its standard error."""
+    made = []
+    for task in tasks:
+        part = table[table["task"] == task]
+        if part.empty:
+            continue
+        line: dict[str, Any] = {"task": task, "truth": f"{part['true_mi'].iloc[0]:.3f}"}
+        for setting, cells in part.groupby("setting", sort=False):
+            stderr = cells["value"].std() / np.sqrt(len(cells)) if len(cells) > 1 else np.nan
+            line[str(setting)] = f"{cells['value'].mean():.3f} ({stderr:.3f})"
+        made.append(line)
+    if not made:
+        return ""
+    return f"mean over samples (its standard error)\n\n{shown(pd.DataFrame(made))}"
+
+
+def machines(rows: pd.DataFrame) -> str:
+    """Return where and with what the cells were fitted."""
+    made = {
+        f"{row.cpus} CPUs {row.machine}, {row.jobs} fits at a time, commit {row.commit}, "
+        + ", ".join(f"{name} {number}" for name, number in row.versions.items())
+        for row in rows.itertuples()
+    }
+    return "\n".join(sorted(made))

@@ -2,12 +2,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test demo study bench-features lint docs clean
+.PHONY: help test demo study bench bench-features lint docs clean
 
 help:
 	@echo "make test    the tests that need neither minutes nor a GPU"
 	@echo "make demo    features learned without labels on digits: a table and a picture"
 	@echo "make study   the paper's experiments at a small scale: SCALE=cpu FIGURES=3 for more"
+	@echo "make bench   a step, a fit, a transform: beside loops by hand, skorch and peers; 15 minutes"
 	@echo "make bench-features    few labels, beside UMAP, CEBRA, lightly, ...: hours; DATA='digits wine' for less"
 	@echo "make lint    ruff, pyright, codespell"
 	@echo "make docs    the site, into docs/_build/html"
@@ -42,9 +43,12 @@ TUNED_ON := digits $(if $(filter cifar10,$(DATA)),cifar10-development)
 $(PEERS)/bin/python:
 	$(PYTHON) -m venv $(PEERS)
 
-$(PEERS)/installed: pyproject.toml benchmarks/requirements-features.txt | $(PEERS)/bin/python
-	$(PEERS)/bin/python -m pip install --editable . --requirement benchmarks/requirements-features.txt
+$(PEERS)/installed: pyproject.toml benchmarks/requirements-peers.txt | $(PEERS)/bin/python
+	$(PEERS)/bin/python -m pip install --editable . --requirement benchmarks/requirements-peers.txt
 	touch $@
+
+bench: $(PEERS)/installed
+	$(PEERS)/bin/python benchmarks/speed.py
 
 bench-features: $(PEERS)/installed
 	$(PEERS)/bin/python benchmarks/features.py --tune --jobs $(JOBS) $(if $(DATA),--data $(TUNED_ON))

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import sparse
 
+from sklearn_mi import MIRepresentationLearner
 from sklearn_mi._base import Codes
 from sklearn_mi.bounds import NWJ, InfoNCE, infonce
 from sklearn_mi.critics import InnerProduct
@@ -268,3 +269,52 @@ def test_codes_make_their_scores_once():
 
     codes = Codes(torch.ones(2, 3), torch.ones(2, 3), critic)
     assert codes.scores is codes.scores and len(calls) == 1
+
+
+# Memory
+
+
+def test_blocks_shrink_until_they_fit(X):
+    rows, seen = as_rows(X), []
+
+    def module(x):
+        seen.append(len(x))
+        if len(x) > 20:
+            raise torch.OutOfMemoryError("too much")
+        return 2 * x
+
+    codes = torch.cat(list(encode(rows, module, block=64)))
+    assert seen[:3] == [64, 32, 16] and set(seen[3:]) == {16}
+    torch.testing.assert_close(codes, 2 * torch.as_tensor(X, dtype=torch.float32))
+
+
+def test_one_row_too_many_names_the_cure(X):
+    rows = as_rows(X)
+
+    def module(x):
+        raise torch.OutOfMemoryError("too much")
+
+    with pytest.raises(MemoryError, match="use device='cpu'"):
+        list(encode(rows, module, block=4))
+
+
+def test_a_step_too_large_names_its_parameter(monkeypatch, X):
+    def run_out(*args):
+        raise torch.OutOfMemoryError("too much")
+
+    monkeypatch.setattr("sklearn_mi.estimators.train", run_out)
+    with pytest.raises(MemoryError, match="lower batch_size=256"):
+        MIRepresentationLearner(max_steps=2).fit(X)
+
+
+def test_tf32_is_set_inside_a_fit_alone(monkeypatch, X):
+    seen = []
+    before = torch.get_float32_matmul_precision()
+    monkeypatch.setattr(
+        "sklearn_mi.estimators.train",
+        lambda *args: seen.append(torch.get_float32_matmul_precision()),
+    )
+    for precision in ("float32", "tf32"):
+        MIRepresentationLearner(precision=precision, max_steps=2).fit(X)
+    assert seen == [before, "high"]
+    assert torch.get_float32_matmul_precision() == before

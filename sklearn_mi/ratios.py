@@ -37,6 +37,7 @@ __all__ = [
 CELLS_AT_ONCE = 2**17
 CLEAR_GAIN = 2.0
 EVALUATED_SHIFTS = 16
+FIRST_LOOKS = 10
 LARGEST_WEIGHT = 1.5
 MIXING_STEPS = 200
 PATIENCE_SHARE = 1.5
@@ -57,8 +58,9 @@ class Training:
         Unrelated partners for each row of a batch.
     lr, weight_decay : float
     every, patience : int
-        How often to look at the stopping rows, and how many looks without a gain end training; and
-        half as many steps more as the best one took.
+        How often to look at the stopping rows (more often at first: a few hundred rows are soon
+        overfitted), and how many looks without a gain end training; half as many steps more as the
+        best one took.
     earliest : int
         The first step that may be kept; at step 0 a network says nothing.
     bound : float
@@ -485,7 +487,8 @@ def _trained(
     codes = None if groups is None else torch.as_tensor(groups[0])
     curve, kept, best = [], copy.deepcopy(network.state_dict()), math.inf
     for step, _ in enumerate(_steps(part, x, y, codes, training, seed)):
-        if step < training.earliest or (step % training.every and step != training.steps):
+        every = min(training.every, FIRST_LOOKS) if step < 2 * training.every else training.every
+        if step < training.earliest or (step % every and step != training.steps):
             continue
         loss = judge.loss(judge.columns([part]))
         curve.append((step, loss))

@@ -69,6 +69,8 @@ def drawn(cell: Cell) -> dict[str, Any]:
 
 def share(hits: pd.Series) -> str:
     """Return a share with its exact 95 % interval."""
+    if hits.empty:
+        return "-"
     low, high = binomtest(int(hits.sum()), len(hits)).proportion_ci()
     return f"{hits.mean():.3f} ({low:.3f}, {high:.3f})"
 
@@ -92,7 +94,7 @@ def report(out: Path) -> str:
                 "interval holds": share((rows["low"] <= truth) & (truth <= rows["high"])),
                 "limit below truth": share(rows["lower_limit"] <= truth),
                 "certified below": share(rows["certified_limit"] <= truth),
-                "refuted at 5 %": share(rows["refuted_p"] < 0.05),
+                "refuted at 5 %": share(rows["refuted_p"].dropna() < 0.05),
                 "largest s": f"{rows['cpu_seconds'].max():.1f}",
             }
         )

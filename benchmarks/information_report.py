@@ -1,7 +1,6 @@
 """Tables out of the cells of `information_tasks.py`."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,16 @@ import numpy as np
 import pandas as pd
 
 COLUMNS = ("task", "seed", "setting", "true_mi", "value", "stderr", "lower_limit", "how", "seconds")
+# The tasks on which peers were measured, five samples each.
+BESIDE_PEERS = (
+    "1v1-normal-0.75",
+    "1v1-additive-0.1",
+    "multinormal-sparse-5-5-2-2.0",
+    "student-identity-2-2-1",
+    "spiral-multinormal-sparse-3-3-2-2.0",
+    "multinormal-sparse-25-25-2-2.0",
+    "asinh-student-identity-5-5-2",
+)
 STAIRS = "gaussian-20-"
 
 
@@ -25,7 +34,7 @@ def read_cells(out: Path) -> list[dict[str, Any]]:
     return list(cells.values())
 
 
-def write_report(out: Path, beside_peers: Sequence[str]) -> str:
+def write_report(out: Path) -> str:
     """Write tables of all cells to the folder, and return the text."""
     cells = read_cells(out)
     if not cells:
@@ -39,7 +48,8 @@ def write_report(out: Path, beside_peers: Sequence[str]) -> str:
         *(summary(rows, str(name)) for name, rows in _beyond(ours).groupby("setting")),
         by_task(_beyond(ours)),
         stairs(ours),
-        peers(table, beside_peers),
+        every_number(ours),
+        beside_peers(table),
         machines(ours),
     ]
     text = "\n\n".join(part for part in parts if part) + "\n"
@@ -143,10 +153,44 @@ def stairs(rows: pd.DataFrame) -> str:
     return f"20 + 20 columns, default\n\n{shown(pd.DataFrame(made))}{gap}"
 
 
-def peers(table: pd.DataFrame, tasks: Sequence[str]) -> str:
+def every_number(rows: pd.DataFrame) -> str:
+    """Return how each bound, both limits and the best guess err, over distinct tasks."""
+    default = rows[(rows["setting"] == "default") & (rows["task"] == rows["under_ranks"])]
+    stairs_too = rows[(rows["setting"] == "default") & rows["task"].str.contains(STAIRS)]
+    rows = pd.concat([default, stairs_too]).drop_duplicates(["task", "seed"])
+    if rows.empty or "bounds" not in rows:
+        return ""
+    numbers = {
+        name: (rows["bounds"].map(lambda b, n=name: b[n]["value"]),
+               rows["bounds"].map(lambda b, n=name: b[n]["stderr"]))
+        for name in rows["bounds"].iloc[0]
+    }  # fmt: skip
+    numbers |= {
+        "best guess": (rows["value"], rows["stderr"]),
+        "lower limit": (rows["lower_limit"], 0 * rows["stderr"]),
+        "certified limit": (rows["certified_limit"], 0 * rows["stderr"]),
+    }
+    made = []
+    for name, (value, stderr) in numbers.items():
+        error = value - rows["true_mi"]
+        low, high = error.idxmin(), error.idxmax()
+        made.append(
+            {
+                "number": name,
+                "median error": f"{error.median():+.3f}",
+                "above truth + 2 se": f"{(error > 2 * stderr).mean():.1%}",
+                "lowest error": f"{error[low]:+.2f}  {rows['task'][low]}",
+                "highest error": f"{error[high]:+.2f}  {rows['task'][high]}",
+            }
+        )
+    head = f"every number, {len(rows)} samples of distinct tasks and 20 + 20 columns, default"
+    return f"{head}\n\n{shown(pd.DataFrame(made))}"
+
+
+def beside_peers(table: pd.DataFrame) -> str:
     """Return the tasks on which peers were measured: mean over samples, and its standard error."""
     made = []
-    for task in tasks:
+    for task in BESIDE_PEERS:
         part = table[table["task"] == task]
         if part.empty:
             continue

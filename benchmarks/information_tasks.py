@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from information_report import read_cells, write_report
+from information_report import BESIDE_PEERS, read_cells, write_report
 from joblib import Parallel, delayed
 
 from sklearn_mi import MIEstimator
@@ -46,16 +46,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
     "no offsets": {"method": "network", "offset": False},
 }
-# The tasks on which peers were measured, five samples each.
-BESIDE_PEERS = (
-    "1v1-normal-0.75",
-    "1v1-additive-0.1",
-    "multinormal-sparse-5-5-2-2.0",
-    "student-identity-2-2-1",
-    "spiral-multinormal-sparse-3-3-2-2.0",
-    "multinormal-sparse-25-25-2-2.0",
-    "asinh-student-identity-5-5-2",
-)
 PACKAGES = ("sklearn-mi", "numpy", "scipy", "scikit-learn", "torch", "joblib")
 GUESSED_SECONDS = 60.0
 
@@ -267,7 +257,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     if not asked.report:
         run(left, asked.jobs, asked.out / "cells.jsonl", fitted, surroundings(asked.jobs))
-    print(write_report(asked.out, BESIDE_PEERS))
+    print(write_report(asked.out))
 
 
 if __name__ == "__main__":

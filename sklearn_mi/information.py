@@ -623,8 +623,9 @@ class MIEstimator(BaseEstimator):
                 "may be deterministic, its information infinite, and nothing above "
                 f"{ceiling:.2f} can be resolved"
             )
-        best = self.curves_.sort_values("loss").drop_duplicates(["fold", "candidate"])["step"]
-        if (best >= 0.95 * self.max_steps).sum() > len(best) / 2:
+        best = self.curves_.sort_values("loss").drop_duplicates(["fold", "candidate"])
+        late = best["step"].to_numpy() >= 0.95 * self.max_steps
+        if late.sum() > len(late) / 2:
             yield f"the critics still got better at step {self.max_steps}: raise max_steps"
         train = float(np.mean([fold.facts["train"] for fold in folds]))
         if train - self.pointwise_.mean() > max(0.3, 0.3 * abs(train)):

@@ -673,7 +673,7 @@ class BoundsDisplay:
         _need(self.bounds, ("value", "low", "high", "status", "ceiling"))
         self.figure_, self.ax_ = _axes(ax)
         rungs = [
-            (str(name), row["value"], row["low"], row["high"], STATUS_COLOURS[row["status"]])
+            (str(name), row["value"], row["low"], row["high"], STATUS_COLOURS[str(row["status"])])
             for name, row in self.bounds.iterrows()
         ]
         if self.best_guess is not None:
@@ -950,7 +950,7 @@ class StaircaseDisplay:
         self.lines_ = {}
         bands = [name for name in ("low", "high") if name in self.table]
         for (name, rows), colour in zip(self.table.groupby("name", sort=False), cycle(COLOURS)):
-            means = rows.groupby("true_mi")[["value", *bands]].mean()
+            means = pd.DataFrame(rows.groupby("true_mi")[["value", *bands]].mean())
             x = means.index.to_numpy()
             (line,) = self.ax_.plot(x, means["value"], "o-", color=colour, label=str(name))
             if len(bands) == 2:

@@ -37,7 +37,9 @@ __all__ = [
 CELLS_AT_ONCE = 2**17
 CLEAR_GAIN = 2.0
 EVALUATED_SHIFTS = 16
+FIRST_LOOKS = 10
 LARGEST_WEIGHT = 1.5
+MIXING_STEPS = 200
 PATIENCE_SHARE = 1.5
 UNMIXED_UP_TO = 100
 WIDTH = 32
@@ -56,8 +58,9 @@ class Training:
         Unrelated partners for each row of a batch.
     lr, weight_decay : float
     every, patience : int
-        How often to look at the stopping rows, and how many looks without a gain end training; and
-        half as many steps more as the best one took.
+        How often to look at the stopping rows (more often at first: a few hundred rows are soon
+        overfitted), and how many looks without a gain end training; half as many steps more as the
+        best one took.
     earliest : int
         The first step that may be kept; at step 0 a network says nothing.
     bound : float
@@ -484,7 +487,8 @@ def _trained(
     codes = None if groups is None else torch.as_tensor(groups[0])
     curve, kept, best = [], copy.deepcopy(network.state_dict()), math.inf
     for step, _ in enumerate(_steps(part, x, y, codes, training, seed)):
-        if step < training.earliest or (step % training.every and step != training.steps):
+        every = min(training.every, FIRST_LOOKS) if step < 2 * training.every else training.every
+        if step < training.earliest or (step % every and step != training.steps):
             continue
         loss = judge.loss(judge.columns([part]))
         curve.append((step, loss))
@@ -564,41 +568,57 @@ def _stacked(
 
 
 class ClassRatio:
-    r"""The log-ratio :math:`\log q(y | x) - \log p(y)` of a classifier, for a category y.
+    r"""The log-ratio :math:`\log q(y | x) - \log p(y)` of classifiers, for a category y.
+
+    q is a mixture of their probabilities, with weights from the stopping rows.
 
     Parameters
     ----------
     side : Side
-    classifier : classifier
+    classifiers : dict of classifier
         Fitted, with ``predict_proba``.
     classes : ndarray of shape (n_classes,)
     log_prior : ndarray of shape (n_classes,)
-    losses : dict of float
-        Logarithmic loss on the stopping rows, by classifier.
     """
 
     is_parametric = False
     family = None
 
     def __init__(
-        self,
-        side: Side,
-        classifier: Any,
-        classes: np.ndarray,
-        log_prior: np.ndarray,
-        losses: dict[str, float],
+        self, side: Side, classifiers: dict[str, Any], classes: np.ndarray, log_prior: np.ndarray
     ) -> None:
-        self.side, self.classifier, self.losses = side, classifier, losses
+        self.side, self.classifiers = side, classifiers
         self.classes, self.log_prior = classes, log_prior
+        self.weights = np.full(len(classifiers), 1 / len(classifiers))
+        self.losses: dict[str, float] = {}
         self.curves: dict[str, list[tuple[int, float]]] = {}
 
+    def weigh(self, X: np.ndarray, y: np.ndarray) -> None:
+        """Find the weights by maximum likelihood: a proper score, and convex."""
+        own = self._probabilities(X)[:, np.arange(len(X)), np.searchsorted(self.classes, y)]
+        for _ in range(MIXING_STEPS):
+            share = self.weights[:, None] * own
+            self.weights = (share / share.sum(0)).mean(1)
+        prior = self.log_prior[np.searchsorted(self.classes, y)]
+        rows = zip(self.classifiers, own, strict=True)
+        self.losses = {name: float((prior - np.log(p)).mean()) for name, p in rows}
+        self.losses["stack"] = float((prior - np.log(self.weights @ own)).mean())
+
+    def _probabilities(self, X: np.ndarray) -> np.ndarray:
+        """Return the probability of every class, of shape (n_classifiers, n, n_classes).
+
+        Classes that no training row had get that of the prior: they say nothing.
+        """
+        rows = self.side(X)["plain"].numpy()
+        made = np.tile(np.exp(self.log_prior), (len(self.classifiers), len(X), 1))
+        for k, classifier in enumerate(self.classifiers.values()):
+            known = np.searchsorted(self.classes, classifier.classes_)
+            made[k][:, known] = np.maximum(classifier.predict_proba(rows), 1e-7)
+        return made
+
     def _log_ratio(self, X: np.ndarray) -> np.ndarray:
-        """Return the log-ratio of rows with every class; 0 with a class never trained on."""
-        scores = np.zeros((len(X), len(self.classes)))
-        known = np.searchsorted(self.classes, self.classifier.classes_)
-        probability = self.classifier.predict_proba(self.side(X)["plain"].numpy())
-        scores[:, known] = np.log(np.maximum(probability, 1e-7)) - self.log_prior[known]
-        return scores
+        mixed = np.tensordot(self.weights, self._probabilities(X), axes=1)
+        return np.log(mixed) - self.log_prior
 
     def pairs(self, X: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the log-ratio of partners, of shape (n,)."""
@@ -609,8 +629,10 @@ class ClassRatio:
         return torch.as_tensor(self._log_ratio(X)[:, np.searchsorted(self.classes, y)])
 
     def each(self, X: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the log-ratio of partners by the chosen classifier."""
-        return {min(self.losses, key=self.losses.__getitem__): self.pairs(X, y)}
+        """Return the log-ratio of partners by each classifier alone."""
+        column = np.searchsorted(self.classes, y)
+        own = self._probabilities(X)[:, np.arange(len(X)), column]
+        return dict(zip(self.classifiers, np.log(own) - self.log_prior[column], strict=True))
 
     def correction(self, X: np.ndarray, y: np.ndarray) -> float:
         """Return 0: a classifier has no information in closed form."""
@@ -626,7 +648,7 @@ def fit_class_ratio(
     seed: int,
     never_constant: bool = False,
 ) -> ClassRatio:
-    """Fit classifiers to training rows, and keep the one with the least loss on stopping rows.
+    """Fit classifiers to training rows, and weigh them by the stopping rows.
 
     Parameters
     ----------
@@ -643,28 +665,34 @@ def fit_class_ratio(
     -------
     ratio : ClassRatio
     """
-    from sklearn.dummy import DummyClassifier
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.linear_model import LogisticRegression
-
     side = Side(train[0], marginals, unmix=False, seed=seed)
     X = side(train[0])["plain"].numpy()
-    candidates = {
+    candidates = _classifiers(len(X), seed)
+    if never_constant:
+        del candidates["prior"]
+    if len(np.unique(train[1])) < 2:
+        candidates = {"prior": _classifiers(len(X), seed)["prior"]}
+    counts = np.array([(train[1] == c).sum() + (stop[1] == c).sum() for c in classes])
+    log_prior = np.log((counts + 0.5) / (counts + 0.5).sum())
+    fitted = {name: classifier.fit(X, train[1]) for name, classifier in candidates.items()}
+    ratio = ClassRatio(side, fitted, classes, log_prior)
+    ratio.weigh(*stop)
+    return ratio
+
+
+def _classifiers(n: int, seed: int) -> dict[str, Any]:
+    """Return classifiers of different kinds: on few rows none of them is best everywhere."""
+    from sklearn.dummy import DummyClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return {
         "prior": DummyClassifier(strategy="prior"),
         "logistic": LogisticRegression(max_iter=1000),
         "boosting": HistGradientBoostingClassifier(
             learning_rate=0.05, max_leaf_nodes=8, max_iter=150, random_state=seed
         ),
+        "forest": RandomForestClassifier(100, min_samples_leaf=10, random_state=seed),
+        "neighbors": KNeighborsClassifier(min(25, n)),
     }
-    counts = np.array([(train[1] == c).sum() + (stop[1] == c).sum() for c in classes])
-    log_prior = np.log((counts + 0.5) / (counts + 0.5).sum())
-    made, losses = {}, {}
-    for name, classifier in candidates.items():
-        if name == "prior" and never_constant:
-            continue
-        if name != "prior" and len(np.unique(train[1])) < 2:
-            continue
-        fitted = classifier.fit(X, train[1])
-        made[name] = ClassRatio(side, fitted, classes, log_prior, losses)
-        losses[name] = -float(made[name].pairs(*stop).mean())
-    return made[min(losses, key=losses.__getitem__)]

@@ -38,6 +38,8 @@ def counted(bench, monkeypatch):
             "interval": [value - 0.03, value + 0.03],
             "lower_limit": truth - 0.1,
             "how": "gaussian copula",
+            "certified_limit": truth - 0.2,
+            "bounds": {"infonce": {"value": truth - 0.05, "stderr": 0.01}},
             "candidates": {"gaussian": {"mean_log_ratio": truth}},
             "refutation": {"p_value": 0.5},
             "seconds": 6.0,
@@ -109,6 +111,8 @@ def test_report_is_right(bench, counted, tmp_path):
     assert "interval holds the truth 33.3%" in text
     assert "lower limit above the truth 0.0%" in text
     assert "0.453 +- 0.020" in text  # .4133 and .04
+    assert "infonce -0.050 0.0%" in text
+    assert "best guess +0.060 80.0%" in text  # of five samples
 
 
 def test_lines_of_peers_come_into_the_table(bench, counted, tmp_path):

@@ -1,0 +1,121 @@
+"""What other packages say of the tasks of `information_tasks.py` that have known information.
+
+``python benchmarks/information_peers.py --out benchmarks/results/information`` in an environment
+of their own (``requirements-information.txt``) takes the peers that are installed, with their
+default settings and on the very same samples, and appends a line for each to ``peers.jsonl``; the
+report of `information_tasks.py` puts them beside ours. What was killed goes on.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # set before torch is imported anywhere
+
+import argparse
+import json
+import time
+import traceback
+from collections.abc import Callable
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from information_report import BESIDE_PEERS, read_cells
+
+from sklearn_mi.datasets import beyond_normal
+
+OUT = Path(__file__).resolve().parent / "results" / "information"
+N_SAMPLES = 5000
+SEEDS = (0, 1, 2, 3, 4)
+
+Estimate = Callable[[np.ndarray, np.ndarray, int], float]
+
+
+def bmi_peers() -> dict[str, Estimate]:
+    """Return the estimators of the benchmark's own package, of which its paper says how good."""
+    import bmi
+    import jax
+
+    def neural(name: str) -> Estimate:
+        def estimate(X: np.ndarray, Y: np.ndarray, seed: int) -> float:
+            made = getattr(bmi.estimators, name)(seed=seed, verbose=False)
+            value = made.estimate(X, Y)
+            jax.clear_caches()  # or memory grows with every fit
+            return float(value)
+
+        return estimate
+
+    def plain(name: str, **params: object) -> Estimate:
+        make = getattr(bmi.estimators, name)
+        return lambda X, Y, seed: float(make(**params).estimate(X, Y))
+
+    return {
+        "bmi CCA": plain("CCAMutualInformationEstimator"),
+        "bmi KSG": plain("KSGEnsembleFirstEstimator", neighborhoods=(10,)),
+        "bmi InfoNCE": neural("InfoNCEEstimator"),
+        "bmi NWJ": neural("NWJEstimator"),
+        "bmi DV": neural("DonskerVaradhanEstimator"),
+        "bmi MINE": neural("MINEEstimator"),
+    }
+
+
+def mist_peers() -> dict[str, Estimate]:
+    """Return the estimators of torch-mist by its one call; its default reports training rows."""
+    import torch
+    from torch_mist.utils import estimate_mi
+
+    def of(name: str) -> Estimate:
+        def estimate(X: np.ndarray, Y: np.ndarray, seed: int) -> float:
+            torch.manual_seed(seed)
+            data = {"x": X.astype(np.float32), "y": Y.astype(np.float32)}
+            return float(estimate_mi(data, estimator=name, hidden_dims=[128], verbose=False))
+
+        return estimate
+
+    return {f"torch-mist {name}": of(name) for name in ("infonce", "smile")}
+
+
+PEERS = {"bmi": ("benchmark-mi", bmi_peers), "torch_mist": ("torch-mist", mist_peers)}
+
+
+def main() -> None:
+    """Estimate what is missing."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("--only", nargs="+", help="names of estimators")
+    parser.add_argument("--out", type=Path, default=OUT)
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    there = {(row["task"], row["seed"], row["setting"]) for row in read_cells(asked.out)}
+    for module, (package, make) in PEERS.items():
+        if find_spec(module) is None:
+            print(f"{package} is left out: it is not installed.")
+            continue
+        for name, estimate in make().items():
+            for seed in asked.seeds:
+                for task in BESIDE_PEERS:
+                    asked_for = asked.only is None or name in asked.only
+                    if asked_for and (task, seed, name) not in there:
+                        append(asked.out / "peers.jsonl", task, seed, name, estimate, package)
+
+
+def append(path: Path, task: str, seed: int, name: str, estimate: Estimate, package: str) -> None:
+    """Estimate one task, and append it to the file."""
+    pairs = beyond_normal()[task]
+    X, Y = pairs.sample(N_SAMPLES, seed)
+    start = time.perf_counter()
+    try:
+        value = estimate(X, Y, seed)
+    except Exception:
+        print(task, seed, name, traceback.format_exc(), flush=True)
+        return
+    seconds = time.perf_counter() - start
+    cell = {"task": task, "seed": seed, "setting": name, "true_mi": pairs.true_mi}
+    found = {"value": value, "seconds": seconds, "versions": {package: version(package)}}
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n" + json.dumps({**cell, **found}))
+    print(f"{task} {seed} {name}: {value:.3f} of {pairs.true_mi:.3f}, {seconds:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

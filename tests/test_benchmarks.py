@@ -113,6 +113,16 @@ def test_sizes_are_those_of_the_data(bench):
         assert len(X) == len(y) == bench.bench_data.DATA[name].n_rows
 
 
+def test_rows_that_tuning_has_seen_are_not_tested_on(bench):
+    y, unseen = np.tile(np.arange(10), 70), np.arange(700) >= 600
+    folds = bench.bench_data.own_folds(y, unseen, 5, seed=0)
+    tested = np.concatenate([test for _, test in folds])
+    assert sorted(tested) == list(range(600, 700))
+    assert all(train.max() < 600 and len(train) == 480 for train, _ in folds)
+    assert set.intersection(*(set(train) for train, _ in folds)) == set()
+    assert bench.bench_data.own_folds(y, np.zeros(700, bool), 5, seed=0) is None
+
+
 def test_nothing_is_computed_twice(bench, counted, tmp_path, monkeypatch, capsys):
     done = bench.features.cell_table
 

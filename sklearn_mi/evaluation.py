@@ -452,8 +452,8 @@ def compare(
         in all classes), ``probe`` (``"own"``: a classifier), ``scale``, ``chosen`` (probe and
         scaling that ran, ``"knn, common"``), ``accuracy``, ``n_train`` and ``n_test`` (rows of
         the fold's parts), ``n_left_out`` (rows that other folds train on and this one does not:
-        as many as ``n_test`` in a cross-validation), and, where a fitted transformer has ``mi_``, its held-out bound in
-        nats: ``mi``, ``mi_stderr``, ``mi_ceiling``.
+        as many as ``n_test`` in a cross-validation), and, where a fitted transformer has ``mi_``,
+        its held-out bound in nats: ``mi``, ``mi_stderr``, ``mi_ceiling``.
 
         With ``diagnostics``, also: ``effective_rank``, ``uniformity`` and
         ``intrinsic_dimension`` of the test rows' codes as they are (of 2000 rows spread over

@@ -311,10 +311,10 @@ def test_folds_of_your_own_may_leave_out_rows_that_are_not_tested(digits):
     table = compare({"raw": None}, X, y, labels_per_class=(None,), cv=cv, probes=("knn",))
     assert set(table["n_train"]) == {200} and set(table["n_test"]) == {33}
     assert set(table["n_left_out"]) == {100}
-    for fold, (train, test) in enumerate(cv):
+    for number, (train, test) in enumerate(cv):
         expected = KNeighborsClassifier(1).fit(X[train], y[train]).score(X[test], y[test])
-        found = table.query("scale == 'common' and fold == @fold")["accuracy"]
-        assert found.item() == pytest.approx(expected)
+        found = table[(table["fold"] == number) & (table["scale"] == "common")]
+        assert found["accuracy"].item() == pytest.approx(expected)
     whole = compare({"raw": None}, X, y, labels_per_class=(1,), n_folds=4, n_draws=1)
     assert (whole["n_left_out"] == whole["n_test"]).all()
 

@@ -412,7 +412,8 @@ def main(given: list[str] | None = None) -> None:
         notes = [*asked.note, *missing] + [
             f"FAILED: {c.data}, {c.name}, seed {c.seed}, fold {c.fold}" for c in failed
         ]
-        print(write_report(to_show(table, asked.out), notes, versions(), asked.out))
+        shown, chosen = to_show(table, asked.out), chosen_settings(asked.out)
+        print(write_report(shown, notes, versions(), chosen, asked.out))
 
 
 if __name__ == "__main__":

@@ -80,6 +80,14 @@ def run(data: str, name: str) -> pd.DataFrame:
     return summarise(compare(learners, X, y, labels_per_class=labels, n_folds=6, only_folds=[0]))
 
 
+def report(path: Path) -> str:
+    """Write and return the means of all settings that there are."""
+    table = pd.read_csv(path).pivot_table("mean", "name", ["probe", "labels_per_class"], sort=False)
+    text = table.round(3).rename_axis(None).to_string()
+    path.with_suffix(".txt").write_text(text + "\n", encoding="utf-8")
+    return text
+
+
 def main() -> None:
     data = sys.argv[1] if len(sys.argv) > 1 else "digits"
     path = RESULTS / f"choose_defaults_{data}.csv"
@@ -88,10 +96,8 @@ def main() -> None:
         if name not in known:
             rows = run(data, name)
             rows.to_csv(path, mode="a", header=not path.exists(), index=False)
-    table = pd.read_csv(path).pivot_table("mean", "name", ["probe", "labels_per_class"], sort=False)
-    text = table.round(3).rename_axis(None).to_string()
-    path.with_suffix(".txt").write_text(text + "\n", encoding="utf-8")
-    print(text)
+            report(path)
+    print(report(path))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ from sklearn_mi.encoders import MLP, ConvNet
 from sklearn_mi.views import Corruption, as_view
 
 OURS = "MIRepresentationLearner"
-# So many settings benchmarks/ablation_digits.py looked at for our defaults; a peer gets no more.
+# So many settings were first looked at for our defaults, those of choose_defaults.py later on; a
+# peer gets no more.
 GRID_BUDGET = 27
 GRAPHS_KEPT = 2
 # Parameters that say how long something trains; --quick makes them small.

@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from bench_data import DATA, FINAL, at_most
+from bench_data import DATA, FINAL, at_most, own_folds
 from contestants import CONTESTANTS, TUNED_ON, TUNED_ON_OTHERWISE, shortened
 from features_report import write_report
 from joblib import Parallel, delayed, parallel_config
@@ -122,8 +122,12 @@ class Timed(BaseEstimator):
 
 
 @lru_cache(maxsize=1)
-def rows_of(data: str, rows: int | None) -> tuple[Any, np.ndarray]:
-    return at_most(*DATA[data].load(), rows)
+def rows_of(data: str, rows: int | None) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Return rows, classes, and which of the rows are only tested on."""
+    X, y = DATA[data].load()
+    kept = at_most(rows, y)
+    unseen = kept >= len(y) - DATA[data].n_unseen
+    return (X.iloc[kept] if hasattr(X, "iloc") else X[kept]), y[kept], unseen
 
 
 @lru_cache(maxsize=1)
@@ -139,13 +143,14 @@ def package_commit() -> str:
 def cell_table(cell: Cell, protocol: Protocol) -> pd.DataFrame:
     """Fit and probe one contestant on one fold."""
     start = time.perf_counter()
-    X, y = rows_of(cell.data, protocol.rows)
+    X, y, unseen = rows_of(cell.data, protocol.rows)
     contestant = CONTESTANTS[cell.name]
     estimator = contestant.make(DATA[cell.data], cell.seed, **dict(cell.params))
     timed = {cell.name: Timed(shortened(estimator, QUICK_STEPS) if protocol.quick else estimator)}
     Timed.seconds.clear()
     # Of so many rows that a training part has for sure; only few --rows leave a number out.
-    surely = int(np.unique(y, return_counts=True)[1].min() * (1 - 1 / protocol.n_folds)) - 1
+    smallest = np.unique(y[~unseen], return_counts=True)[1].min()
+    surely = int(smallest * (1 - 1 / protocol.n_folds)) - 1
     table = compare(
         {} if contestant.is_classifier else timed,
         X,
@@ -154,6 +159,7 @@ def cell_table(cell: Cell, protocol: Protocol) -> pd.DataFrame:
         labels_per_class=[n for n in protocol.labels if n is None or n <= surely],
         n_folds=protocol.n_folds,
         n_draws=protocol.n_draws,
+        cv=own_folds(y, unseen, protocol.n_folds, cell.seed),
         probes=("best",),
         scales=SCALES,
         only_folds=[cell.fold],
@@ -300,8 +306,9 @@ def costs(todo: list[Cell], table: pd.DataFrame, protocols: dict[str, Protocol])
 
 
 def rows_to_learn_from(data: str, protocol: Protocol) -> float:
-    n_rows = min(DATA[data].n_rows, protocol.rows or DATA[data].n_rows)
-    return n_rows * (1 - 1 / protocol.n_folds)
+    whole = DATA[data]
+    known = 1 - whole.n_unseen / whole.n_rows
+    return min(whole.n_rows, protocol.rows or whole.n_rows) * known * (1 - 1 / protocol.n_folds)
 
 
 def print_costs(todo: list[Cell], out: Path, protocols: dict[str, Protocol]) -> None:
@@ -359,7 +366,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", nargs="+", choices=list(DATA))
     parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), metavar="NAME")
     parser.add_argument("--seeds", nargs="+", type=int, help="by default each data set's own")
-    parser.add_argument("--folds", type=int, help="by default 5, MNIST 7")
+    parser.add_argument("--folds", type=int, help="by default 5")
     parser.add_argument("--draws", type=int, help="of labels in each fold; 10, tuning 3")
     parser.add_argument("--rows", type=int, help="take no more rows than these")
     parser.add_argument("--jobs", type=int, default=1)
@@ -405,7 +412,8 @@ def main(given: list[str] | None = None) -> None:
         notes = [*asked.note, *missing] + [
             f"FAILED: {c.data}, {c.name}, seed {c.seed}, fold {c.fold}" for c in failed
         ]
-        print(write_report(to_show(table, asked.out), notes, versions(), asked.out))
+        shown, chosen = to_show(table, asked.out), chosen_settings(asked.out)
+        print(write_report(shown, notes, versions(), chosen, asked.out))
 
 
 if __name__ == "__main__":

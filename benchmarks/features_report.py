@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -76,26 +77,37 @@ def plain(table: pd.DataFrame) -> str:
     return table.rename_axis(index=None, columns=None).to_string()
 
 
-def about(data: str, table: pd.DataFrame, found: pd.DataFrame) -> list[str]:
+def tuned_or_usual(name: str, settings: str, chosen: Collection[str]) -> str:
+    """Say what a contestant ran with and where that is from."""
+    if not settings:
+        return "as it is"
+    return f"{'tuned' if name in chosen else 'usual, not tuned'}: {settings}"
+
+
+def about(
+    data: str, table: pd.DataFrame, found: pd.DataFrame, chosen: Collection[str]
+) -> list[str]:
     """Say what one data set is, who ran how often, and with which settings."""
     sizes = table[["n_train", "n_test"]].iloc[0]
     lines = [
         f"== {data} ==",
         f"{DATA[data].about}. {sizes['n_train']} rows to learn from, {sizes['n_test']} to test on; "
-        f"{table['draw'].nunique()} draws of labels in each fold.",
+        f"{table['draw'].nunique()} draws of labels in each fold; seeds "
+        f"{', '.join(map(str, sorted(table['seed'].unique())))}.",
     ]
     first = found.drop_duplicates("name").set_index("name")
     facts = first[["n_folds", "fit_seconds", "transform_seconds"]]
     heads = {"n_folds": "folds", "fit_seconds": "fit s", "transform_seconds": "transform s"}
-    facts = facts.rename(columns=heads).round(2).assign(settings=first["settings"])
-    return [*lines, "", plain(facts)]
+    facts = facts.rename(columns=heads).round(2)
+    kinds = [tuned_or_usual(name, settings, chosen) for name, settings in first["settings"].items()]
+    return [*lines, "", plain(facts.assign(settings=kinds))]
 
 
-def section(data: str, table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+def section(data: str, table: pd.DataFrame, chosen: Collection[str]) -> tuple[str, pd.DataFrame]:
     """Return the text on one data set, and its rows for the machine."""
     found = accuracies(table)
     parts = [
-        *about(data, table, found),
+        *about(data, table, found, chosen),
         "",
         "accuracy, by labels a class",
         plain(wide(found, ".3f")),
@@ -141,11 +153,17 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, one thread a fit; Python {platform.python_version()}"
 
 
-def write_report(table: pd.DataFrame, notes: list[str], versions: str, out: Path) -> str:
-    """Write features.txt and features.csv beside the cells, and return the text."""
+def write_report(
+    table: pd.DataFrame, notes: list[str], versions: str, chosen: Collection[str], out: Path
+) -> str:
+    """Write features.txt and features.csv beside the cells, and return the text.
+
+    `chosen` names those whose settings were tuned.
+    """
     sections, commits = [], []
     if len(table):
-        sections = [section(data, rows) for data, rows in table.groupby("data", sort=False)]
+        by_data = table.groupby("data", sort=False)
+        sections = [section(data, rows, chosen) for data, rows in by_data]
         commits = table.loc[table["name"] == OURS, "commit"].drop_duplicates()
     rows = pd.concat([rows for _, rows in sections]) if sections else pd.DataFrame()
     if len(commits) > 1:

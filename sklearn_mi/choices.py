@@ -11,13 +11,17 @@ from sklearn_mi._base import Shape
 __all__ = ["NARROWEST_SPLIT", "Choice", "Facts", "choose", "without_split"]
 
 STEPS = 1200
+MOST_STEPS = 4800
+PASSES = 30
+MOST_PASSES = 250
 COMPONENTS = 64
 NARROWEST_SPLIT = 8
-PASSES = 250
 REFERENCES_IN_GIB = 4.0
+RATES = {"constant": 1e-3, "cosine": 3e-3}
 
 
-PARAMETERS = frozenset({"view", "encoder", "critic", "objective", "n_components", "max_steps"})
+MODEL = frozenset({"encoder", "critic", "objective"})
+PARAMETERS = MODEL | {"view", "n_components", "max_steps", "lr", "schedule"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Facts:
     batch_size : int
     left_open : frozenset of str
         Names of the parameters that are to be picked: by default all.
+    is_whole : bool
+        Whether this is a training of its own, not a pass of many.
     """
 
     n_rows: int
@@ -42,6 +48,7 @@ class Facts:
     is_paired: bool
     batch_size: int
     left_open: frozenset[str] = PARAMETERS
+    is_whole: bool = True
 
     @property
     def is_colour(self) -> bool:
@@ -57,6 +64,12 @@ class Facts:
     def is_augmented(self) -> bool:
         """Whether pairs are made by augmenting images."""
         return self.is_colour and not self.is_paired and "view" in self.left_open
+
+    @property
+    def schedule(self) -> str:
+        """What is known to suit: a high rate that falls was tried with the default model alone."""
+        free = MODEL | {"lr", "schedule"} <= self.left_open
+        return "cosine" if free and self.is_whole and not self.is_augmented else "constant"
 
     @property
     def dense_gib(self) -> float:
@@ -106,7 +119,7 @@ def _view(facts: Facts) -> Choice:
 def _encoder(facts: Facts) -> Choice:
     if facts.is_colour and not facts.is_paired:
         return Choice("convnet", f"rows are images of shape {facts.row_shape}")
-    return Choice("gelu-mlp", f"{math.prod(facts.row_shape)} numbers a row")
+    return Choice("wide-mlp", f"{math.prod(facts.row_shape)} numbers a row")
 
 
 def _critic(facts: Facts) -> Choice:
@@ -114,7 +127,7 @@ def _critic(facts: Facts) -> Choice:
         return Choice("cosine", "with augmentations directions serve a linear probe better")
     if facts.can_split:
         return Choice(
-            "split",
+            "cauchy-cosine",
             "half of the code by distances, which serve few labels, half by directions, which "
             "serve many",
         )
@@ -135,9 +148,20 @@ def _n_components(facts: Facts) -> Choice:
 
 def _max_steps(facts: Facts) -> Choice:
     steps_a_pass = max(1, facts.n_rows // min(facts.batch_size, facts.n_rows))
-    if PASSES * steps_a_pass < STEPS:
-        return Choice(PASSES * steps_a_pass, f"{PASSES} passes over {facts.n_rows} rows")
-    return Choice(STEPS, f"the default; {STEPS / steps_a_pass:.1f} passes over the rows")
+    most = STEPS if facts.is_colour else MOST_STEPS
+    steps = min(max(STEPS, PASSES * steps_a_pass), most, MOST_PASSES * steps_a_pass)
+    return Choice(steps, f"{steps / steps_a_pass:.1f} passes over {facts.n_rows} rows")
+
+
+def _schedule(facts: Facts) -> Choice:
+    if facts.schedule == "cosine":
+        return Choice("cosine", "a rate that falls may begin high")
+    return Choice("constant", "what suits any model, and training that goes on later")
+
+
+def _lr(facts: Facts) -> Choice:
+    reason = {"cosine": "it falls to 0 by a cosine", "constant": "it stays"}[facts.schedule]
+    return Choice(RATES[facts.schedule], reason)
 
 
 def without_split(choices: dict[str, Choice]) -> dict[str, Choice]:
@@ -183,5 +207,7 @@ def choose(facts: Facts) -> dict[str, Choice]:
         "objective": _objective,
         "n_components": _n_components,
         "max_steps": _max_steps,
+        "schedule": _schedule,
+        "lr": _lr,
     }
     return {name: make(facts) for name, make in pick.items() if name in facts.left_open}

@@ -8,6 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 from typing import Any, cast
 
@@ -595,6 +596,7 @@ CRITICS: dict[str, Callable[[], Critic]] = {
     "bilinear": Bilinear,
     "separable": Separable,
     "split": Split,
+    "cauchy-cosine": partial(Split, ("cauchy", Cosine(temperature=1.0))),
     "concat": Concat,
     "cauchy": Cauchy,
 }

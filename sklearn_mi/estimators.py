@@ -79,10 +79,11 @@ __all__ = ["MIRepresentationLearner"]
 EVALUATION_SEED = 0
 ENDINGS = (KeyboardInterrupt, NonFiniteLossError)
 PATIENCE_STEPS = 300
+OF_EACH_FIT = ("max_steps", "lr", "schedule")
 
 _FAMILIES: dict[str, dict[str, Callable[[], Any]]] = {
     "critic": {**CRITICS, "auto": CRITICS["cauchy"]},
-    "encoder": {**ENCODERS, "auto": ENCODERS["gelu-mlp"]},
+    "encoder": {**ENCODERS, "auto": ENCODERS["wide-mlp"]},
     "encoder_y": ENCODERS,
     "head": ENCODERS,
     "negatives": NEGATIVES,
@@ -175,9 +176,10 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     representation: choose view, critic and encoder by labels or by what the codes are for, and
     read ``score`` and ``mi_`` as what they are, a held-out bound in nats.
 
-    The defaults were chosen on scikit-learn's digits, by accuracy at 1, 5, 20 and all labels a
-    class; ``benchmarks/ablation_digits.py`` prints what each of them is worth. They are made for
-    tables of numbers in which close rows mean similar things.
+    The defaults were chosen on scikit-learn's digits and on training rows of MNIST, by accuracy at
+    few and many labels a class; ``benchmarks/choose_defaults.py`` prints what each of them is
+    worth. They are made for tables of numbers in which close rows mean similar things, and for
+    small images.
 
     Parameters
     ----------
@@ -190,7 +192,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         and why, stands in ``choices_``.
     encoder : str, Encoder, Module or callable, default="auto"
         From a view to its code, from `sklearn_mi.encoders`. "auto": a perceptron with two hidden
-        layers of 256, and `ConvNet` for images in colour. A given module is copied, never trained
+        layers of 512, and `ConvNet` for images in colour. A given module is copied, never trained
         in place.
     encoder_y : str, Encoder, Module, callable or None, default=None
         Encoder of the second view: "shared", "separate" (another one like the first), or one of
@@ -218,15 +220,19 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         outlier does: use ``QuantileTransformer`` before it for heavy tails. "auto": for tables,
         not for images. Bytes are divided by 255 unless True.
     max_steps, max_epochs : int or None, default=None
-        Length of training in optimiser steps or in passes over the rows; not both. Neither: 1,200
-        steps, and on few rows no more than 250 passes.
+        Length of training in optimiser steps or in passes over the rows; not both. Neither: 30
+        passes, but at least 1,200 steps or 250 passes, whichever is less, and at most 4,800 steps
+        (1,200 for images in colour).
     batch_size : int, default=256
         Rows a step, and so candidates for each row; all rows where there are fewer.
     optimizer : {"adam", "adamw", "sgd"} or class of torch.optim, default="adam"
-    lr : float, default=1e-3
+    lr : float or "auto", default="auto"
+        Learning rate. "auto": 3e-3 where ``schedule`` is picked as "cosine", else 1e-3.
     weight_decay : float, default=0.0
-    schedule : {"constant", "cosine", "one-cycle"}, default="constant"
-        Of the learning rate, over the whole training.
+    schedule : {"constant", "cosine", "one-cycle"} or "auto", default="auto"
+        Of the learning rate, over the whole training. "auto": "cosine" in ``fit`` where rate,
+        encoder, critic and objective are left open, too, and rows are no images in colour; else
+        "constant".
     validation_fraction : float, default=0.1
         Share of the rows that is held out of everything and only reported on. 0: none.
     early_stopping : bool or int, default=False
@@ -307,7 +313,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         "max_steps": [Interval(Integral, 1, None, closed="left"), None],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
+        "lr": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "early_stopping": ["boolean", Interval(Integral, 1, None, closed="left")],
@@ -339,9 +345,9 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         max_epochs: int | None = None,
         batch_size: int = 256,
         optimizer: Any = "adam",
-        lr: float = 1e-3,
+        lr: float | str = "auto",
         weight_decay: float = 0.0,
-        schedule: str = "constant",
+        schedule: str = "auto",
         validation_fraction: float = 0.1,
         early_stopping: bool | int = False,
         eval_block_size: int = 256,
@@ -470,7 +476,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             ``max_steps``. 0 is the untrained learner.
         checkpoint : path-like or None, default=None
             A file that is written after each stop. Where it is there, training goes on from it,
-            bit for bit on a CPU, and stops that had ended do not come again.
+            bit for bit on a CPU, and stops that had ended do not come again. A rate that falls keeps
+            the length that it began with.
 
         Yields
         ------
@@ -865,7 +872,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             seed, done = (_entropy(self.random_state), 0) if fresh else (self._seed, self.n_iter_)
             seeds = _seeds(seed, done)
             kept, stopping, report = self._split(data, seed)
-            self._choose(data, len(kept), fresh)
+            self._choose(data, len(kept), fresh, is_whole=passes is None)
             generator = torch.Generator(choose_device(self.device)).manual_seed(seeds["views"])
             module, rows = self._module_and_rows(data, kept, seeds["weights"], generator, fresh)
             plan = self._plan(len(rows), passes, steps)
@@ -889,7 +896,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             )
         choose_device(self.device)
         check_callbacks(self.callbacks)
-        resolve("schedule", self.schedule, _SCHEDULES)
+        resolve("schedule", self.schedule, {**_SCHEDULES, "auto": _SCHEDULES["constant"]})
 
     def _with_given(self, table: Table, given: _Given, fresh: bool) -> _Data:
         """Check what came beside the rows: a second table, groups, and labels if a view asks."""
@@ -926,7 +933,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             return as_view("neighbors" if X_pair is None else "paired")
         return copy.deepcopy(as_view(self.view))
 
-    def _choose(self, data: _Data, n_rows: int, fresh: bool) -> None:
+    def _choose(self, data: _Data, n_rows: int, fresh: bool, *, is_whole: bool) -> None:
         """Pick what was left open; what is built already stays."""
         left_open = {
             name
@@ -937,16 +944,17 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             left_open.add("n_components")
         if self.max_steps is None and self.max_epochs is None:
             left_open.add("max_steps")
+        left_open |= {name for name in ("lr", "schedule") if _is_auto(getattr(self, name))}
         facts = Facts(
             n_rows=n_rows,
             row_shape=data.table.layout.row_shape,
             is_paired=data.pair is not None,
             batch_size=int(self.batch_size),
             left_open=frozenset(left_open),
+            is_whole=is_whole,
         )
         made = choose(facts)
-        built = {} if fresh else {**self.choices_}
-        built.pop("max_steps", None)
+        built = {} if fresh else {n: c for n, c in self.choices_.items() if n not in OF_EACH_FIT}
         self.choices_ = {**built, **made}
         if self.verbose:
             for name, choice in made.items():
@@ -1148,17 +1156,17 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         plan = plan or {"rows": 2, "batch_size": 2, "steps": 1, "patience": 1}
         seeds = seeds or _seeds(self._seed, 0)
         device = choose_device(self.device)
-        schedule = resolve("schedule", self.schedule, _SCHEDULES)
+        schedule, lr = resolve("schedule", self._chosen("schedule"), _SCHEDULES), self._chosen("lr")
         net = MINet(
             module,
             **_optimizer(self.optimizer),
-            lr=self.lr,
+            lr=lr,
             # Not every optimiser of torch has it.
             **({"optimizer__weight_decay": self.weight_decay} if self.weight_decay else {}),
             order=Order(plan["rows"], plan["batch_size"], seeds["batches"], n_extra=module.n_extra),
             view_generator=generator or torch.Generator(device),
             randomness=global_stream(module, seeds["modules"], device),
-            scheduler=schedule and partial(schedule, steps=plan["steps"], lr=self.lr),
+            scheduler=schedule and partial(schedule, steps=plan["steps"], lr=lr),
             monitor=monitor,
             callbacks=self._callbacks(plan),
             device=str(device),

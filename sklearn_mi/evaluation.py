@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from scipy.stats import t as student_t
 from sklearn.base import clone
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
 
 from sklearn_mi._base import resolve
@@ -96,13 +96,18 @@ class _Fold(NamedTuple):
     train: NDArray[np.intp]
     test: NDArray[np.intp]
     groups: NDArray[np.intp] | None
+    n_left_out: int
     draws: list[_Draw]
 
     def parts(self, table: Any) -> tuple[Any, Any]:
         return _safe_indexing(table, self.train), _safe_indexing(table, self.test)
 
     def sizes(self) -> dict[str, Any]:
-        return {"n_train": len(self.train), "n_test": len(self.test)}
+        return {
+            "n_train": len(self.train),
+            "n_test": len(self.test),
+            "n_left_out": self.n_left_out,
+        }
 
 
 class _Plan(NamedTuple):
@@ -216,37 +221,40 @@ def _splits(
     y: NDArray[np.intp],
     groups: NDArray[np.intp] | None,
     n_folds: int,
+    cv: Any,
     generator: np.random.RandomState,
-) -> Any:
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    if cv is not None:
+        return list(check_cv(cv).split(y, y, groups))
     if groups is None:
-        return StratifiedKFold(n_folds, shuffle=True, random_state=generator).split(y, y)
+        return list(StratifiedKFold(n_folds, shuffle=True, random_state=generator).split(y, y))
     n_groups = len(np.unique(groups))
     if n_folds > n_groups:
         raise ValueError(f"n_folds={n_folds} with {n_groups} groups; expected at most {n_groups}.")
     splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=generator)
-    return splitter.split(y, y, groups)
+    return list(splitter.split(y, y, groups))
 
 
 def _folds(
     y: NDArray[np.intp],
     groups: NDArray[np.intp] | None,
+    splits: list[tuple[NDArray[np.intp], NDArray[np.intp]]],
     labels_per_class: Sequence[int | None],
-    n_folds: int,
     n_draws: int,
-    random_state: int | np.random.RandomState | None,
+    generator: np.random.RandomState,
 ) -> list[_Fold]:
-    generator = check_random_state(random_state)
     n_classes = int(y.max()) + 1
+    n_ever = len(np.unique(np.concatenate([train for train, _ in splits])))
     folds = []
-    for number, (train, test) in enumerate(_splits(y, groups, n_folds, generator)):
+    for number, (train, test) in enumerate(splits):
         if not len(test) or len(np.unique(y[train])) < n_classes:
             raise ValueError(
-                f"n_folds={n_folds}; fold {number} has no row to test on, or a class none to train "
-                "on. Take fewer folds, or leave out classes of few rows or few groups."
+                f"{len(splits)} folds; fold {number} has no row to test on, or a class none to "
+                "train on. Take fewer folds, or leave out classes of few rows or few groups."
             )
         draws = _label_draws(y[train], n_classes, labels_per_class, n_draws, generator)
         inner = None if groups is None else groups[train]
-        folds.append(_Fold(number, train, test, inner, draws))
+        folds.append(_Fold(number, train, test, inner, n_ever - len(train), draws))
     return folds
 
 
@@ -378,6 +386,7 @@ def compare(
     labels_per_class: Sequence[int | None] = (1, 5, 20, None),
     n_folds: int = 5,
     n_draws: int = 10,
+    cv: Any = None,
     probes: Sequence[str] = ("logistic", "knn"),
     scales: Sequence[str] = ("column", "common"),
     diagnostics: bool = False,
@@ -413,6 +422,9 @@ def compare(
         How many rows of each class are labelled; None: all, in a single draw.
     n_folds, n_draws : int
         Number of folds, and of draws of labelled rows in each.
+    cv : int, splitter or iterable of (train, test), optional
+        Folds of your own instead of the stratified ones: whatever scikit-learn takes as ``cv``.
+        Training parts may leave out other rows than those that the fold is tested on.
     probes : sequence of {"logistic", "knn", "mlp", "best"}
         :func:`linear_probe`, :func:`knn_probe`, :func:`mlp_probe`, and the better of the first
         two together with its scaling, chosen for each contestant and draw by cross-validation of
@@ -439,8 +451,9 @@ def compare(
         ``name``, ``fold``, ``draw``, ``labels_per_class`` (infinity: all), ``n_labelled`` (rows
         in all classes), ``probe`` (``"own"``: a classifier), ``scale``, ``chosen`` (probe and
         scaling that ran, ``"knn, common"``), ``accuracy``, ``n_train`` and ``n_test`` (rows of
-        the fold's parts), and, where a fitted transformer has ``mi_``, its held-out bound in
-        nats: ``mi``, ``mi_stderr``, ``mi_ceiling``.
+        the fold's parts), ``n_left_out`` (rows that other folds train on and this one does not:
+        as many as ``n_test`` in a cross-validation), and, where a fitted transformer has ``mi_``,
+        its held-out bound in nats: ``mi``, ``mi_stderr``, ``mi_ceiling``.
 
         With ``diagnostics``, also: ``effective_rank``, ``uniformity`` and
         ``intrinsic_dimension`` of the test rows' codes as they are (of 2000 rows spread over
@@ -484,12 +497,14 @@ def compare(
     """
     classifiers = classifiers or {}
     _check_names(transformers, classifiers, probes, scales)
-    if not set(only_folds or ()) <= set(range(n_folds)):
-        raise ValueError(f"only_folds={only_folds}; expected numbers from 0 to {n_folds - 1}.")
     check_consistent_length(X, y, groups)
     classes = np.unique(np.asarray(y), return_inverse=True)[1]
     groups = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    folds = _folds(classes, groups, labels_per_class, n_folds, n_draws, random_state)
+    generator = check_random_state(random_state)
+    splits = _splits(classes, groups, n_folds, cv, generator)
+    if not set(only_folds or ()) <= set(range(len(splits))):
+        raise ValueError(f"only_folds={only_folds}; expected numbers from 0 to {len(splits) - 1}.")
+    folds = _folds(classes, groups, splits, labels_per_class, n_draws, generator)
     folds = folds if only_folds is None else [folds[number] for number in only_folds]
     plan = _Plan(probes, scales, diagnostics, None in labels_per_class)
     contests = [
@@ -521,6 +536,9 @@ def _in_better_scale(table: pd.DataFrame) -> pd.DataFrame:
             f"The table has no column {absent[0]!r}; it has {list(table)}. Expected what compare "
             "returns."
         )
+    # Tables of before there was `cv` have no such column: left out were the test rows.
+    table = table if "n_left_out" in table else table.assign(n_left_out=table["n_test"])
+    counted = [*counted, "n_left_out"]
     in_scale = [*CONTEST, "scale"]
     by_fold = table.groupby([*in_scale, *_resample(table)], sort=False)[counted]
     folds = pd.DataFrame(by_fold.mean())
@@ -535,7 +553,7 @@ def _corrected_t(values: ArrayLike, folds: pd.DataFrame) -> dict[str, float]:
     mean, n_folds = float(values.mean()), len(values)
     if n_folds == 1:
         return {"mean": mean, "low": math.nan, "high": math.nan, "p_value": math.nan}
-    overlap = folds["n_test"].sum() / folds["n_train"].sum()
+    overlap = folds["n_left_out"].sum() / folds["n_train"].sum()
     error = math.sqrt(values.var(ddof=1) * (1 / n_folds + overlap))
     half = float(student_t.ppf(0.975, n_folds - 1)) * error
     # Folds that agree to the last bit: certain, or nothing at all.
@@ -558,7 +576,8 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     .. math:: \Bigl( \frac1J + \frac{n_{test}}{n_{train}} \Bigr) s^2,
 
     since folds that share rows err together and :math:`s^2` does not see it. The interval of five
-    folds is half as wide again as without.
+    folds is half as wide again as without. Where the rows that a fold leaves out are not its test
+    rows (``cv``), they take the place of :math:`n_{test}`: they are what training parts differ in.
 
     Parameters
     ----------

@@ -51,6 +51,7 @@ LEARNER = MIRepresentationLearner(
     view=Halves(),
     output="first",
     lr=1e-4,
+    schedule="constant",
     batch_size=128,
     validation_fraction=0.0,
     eval_block_size=128,

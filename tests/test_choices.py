@@ -7,8 +7,8 @@ from scipy import sparse
 from torch import nn
 
 from sklearn_mi import MIRepresentationLearner, load
-from sklearn_mi.choices import Facts, choose
-from sklearn_mi.critics import Split
+from sklearn_mi.choices import PARAMETERS, Facts, choose
+from sklearn_mi.critics import Cosine, Split
 from sklearn_mi.objectives import EachPart
 from sklearn_mi.views import Augment, Halves, Neighbors, Paired
 
@@ -30,13 +30,13 @@ def X():
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, ("neighbors", "gelu-mlp", "split")),
-        ({"row_shape": (28, 28)}, ("moved-neighbors", "gelu-mlp", "split")),
-        ({"row_shape": (28, 28, 1)}, ("moved-neighbors", "gelu-mlp", "split")),
+        ({}, ("neighbors", "wide-mlp", "cauchy-cosine")),
+        ({"row_shape": (28, 28)}, ("moved-neighbors", "wide-mlp", "cauchy-cosine")),
+        ({"row_shape": (28, 28, 1)}, ("moved-neighbors", "wide-mlp", "cauchy-cosine")),
         ({"row_shape": (32, 32, 3)}, ("simclr", "convnet", "cosine")),
-        ({"is_paired": True}, ("paired", "gelu-mlp", "split")),
-        ({"is_paired": True, "row_shape": (32, 32, 3)}, ("paired", "gelu-mlp", "split")),
-        ({"row_shape": (2_000_000,)}, ("corruption", "gelu-mlp", "split")),
+        ({"is_paired": True}, ("paired", "wide-mlp", "cauchy-cosine")),
+        ({"is_paired": True, "row_shape": (32, 32, 3)}, ("paired", "wide-mlp", "cauchy-cosine")),
+        ({"row_shape": (2_000_000,)}, ("corruption", "wide-mlp", "cauchy-cosine")),
     ],
 )
 def test_what_is_picked(changes, expected):
@@ -45,29 +45,59 @@ def test_what_is_picked(changes, expected):
     assert all(choice.reason for choice in made.values())
 
 
-@pytest.mark.parametrize("n_rows", [2, 100, 256, 1000, 1537, 60_000])
-def test_length_of_training(n_rows):
-    steps_a_pass = max(1, n_rows // 256)
-    assert choose(facts(n_rows=n_rows))["max_steps"].value == min(1200, 250 * steps_a_pass)
+@pytest.mark.parametrize(
+    ("n_rows", "steps"),
+    [(2, 250), (256, 250), (1000, 750), (1537, 1200), (10_240, 1200), (25_600, 3000), (1e6, 4800)],
+)
+def test_length_of_training(n_rows, steps):
+    assert choose(facts(n_rows=int(n_rows)))["max_steps"].value == steps
+    colour = facts(n_rows=int(n_rows), row_shape=(32, 32, 3))
+    assert choose(colour)["max_steps"].value == min(steps, 1200)
+
+
+def test_a_rate_falls_where_that_was_tried():
+    def rate(**changes):
+        made = choose(facts(**changes))
+        return made["lr"].value, made["schedule"].value
+
+    assert rate() == rate(is_paired=True) == rate(row_shape=(28, 28)) == (3e-3, "cosine")
+    assert rate(row_shape=(32, 32, 3)) == rate(is_whole=False) == (1e-3, "constant")
+    assert rate(left_open=PARAMETERS - {"encoder"}) == (1e-3, "constant")
+    assert choose(facts(left_open=PARAMETERS - {"lr"}))["schedule"].value == "constant"
+    assert choose(facts(left_open=PARAMETERS - {"schedule"}))["lr"].value == 1e-3
+
+
+def test_a_rate_that_is_picked_is_taken(X):
+    whole = MIRepresentationLearner(8, max_steps=4, random_state=0)
+    same = MIRepresentationLearner(8, max_steps=4, lr=3e-3, schedule="cosine", random_state=0)
+    codes = whole.fit(X).transform(X)
+    np.testing.assert_array_equal(codes, same.fit(X).transform(X))
+    assert "lr" not in same.choices_
+    part = MIRepresentationLearner(8, random_state=0).partial_fit(X)
+    constant = MIRepresentationLearner(8, lr=1e-3, random_state=0).partial_fit(X)
+    np.testing.assert_array_equal(part.transform(X), constant.transform(X))
+    with pytest.raises(ValueError, match="lr"):
+        MIRepresentationLearner(8, lr="high").fit(X)
 
 
 def test_the_learner_says_what_it_picked_and_takes_it(X):
     fitted = MIRepresentationLearner(8, random_state=0).fit(X)
-    assert set(fitted.choices_) == {"view", "encoder", "critic", "objective", "max_steps"}
+    assert set(fitted.choices_) == PARAMETERS - {"n_components"}
     assert fitted.n_iter_ == fitted.choices_["max_steps"].value == 250
     assert isinstance(fitted.net_.module_.view, Neighbors)
-    given = {"view": Neighbors(), "encoder": "gelu-mlp", "critic": Split()}
-    same = learner(**given, objective=EachPart(), max_steps=250).fit(X)
+    critic = Split(("cauchy", Cosine(temperature=1.0)))
+    given = {"view": Neighbors(), "encoder": "wide-mlp", "critic": critic, "lr": 3e-3}
+    same = learner(**given, objective=EachPart(), schedule="cosine", max_steps=250).fit(X)
     assert same.choices_ == {}
     assert np.array_equal(same.transform(X), fitted.transform(X))
 
 
 def test_each_choice_can_be_taken_over(X):
     fitted = learner(view=Halves(), critic="bilinear").fit(X)
-    assert set(fitted.choices_) == {"encoder", "objective"}
+    assert set(fitted.choices_) == {"encoder", "objective", "lr", "schedule"}
     assert fitted.choices_["objective"].value == "infonce"
     fitted = MIRepresentationLearner(8, max_epochs=1).fit(X)
-    assert set(fitted.choices_) == {"view", "encoder", "critic", "objective"}
+    assert set(fitted.choices_) == PARAMETERS - {"n_components", "max_steps"}
 
 
 def test_width_of_codes():
@@ -133,9 +163,9 @@ def test_choices_survive_files(X, tmp_path):
 def test_going_on_keeps_what_is_built(X):
     fitted = MIRepresentationLearner(8, warm_start=True, random_state=0).fit(X)
     before = fitted.choices_
-    fitted.fit(np.vstack([X] * 20))
+    fitted.fit(np.vstack([X] * 10))
     assert fitted.choices_["view"] == before["view"]
-    assert fitted.choices_["max_steps"].value == 250 * (math.floor(0.9 * 1200) // 256)
+    assert fitted.choices_["max_steps"].value == 250 * (math.floor(0.9 * 600) // 256)
     assert fitted.set_params(view=Halves()).partial_fit(X).choices_["view"] == before["view"]
 
 

@@ -27,7 +27,7 @@ from sklearn_mi.critics import (
 )
 
 N, M, D = 5, 7, 4
-EQUAL_WIDTHS = ["inner", "cosine", "cauchy", "split"]
+EQUAL_WIDTHS = ["inner", "cosine", "cauchy", "split", "cauchy-cosine"]
 FREE_WIDTHS = ["bilinear", "separable", "concat"]
 DEEP = {
     "learned-cosine": Cosine(temperature=0.3, learn_temperature=True),
@@ -99,7 +99,8 @@ def pair_score(critic, weights, x, y):
             return -math.log(1 + sum((a - b) ** 2 for a, b in zip(x, y, strict=True)))
         case Split():
             first = (len(x) + 1) // 2
-            parts = (Cauchy(), x[:first], y[:first]), (Cosine(0.5), x[first:], y[first:])
+            directions = Cosine(0.5) if critic is FAMILY["split"] else Cosine(1.0)
+            parts = (Cauchy(), x[:first], y[:first]), (directions, x[first:], y[first:])
             return sum(pair_score(part, [], a, b) for part, a, b in parts)
 
 
@@ -261,7 +262,7 @@ def test_formulas_on_a_hand_made_example():
     np.testing.assert_allclose(cauchy_scores(z_x, z_y).exp(), [[1 / 14, 1.0]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", [name for name in EQUAL_WIDTHS if name != "split"])
+@pytest.mark.parametrize("name", EQUAL_WIDTHS[:3])
 def test_unequal_widths_are_refused_with_a_cure(name):
     with pytest.raises(ValueError) as caught:
         build(name, 64, 32)

@@ -35,6 +35,7 @@ OWN_WIDTH = {
     "linear": DEFAULT_WIDTH,
     "mlp": DEFAULT_WIDTH,
     "gelu-mlp": DEFAULT_WIDTH,
+    "wide-mlp": DEFAULT_WIDTH,
     "skip-mlp": 392,
     "realnvp": 392,
     "convnet": 100,
@@ -97,7 +98,10 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(name):
 @pytest.mark.parametrize("name", ENCODERS)
 def test_descriptions_clone_print_and_pickle(name):
     encoder = as_encoder(name)
-    expected = {"gelu-mlp": "MLP(activation='gelu', hidden=(256, 256))"}
+    expected = {
+        "gelu-mlp": "MLP(activation='gelu', hidden=(256, 256))",
+        "wide-mlp": "MLP(activation='gelu', hidden=(512, 512))",
+    }
     assert repr(encoder) == expected.get(name, f"{type(encoder).__name__}()")
     assert clone(encoder).get_params() == encoder.get_params()
     assert pickle.loads(pickle.dumps(encoder)).get_params() == encoder.get_params()

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading
@@ -302,6 +303,22 @@ def test_folds_run_one_by_one_are_those_of_the_whole(digits):
     pd.testing.assert_frame_equal(whole, pd.concat(parts, ignore_index=True))
 
 
+def test_folds_of_your_own_may_leave_out_rows_that_are_not_tested(digits):
+    X, y = digits[0][:400], digits[1][:400]
+    # A third of the first 300 rows is left out of each fold, and a third of the others tested.
+    thirds = zip(np.split(np.arange(300), 3), np.split(np.arange(300, 399), 3), strict=True)
+    cv = [(np.setdiff1d(np.arange(300), left_out), test) for left_out, test in thirds]
+    table = compare({"raw": None}, X, y, labels_per_class=(None,), cv=cv, probes=("knn",))
+    assert set(table["n_train"]) == {200} and set(table["n_test"]) == {33}
+    assert set(table["n_left_out"]) == {100}
+    for number, (train, test) in enumerate(cv):
+        expected = KNeighborsClassifier(1).fit(X[train], y[train]).score(X[test], y[test])
+        found = table[(table["fold"] == number) & (table["scale"] == "common")]
+        assert found["accuracy"].item() == pytest.approx(expected)
+    whole = compare({"raw": None}, X, y, labels_per_class=(1,), n_folds=4, n_draws=1)
+    assert (whole["n_left_out"] == whole["n_test"]).all()
+
+
 def test_processes_change_nothing(digits):
     X, y = digits[0][:300], digits[1][:300]
     tables = [
@@ -357,6 +374,12 @@ def test_summary_is_the_better_scaling_with_a_t_interval_over_folds():
     low, high = stats.t.interval(0.95, 2, loc=folds.mean(), scale=error)
     assert row["scale"] == "column"
     assert [row["mean"], row["low"], row["high"]] == pytest.approx([folds.mean(), low, high])
+
+
+def test_what_folds_leave_out_widens_the_interval_not_what_they_are_tested_on():
+    # Training parts of 400 of 500 rows overlap as much whatever else they are tested on.
+    usual, apart = results(COLUMN), results(COLUMN, n_test=7, n_left_out=100)
+    pd.testing.assert_frame_equal(summarise(usual), summarise(apart))
 
 
 def test_every_fold_of_every_seed_counts():

@@ -132,6 +132,14 @@ def test_best_readout_has_the_best_cross_validated_accuracy(digits, n_a_class):
     assert np.mean(regrets) < 0.02
 
 
+def test_best_readout_of_many_rows_looks_at_some_of_each_class():
+    y = np.repeat([0, 1, 2], [100, 3000, 2000])
+    Z = np.c_[y, np.random.default_rng(0).normal(size=len(y))]
+    unread = np.where((np.arange(len(y)) % 3 == 0)[:, None], Z, np.nan)  # a probe would complain
+    expected = best_readout(Z[::3], y[::3], Z_unlabelled=Z)
+    assert best_readout(unread, y, Z_unlabelled=Z) == expected
+
+
 def test_best_readout_sees_curled_classes_and_ruined_scales():
     generator = np.random.RandomState(0)
     y = np.repeat([0, 1], 50)

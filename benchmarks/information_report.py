@@ -155,10 +155,12 @@ def stairs(rows: pd.DataFrame) -> str:
 
 def every_number(rows: pd.DataFrame) -> str:
     """Return how each bound, both limits and the best guess err, over distinct tasks."""
+    if rows.empty:
+        return ""
     default = rows[(rows["setting"] == "default") & (rows["task"] == rows["under_ranks"])]
     stairs_too = rows[(rows["setting"] == "default") & rows["task"].str.contains(STAIRS)]
     rows = pd.concat([default, stairs_too]).drop_duplicates(["task", "seed"])
-    if rows.empty or "bounds" not in rows:
+    if rows.empty:
         return ""
     numbers = {
         name: (rows["bounds"].map(lambda b, n=name: b[n]["value"]),

@@ -2,13 +2,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test demo study bench bench-features lint docs clean
+.PHONY: help test demo study bench bench-information bench-features lint docs clean
 
 help:
 	@echo "make test    the tests that need neither minutes nor a GPU"
 	@echo "make demo    features learned without labels on digits: a table and a picture"
 	@echo "make study   the paper's experiments at a small scale: SCALE=cpu FIGURES=3 for more"
 	@echo "make bench   a step, a fit, a transform: beside loops by hand, skorch and peers; 15 minutes"
+	@echo "make bench-information    MIEstimator on pairs of known mutual information, and by simulation: hours"
 	@echo "make bench-features    few labels, beside UMAP, CEBRA, lightly, ...: hours; DATA='digits wine' for less"
 	@echo "make lint    ruff, pyright, codespell"
 	@echo "make docs    the site, into docs/_build/html"
@@ -49,6 +50,10 @@ $(PEERS)/installed: pyproject.toml benchmarks/requirements-peers.txt | $(PEERS)/
 
 bench: $(PEERS)/installed
 	$(PEERS)/bin/python benchmarks/speed.py
+
+bench-information: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/information_tasks.py --jobs $(JOBS)
+	$(BIN)/python benchmarks/information_coverage.py --jobs $(JOBS)
 
 bench-features: $(PEERS)/installed
 	$(PEERS)/bin/python benchmarks/features.py --tune --jobs $(JOBS) $(if $(DATA),--data $(TUNED_ON))

@@ -468,8 +468,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             ``max_steps``. 0 is the untrained learner.
         checkpoint : path-like or None, default=None
             A file that is written after each stop. Where it is there, training goes on from it,
-            bit for bit on a CPU, and stops that had ended do not come again. A rate that falls keeps
-            the length that it began with.
+            bit for bit on a CPU, and stops that had ended do not come again. A rate that falls
+            keeps the length that it began with.
 
         Yields
         ------

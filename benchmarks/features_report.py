@@ -64,8 +64,11 @@ def accuracies(table: pd.DataFrame) -> pd.DataFrame:
 def wide(found: pd.DataFrame, form: str) -> pd.DataFrame:
     """Return a line for each name and a column for each number of labels."""
     p_values = found["p_holm"] if "p_holm" in found else [None] * len(found)
+    # One fold has a mean, and no interval.
     text = [
-        f"{mean:{form}} ±{high - mean:.3f}" + ("" if p is None else f" p {p:.2g}")
+        f"{mean:{form}}"
+        + ("" if np.isnan(high) else f" ±{high - mean:.3f}")
+        + ("" if p is None or np.isnan(p) else f" p {p:.2g}")
         for mean, high, p in zip(found["mean"], found["high"], p_values, strict=True)
     ]
     cells = found.assign(text=text, labels=found["labels_per_class"].map(label_name))

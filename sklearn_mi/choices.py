@@ -16,6 +16,7 @@ PASSES = 30
 MOST_PASSES = 250
 COMPONENTS = 64
 NARROWEST_SPLIT = 8
+NARROWEST_MOVED = 16
 REFERENCES_IN_GIB = 4.0
 RATES = {"constant": 1e-3, "cosine": 3e-3}
 
@@ -107,13 +108,15 @@ def _view(facts: Facts) -> Choice:
             "corruption",
             f"neighbours would keep all rows, {facts.dense_gib:.1f} GiB as dense numbers",
         )
-    if len(facts.row_shape) in (2, 3):
-        return Choice(
-            "moved-neighbors",
-            "images in grey: close ones tend to mean the same thing, and so do ones that are "
-            "shifted or turned a little",
-        )
-    return Choice("neighbors", "a table: close rows tend to mean the same thing")
+    if len(facts.row_shape) not in (2, 3):
+        return Choice("neighbors", "a table: close rows tend to mean the same thing")
+    if min(facts.row_shape[:2]) < NARROWEST_MOVED:
+        return Choice("neighbors", "images too small to be moved by less than they mean")
+    return Choice(
+        "moved-neighbors",
+        "images in grey: close ones tend to mean the same thing, and so do ones that are shifted "
+        "or turned a little",
+    )
 
 
 def _encoder(facts: Facts) -> Choice:

@@ -188,7 +188,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     view : str, View or callable, default="auto"
         How to get a pair from a row, from `sklearn_mi.views`. "auto": `Paired` with ``X_pair``,
         augmentations for images in colour, otherwise `Neighbors`, which beat halves, noise and
-        corruption on digits, shifted and turned a little where rows are images. What was picked,
+        corruption on digits, shifted and turned a little where rows are images of 16 pixels a side
+        or more. What was picked,
         and why, stands in ``choices_``.
     encoder : str, Encoder, Module or callable, default="auto"
         From a view to its code, from `sklearn_mi.encoders`. "auto": a perceptron with two hidden

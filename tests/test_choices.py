@@ -31,6 +31,7 @@ def X():
     ("changes", "expected"),
     [
         ({}, ("neighbors", "wide-mlp", "cauchy-cosine")),
+        ({"row_shape": (8, 8)}, ("neighbors", "wide-mlp", "cauchy-cosine")),
         ({"row_shape": (28, 28)}, ("moved-neighbors", "wide-mlp", "cauchy-cosine")),
         ({"row_shape": (28, 28, 1)}, ("moved-neighbors", "wide-mlp", "cauchy-cosine")),
         ({"row_shape": (32, 32, 3)}, ("simclr", "convnet", "cosine")),
@@ -131,7 +132,7 @@ def test_images_in_colour_are_augmented():
 
 
 def test_images_in_grey_are_moved_and_paired_with_neighbours():
-    images = np.random.default_rng(0).integers(0, 255, size=(40, 8, 8), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 255, size=(40, 16, 16), dtype=np.uint8)
     fitted = learner().fit(images)
     view = fitted.net_.module_.view
     assert isinstance(view.first, Neighbors) and isinstance(view.second, Augment)

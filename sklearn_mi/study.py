@@ -166,7 +166,8 @@ def run_study(
         Compute recorded failures again.
     keep_checkpoints : bool, default=False
         Keep the last checkpoint of a finished cell, so that later stops can be added to it
-        without training it again. It is some three times the size of the weights.
+        without training it again: of learners with ``schedule="constant"``, since a rate that
+        falls has its length from the start. It is some three times the size of the weights.
     progress : bool, default=True
         Show a bar over cells.
 

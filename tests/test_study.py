@@ -26,7 +26,7 @@ def iris():
 
 
 LEARNERS = expand(
-    MIRepresentationLearner(2, encoder=MLP(hidden=(8,)), eval_block_size=16),
+    MIRepresentationLearner(2, encoder=MLP(hidden=(8,)), eval_block_size=16, schedule="constant"),
     {"critic": ["bilinear", "cauchy"], "view": [Halves(), "neighbors"]},
 )
 

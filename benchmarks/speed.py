@@ -163,15 +163,15 @@ def whole() -> pd.DataFrame:
 
 
 def transform() -> pd.DataFrame:
-    """Transform of 20,000 rows beside the bare forward pass of the same encoder in one block."""
+    """Transform of 20,000 rows, both views, beside the bare forward pass of both encoders."""
     X = images(20_000)
     learner = ours(X, 128)(2)
-    half = torch.from_numpy(X)[:, :14]
+    top, bottom = torch.from_numpy(X).split(14, dim=1)
 
     def bare(n: int) -> None:
         with torch.inference_mode():
             for _ in range(n):
-                learner.encoder_(half)
+                torch.cat([learner.encoder_(top), learner.encoder_y_(bottom)], dim=1)
 
     def call(n: int) -> None:
         for _ in range(n):

@@ -225,7 +225,8 @@ def _splits(
     generator: np.random.RandomState,
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     if cv is not None:
-        return list(check_cv(cv).split(y, y, groups))
+        splits: Any = check_cv(cv)
+        return list(splits.split(y, y, groups))
     if groups is None:
         return list(StratifiedKFold(n_folds, shuffle=True, random_state=generator).split(y, y))
     n_groups = len(np.unique(groups))

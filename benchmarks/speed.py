@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from bench_data import versions
 from speed_loops import (
     NoisyPair,
     Pair,
@@ -44,6 +44,8 @@ from sklearn_mi import MIRepresentationLearner
 from sklearn_mi.encoders import MLP
 
 RESULTS = Path(__file__).parent / "results" / "speed"
+PEERS = ("cebra", "lightly", "pytorch-metric-learning", "umap-learn")
+PACKAGES = ("sklearn-mi", "scikit-learn", "torch", "skorch", *PEERS)
 SMALL = MLP(hidden=(300, 300, 300))
 Loops = Mapping[str, Callable[[int], Any]]
 
@@ -273,17 +275,6 @@ def installed(name: str) -> bool:
     return found
 
 
-def versions() -> str:
-    names = "sklearn-mi scikit-learn torch skorch cebra lightly pytorch-metric-learning umap-learn"
-    found = []
-    for name in names.split():
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} not installed")
-    return ", ".join(found)
-
-
 def machine() -> str:
     cards = [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
     threads = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
@@ -291,7 +282,7 @@ def machine() -> str:
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
-    """Draw the ratios of the first net, and of the peers where they were measured."""
+    """Draw the ratios of a step of each net to the loop by hand."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -329,7 +320,7 @@ def main() -> None:
         return
     RESULTS.mkdir(parents=True, exist_ok=True)
     chosen = asked.only or [n for n in SECTIONS if n != "gpu" or torch.cuda.is_available()]
-    head = f"{versions()}\n{machine()}\n"
+    head = f"{versions(PACKAGES)}\n{machine()}\n"
     for name in chosen:
         table = SECTIONS[name]()
         table.round(4).to_csv(RESULTS / f"{name}.csv")

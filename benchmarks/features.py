@@ -49,6 +49,7 @@ PACKAGES = ("sklearn-mi", "scikit-learn", "torch", "numpy", *PEERS)
 SCALES = ("common", "column", "none")
 N_DRAWS = 10
 TUNING_SEEDS = (1000,)
+N_TUNING_FOLDS = 2
 N_TUNING_DRAWS = 3
 QUICK_STEPS = 20
 
@@ -249,7 +250,7 @@ def cells_to_tune(asked: argparse.Namespace) -> list[Cell]:
     for name, contestant in CONTESTANTS.items():
         data = TUNED_ON.get(name, TUNED_ON_OTHERWISE)
         if contestant.grid and data in asked.data:
-            folds = range(asked.folds or DATA[data].n_folds)
+            folds = range(asked.folds)
             for settings, seed, fold in product(contestant.settings(), TUNING_SEEDS, folds):
                 cells.append(Cell(data, name, tuple(settings.items()), seed, fold))
     return cells
@@ -355,7 +356,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", nargs="+", choices=list(DATA))
     parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), metavar="NAME")
     parser.add_argument("--seeds", nargs="+", type=int, help="by default each data set's own")
-    parser.add_argument("--folds", type=int, help="by default 5")
+    parser.add_argument("--folds", type=int, help="by default 5, tuning 2")
     parser.add_argument("--draws", type=int, help="of labels in each fold; 10, tuning 3")
     parser.add_argument("--rows", type=int, help="take no more rows than these")
     parser.add_argument("--jobs", type=int, default=1)
@@ -368,6 +369,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     tuned = sorted({TUNED_ON_OTHERWISE, *TUNED_ON.values()})
     asked.data = asked.data or (tuned if asked.tune else list(FINAL))
     asked.draws = asked.draws or (N_TUNING_DRAWS if asked.tune else N_DRAWS)
+    asked.folds = asked.folds or (N_TUNING_FOLDS if asked.tune else None)
     # Cells of tuning lie apart: no table is ever made of them.
     asked.cells = asked.out / "tuning" if asked.tune else asked.out
     return asked

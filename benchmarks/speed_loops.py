@@ -4,6 +4,7 @@ Each takes a number of steps and leaves the device idle at its end. The task is 
 and lower halves of 28 x 28 images, one encoder each, a bilinear critic, InfoNCE.
 """
 
+import copy
 import io
 import itertools
 import logging
@@ -81,11 +82,16 @@ def by_hand(
     precision: torch.dtype | None = None,
     **optimizer: Any,
 ) -> Callable[[int], None]:
-    """Return the plain loop: batches by index, no reading of losses."""
-    model, data = model.to(device), torch.from_numpy(X).to(device)
-    adam = torch.optim.Adam(model.parameters(), lr=1e-3, **optimizer)
+    """Return the plain loop: batches by index, no reading of losses.
+
+    Each run begins with the same weights, as a fit of ours does: units that die late in a long
+    training leave tiny numbers in Adam's state, at which a CPU is several times slower.
+    """
+    start, data = model.to(device), torch.from_numpy(X).to(device)
 
     def run(steps: int) -> None:
+        model = copy.deepcopy(start)
+        adam = torch.optim.Adam(model.parameters(), lr=1e-3, **optimizer)
         for batch in batches(data, batch_size, steps):
             adam.zero_grad()
             with torch.autocast(data.device.type, precision, enabled=precision is not None):

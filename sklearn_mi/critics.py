@@ -57,19 +57,21 @@ def inner_scores(z_x: Tensor, z_y: Tensor) -> Tensor:
     return z_x @ z_y.T
 
 
-def cosine_scores(z_x: Tensor, z_y: Tensor) -> Tensor:
-    """Return the cosines of the angles between all pairs of codes, in [-1, 1].
+def cosine_scores(z_x: Tensor, z_y: Tensor, scale: Tensor | float = 1.0) -> Tensor:
+    """Return the cosines of the angles between all pairs of codes, times a number.
 
     Parameters
     ----------
     z_x, z_y : Tensor of shape (n, d), (m, d)
+    scale : Tensor or float
+        Multiplies n codes instead of n * m scores, of which each pass costs memory.
 
     Returns
     -------
     Tensor of shape (n, m)
         A code of zeros scores 0 with every other.
     """
-    return F.normalize(z_x, dim=1) @ F.normalize(z_y, dim=1).T
+    return (scale * F.normalize(z_x, dim=1)) @ F.normalize(z_y, dim=1).T
 
 
 def cauchy_scores(z_x: Tensor, z_y: Tensor) -> Tensor:
@@ -168,9 +170,8 @@ class _Cosine(nn.Module):
         return self.start if self.log_temperature is None else math.exp(self.log_temperature.item())
 
     def forward(self, z_x: Tensor, z_y: Tensor) -> Tensor:
-        if self.log_temperature is None:
-            return cosine_scores(z_x, z_y) / self.start
-        return cosine_scores(z_x, z_y) * torch.exp(-self.log_temperature)
+        learned = self.log_temperature
+        return cosine_scores(z_x, z_y, 1 / self.start if learned is None else torch.exp(-learned))
 
     def extra_repr(self) -> str:
         return f"temperature={self.temperature:g}"

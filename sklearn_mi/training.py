@@ -256,8 +256,10 @@ class Rows(Dataset):
         if X.dtype in (np.uint8, torch.uint8):
             self._tensor = torch.as_tensor(X).reshape(-1, *self._row_shape).to(self.device)
         else:
-            parts = [self._scaled(X[part]) for part in gen_batches(len(self._index), 8192)]
-            self._tensor = torch.cat(parts)
+            # Filled in parts: gathered at the end, the rows would be held twice.
+            self._tensor = torch.empty(self.shape, device=self.device)
+            for part in gen_batches(len(self._index), 8192):
+                self._tensor[part] = self._scaled(X[part])
         self._source = None
 
     def _scaled(self, batch: Any) -> Tensor:

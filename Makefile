@@ -8,7 +8,7 @@ help:
 	@echo "make test    the tests that need neither minutes nor a GPU"
 	@echo "make demo    features learned without labels on digits: a table and a picture"
 	@echo "make study   the paper's experiments at a small scale: SCALE=cpu FIGURES=3 for more"
-	@echo "make bench   a step, a fit, a transform: beside loops by hand, skorch and peers; 15 minutes"
+	@echo "make bench   a step, a fit, a transform: beside loops by hand, skorch and peers; 10 to 15 minutes"
 	@echo "make bench-information    MIEstimator on pairs of known mutual information, and by simulation: hours"
 	@echo "make bench-features    few labels, beside UMAP, CEBRA, lightly, ...: hours; DATA='digits wine' for less"
 	@echo "make lint    ruff, pyright, codespell"

@@ -24,7 +24,7 @@ $(VENV)/installed-%: pyproject.toml | $(BIN)/python
 	touch $@
 
 test: $(VENV)/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 demo: $(VENV)/installed-dev
 	$(BIN)/python examples/demo_digits.py

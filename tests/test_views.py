@@ -1,4 +1,5 @@
 import pickle
+import re
 import sys
 
 import numpy as np
@@ -59,7 +60,7 @@ EVERY = [
 ]
 
 
-@pytest.mark.parametrize("view", EVERY, ids=repr)
+@pytest.mark.parametrize("view", EVERY, ids=lambda view: re.sub(" at 0x.*?>", ">", repr(view)))
 def test_every_view_gives_what_it_says(view, X):
     state = view.fit(as_rows(X))
     first, second = call(view, X[:10], state)

@@ -68,7 +68,8 @@ def mist_peers() -> dict[str, Estimate]:
         def estimate(X: np.ndarray, Y: np.ndarray, seed: int) -> float:
             torch.manual_seed(seed)
             data = {"x": X.astype(np.float32), "y": Y.astype(np.float32)}
-            return float(estimate_mi(data, estimator=name, hidden_dims=[128], verbose=False))
+            value, _ = estimate_mi(data, estimator=name, hidden_dims=[128], verbose=False)
+            return float(value)
 
         return estimate
 

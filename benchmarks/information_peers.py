@@ -1,6 +1,6 @@
 """What other packages say of the tasks of `information_tasks.py` that have known information.
 
-``python benchmarks/information_peers.py --out benchmarks/results/information`` in an environment
+``PYTHONPATH=. python benchmarks/information_peers.py`` in an environment
 of their own (``requirements-information.txt``) takes the peers that are installed, with their
 default settings and on the very same samples, and appends a line for each to ``peers.jsonl``; the
 report of `information_tasks.py` puts them beside ours. What was killed goes on.

@@ -135,4 +135,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # By its own name, so that worker processes find it.
+    from information_coverage import main as run_main
+
+    run_main()

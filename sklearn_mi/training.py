@@ -296,12 +296,16 @@ class Rows(Dataset):
         batch = self._tensor[numbers]
         if batch.dtype == torch.uint8:
             return self._layer(batch).reshape(batch.shape)
-        return batch
+        return batch.clone() if isinstance(numbers, slice) else batch
 
     def _places(self, numbers: Tensor | slice) -> np.ndarray | slice:
-        """Return where in the source these rows lie; neighbours need not be gathered."""
+        """Return where in the source these rows lie; neighbours need not be gathered.
+
+        A slice of a tensor would be no copy, and a module may write into its batch.
+        """
         if isinstance(numbers, slice):
-            return numbers if self._whole else self._index[numbers]
+            in_a_row = self._whole and not isinstance(self._source, Tensor)
+            return numbers if in_a_row else self._index[numbers]
         return self._index[numbers.cpu().numpy()]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

@@ -58,6 +58,15 @@ def test_large_offsets_lose_no_digits():
     assert np.allclose(np.asarray(rows), (X - X.mean(0)) / X.std(0), atol=1e-6)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_a_module_may_write_into_its_batch(kind, stream):
+    X = kind(np.ones((4, 3), dtype=np.float32))
+    rows = Rows(X, Scale(np.zeros(1), np.ones(1)), torch.device("cpu"), (3,), stream=stream)
+    assert all((codes == 0).all() for codes in encode(rows, torch.Tensor.zero_, block=2))
+    assert (X == 1).all() and (np.asarray(rows) == 1).all()
+
+
 def test_scale_is_fitted_on_the_index_alone(X):
     table = Table(X, Layout((4,), (4,), True), stream=False)
     X[40:] = 1e6

@@ -42,6 +42,8 @@ class Facts:
         Names of the parameters that are to be picked: by default all.
     is_whole : bool
         Whether this is a training of its own, not a pass of many.
+    is_mixed : bool
+        Whether columns of 0 and 1 stand beside numbers, see `sklearn_mi.inputs.find_flags`.
     """
 
     n_rows: int
@@ -50,6 +52,7 @@ class Facts:
     batch_size: int
     left_open: frozenset[str] = PARAMETERS
     is_whole: bool = True
+    is_mixed: bool = False
 
     @property
     def is_colour(self) -> bool:
@@ -57,9 +60,16 @@ class Facts:
         return len(self.row_shape) == 3 and self.row_shape[2] > 1
 
     @property
+    def keeps_columns(self) -> bool:
+        """Whether columns are to stand in the code as they are."""
+        free = {"encoder", "n_components"} <= self.left_open
+        return free and self.is_mixed and not self.is_paired
+
+    @property
     def can_split(self) -> bool:
         """Whether critic and objective are free for a code of two parts."""
-        return {"critic", "objective"} <= self.left_open and not self.is_augmented
+        is_free = {"critic", "objective"} <= self.left_open
+        return is_free and not self.is_augmented and not self.keeps_columns
 
     @property
     def is_augmented(self) -> bool:
@@ -70,7 +80,7 @@ class Facts:
     def schedule(self) -> str:
         """What is known to suit: a high rate that falls was tried with the default model alone."""
         free = MODEL | {"lr", "schedule"} <= self.left_open
-        return "cosine" if free and self.is_whole and not self.is_augmented else "constant"
+        return "cosine" if free and self.is_whole and self.can_split else "constant"
 
     @property
     def dense_gib(self) -> float:
@@ -122,12 +132,20 @@ def _view(facts: Facts) -> Choice:
 def _encoder(facts: Facts) -> Choice:
     if facts.is_colour and not facts.is_paired:
         return Choice("convnet", f"rows are images of shape {facts.row_shape}")
+    if facts.keeps_columns:
+        return Choice(
+            "passthrough",
+            "a table of numbers and categories, whose columns say things that no other one does: "
+            "they stay in the code",
+        )
     return Choice("wide-mlp", f"{math.prod(facts.row_shape)} numbers a row")
 
 
 def _critic(facts: Facts) -> Choice:
     if facts.is_augmented:
         return Choice("cosine", "with augmentations directions serve a linear probe better")
+    if facts.keeps_columns:
+        return Choice("bilinear", "it weighs the columns of the code by itself")
     if facts.can_split:
         return Choice(
             "cauchy-cosine",

@@ -33,6 +33,7 @@ __all__ = [
     "Factory",
     "Identity",
     "Linear",
+    "Passthrough",
     "Ready",
     "RealNVP",
     "SkipMLP",
@@ -44,6 +45,7 @@ DEFAULT_WIDTH = 32
 """Width of the code of `Linear` and `MLP` when ``n_components`` is None."""
 
 _CONVNET_WIDTH = 100
+_LEARNED_BESIDE = 8
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
     "gelu": nn.GELU,
@@ -288,6 +290,15 @@ class _Flow(nn.Module):
         return total
 
 
+class _Beside(nn.Module):
+    def __init__(self, network: nn.Module, weight: float) -> None:
+        super().__init__()
+        self.network, self.weight = network, weight
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return torch.cat([rows.flatten(1), self.weight * self.network(rows).tanh()], dim=1)
+
+
 class _JointLayerNorm(nn.Module):
     """Normalise each image over all its axes at once; one scale and one shift a channel."""
 
@@ -479,6 +490,47 @@ class SkipMLP(Encoder):
         width = math.prod(input_shape)
         _check_fixed_width(n_components, repr(self), width)
         return _SkipLayers(width, positive_integer("depth", self.depth))
+
+
+@dataclass(repr=False, eq=False)
+class Passthrough(Encoder):
+    r"""The flattened view as it is, and beside it what another encoder learns.
+
+    .. math:: x \to (x, w \tanh h(x))
+
+    Nothing of the row is lost, and what is learned, none of it larger than w, hardly changes who
+    is near whom. For tables of numbers and categories: views by neighbours or corruption keep
+    what columns share, and single columns may tell what no other one does. Not where a code must
+    be narrow. Own width: that of the row and 8 more.
+
+    Parameters
+    ----------
+    encoder : str, Encoder, Module or callable
+        What is learned, h.
+    weight : float
+        Largest absolute value of a learned component, w.
+
+    Examples
+    --------
+    >>> Passthrough().build((20,), None)(torch.zeros(5, 20)).shape
+    torch.Size([5, 28])
+    """
+
+    encoder: Any = "wide-mlp"
+    weight: float = 0.25
+
+    def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
+        """Return the module; see `Encoder.build`."""
+        if not (isinstance(self.weight, Real) and 0 < self.weight < math.inf):
+            raise ValueError(f"weight={self.weight!r}; expected a number above 0.")
+        kept = math.prod(input_shape)
+        width = _free_width(n_components, kept + _LEARNED_BESIDE)
+        if width <= kept:
+            raise ValueError(
+                f"n_components={n_components}; {self!r} keeps the {kept} numbers of a row, and "
+                f"needs more than these."
+            )
+        return _Beside(as_encoder(self.encoder).build(input_shape, width - kept), self.weight)
 
 
 @dataclass(repr=False, eq=False)
@@ -783,6 +835,7 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "identity": Identity,
     "linear": Linear,
     "mlp": MLP,
+    "passthrough": Passthrough,
     "skip-mlp": SkipMLP,
     "realnvp": RealNVP,
     "convnet": ConvNet,

@@ -32,6 +32,7 @@ from sklearn_mi.inputs import (
     Table,
     codes_like,
     empty_like_rows,
+    find_flags,
     make_scale,
     read_codes,
     read_pair,
@@ -179,12 +180,14 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     The defaults were chosen on scikit-learn's digits and on training rows of MNIST, by accuracy at
     few and many labels a class; ``benchmarks/choose_defaults.py`` prints what each of them is
     worth. They are made for tables of numbers in which close rows mean similar things, and for
-    small images; on a table of numbers and categories raw columns were ahead of them.
+    small images. On tables of numbers and categories no code that was tried came up to the
+    columns themselves: there the default keeps them in the code, and does no harm.
 
     Parameters
     ----------
     n_components : int or None, default=None
-        Width of a code. None: 64 where the encoder is left open as well, else the encoder's own.
+        Width of a code. None: 64 where the encoder is left open as well, for a table of numbers
+        and categories that of the row and 8 more, else the encoder's own.
     view : str, View or callable, default="auto"
         How to get a pair from a row, from `sklearn_mi.views`. "auto": `Paired` with ``X_pair``,
         augmentations for images in colour, otherwise `Neighbors`, which beat halves, noise and
@@ -193,8 +196,9 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         and why, stands in ``choices_``.
     encoder : str, Encoder, Module or callable, default="auto"
         From a view to its code, from `sklearn_mi.encoders`. "auto": a perceptron with two hidden
-        layers of 512, and `ConvNet` for images in colour. A given module is copied, never trained
-        in place.
+        layers of 512; `ConvNet` for images in colour; `Passthrough` for a table of numbers and
+        categories, in which a fifth or more of at most 256 columns are 0 or 1. A given module is
+        copied, never trained in place.
     encoder_y : str, Encoder, Module, callable or None, default=None
         Encoder of the second view: "shared", "separate" (another one like the first), or one of
         its own. None: as the view has it.
@@ -203,7 +207,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         halves: distances in the first mean what they say, which pays with one or five labels a
         class, directions in the second, which pays with many. The Cauchy critic alone where
         ``objective`` is given or a code has fewer than 8 components; the cosine for images in
-        colour.
+        colour; the bilinear critic for a table of numbers and categories.
     objective : str, Bound or Objective, default="auto"
         What training maximises, from `sklearn_mi.bounds` or `sklearn_mi.objectives`. "auto":
         InfoNCE, which has the least variance, of each half where the critic is split.
@@ -218,10 +222,10 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     standardize : bool or "auto", default="auto"
         A frozen first layer that centres columns and divides them by their range, fitted on the
         training rows; views see scaled columns. The unit of a column does not matter; a single
-        outlier does: use ``QuantileTransformer`` before it for heavy tails. Beside one-hot
-        columns, which differ by all of their range, numbers count little: where they matter, pass
-        them standardised, with False here. "auto": for tables, not for images. Bytes are
-        divided by 255 unless True.
+        outlier does: use ``QuantileTransformer`` before it for heavy tails. "auto": for tables,
+        not for images; where a fifth or more of at most 256 columns are 0 or 1, these stay as
+        they are, and numbers are divided by their standard deviation instead. Bytes are divided
+        by 255 unless True.
     max_steps, max_epochs : int or None, default=None
         Length of training in optimiser steps or in passes over the rows; not both. Neither: 30
         passes, but at least 1,200 steps or 250 passes, whichever is less, and at most 4,800 steps
@@ -234,7 +238,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     weight_decay : float, default=0.0
     schedule : {"constant", "cosine", "one-cycle"} or "auto", default="auto"
         Of the learning rate, over the whole training. "auto": "cosine" in ``fit`` where rate,
-        encoder, critic and objective are left open, too, and rows are no images in colour; else
+        encoder, critic and objective are left open, too, and the critic is split; else
         "constant".
     validation_fraction : float, default=0.1
         Share of the rows that is held out of everything and only reported on. 0: none.
@@ -875,7 +879,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             seed, done = (_entropy(self.random_state), 0) if fresh else (self._seed, self.n_iter_)
             seeds = _seeds(seed, done)
             kept, stopping, report = self._split(data, seed)
-            self._choose(data, len(kept), fresh, is_whole=passes is None)
+            self._choose(data, kept, fresh, is_whole=passes is None)
             generator = torch.Generator(choose_device(self.device)).manual_seed(seeds["views"])
             module, rows = self._module_and_rows(data, kept, seeds["weights"], generator, fresh)
             plan = self._plan(len(rows), passes, steps)
@@ -936,7 +940,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             return as_view("neighbors" if X_pair is None else "paired")
         return copy.deepcopy(as_view(self.view))
 
-    def _choose(self, data: _Data, n_rows: int, fresh: bool, *, is_whole: bool) -> None:
+    def _choose(self, data: _Data, kept: np.ndarray, fresh: bool, *, is_whole: bool) -> None:
         """Pick what was left open; what is built already stays."""
         left_open = {
             name
@@ -949,12 +953,13 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             left_open.add("max_steps")
         left_open |= {name for name in ("lr", "schedule") if _is_auto(getattr(self, name))}
         facts = Facts(
-            n_rows=n_rows,
+            n_rows=len(kept),
             row_shape=data.table.layout.row_shape,
             is_paired=data.pair is not None,
             batch_size=int(self.batch_size),
             left_open=frozenset(left_open),
             is_whole=is_whole,
+            is_mixed=fresh and find_flags(data.table, kept) is not None,
         )
         made = choose(facts)
         built = {} if fresh else {n: c for n, c in self.choices_.items() if n not in OF_EACH_FIT}

@@ -27,6 +27,7 @@ __all__ = [
     "as_frame",
     "codes_like",
     "empty_like_rows",
+    "find_flags",
     "make_scale",
     "read_codes",
     "read_pair",
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 MOST_CLASSES = 50
+FEWEST_FLAGS = 0.2
+WIDEST_MIXED = 256
 
 
 @dataclass(frozen=True)
@@ -344,6 +347,40 @@ def _dense_parts(table: Table, index: np.ndarray) -> Iterator[np.ndarray]:
         yield np.asarray(rows).reshape(len(rows), -1)
 
 
+def _is_bytes(table: Table) -> bool:
+    return table.array.dtype in (np.uint8, torch.uint8)
+
+
+def find_flags(table: Table, index: np.ndarray) -> np.ndarray | None:
+    """Tell which columns of a mixed table are flags, that is 0 or 1, such as encoded categories.
+
+    Parameters
+    ----------
+    table : Table
+    index : ndarray of int
+        The training rows; no others are looked at.
+
+    Returns
+    -------
+    flags : ndarray of bool of shape (n_columns,), or None
+        None where the table is not mixed: fewer than a fifth of the columns that vary are flags,
+        or all of them are, or there are more than 256 columns, or they are bytes.
+    """
+    if not table.layout.is_table or table.layout.n_inputs > WIDEST_MIXED or _is_bytes(table):
+        return None
+    flags, varies = np.ones(table.layout.n_inputs, bool), np.zeros(table.layout.n_inputs, bool)
+    first = None
+    for part in _dense_parts(table, index):
+        first = part[0] if first is None else first
+        flags &= ((part == 0) | (part == 1)).all(axis=0)
+        varies |= (part != first).any(axis=0)
+        if not flags.any():
+            return None
+    flags &= varies
+    is_mixed = FEWEST_FLAGS * varies.sum() <= flags.sum() < varies.sum()
+    return flags if is_mixed and flags.any() else None
+
+
 def make_scale(table: Table, index: np.ndarray, standardize: bool | str) -> Scale:
     """Return the frozen first layer, fitted on the rows of an index.
 
@@ -353,13 +390,14 @@ def make_scale(table: Table, index: np.ndarray, standardize: bool | str) -> Scal
     index : ndarray of int
         The training rows; no others are looked at.
     standardize : bool or "auto"
-        "auto": columns of tables, not images; bytes are divided by 255 unless True.
+        "auto": columns of tables, not images; flags of mixed tables stay as they are, beside
+        numbers divided by their standard deviation. Bytes are divided by 255 unless True.
 
     Returns
     -------
     scale : Scale
     """
-    is_bytes = table.array.dtype in (np.uint8, torch.uint8)
+    is_bytes = _is_bytes(table)
     wanted = table.layout.is_table and not is_bytes if standardize == "auto" else standardize
     if not wanted:
         return Scale(np.zeros(1), np.full(1, 255.0 if is_bytes else 1.0))
@@ -376,21 +414,30 @@ def make_scale(table: Table, index: np.ndarray, standardize: bool | str) -> Scal
         # Within [0, 1], so that no unit of a column is too large or too small to be squared.
         unit = (part.astype(np.float64) - low)[:, varies] / spread[varies]
         moments.partial_fit(unit if varies.any() else part * 0.0)
-    return _range_scale(low, spread, moments)
+    flags = None if standardize is True else find_flags(table, index)
+    return _range_scale(low, spread, moments, flags)
 
 
-def _range_scale(low: np.ndarray, spread: np.ndarray, moments: StandardScaler) -> Scale:
+def _range_scale(
+    low: np.ndarray, spread: np.ndarray, moments: StandardScaler, flags: np.ndarray | None
+) -> Scale:
     """Return the layer that divides columns by their range, and all by one factor.
 
     By the standard deviation a pixel that is lit in one image of a thousand would decide who is
     whose neighbour. The factor makes the mean variance one. A column without spread is divided by
-    infinity: whatever it holds later, nothing was learned about it.
+    infinity: whatever it holds later, nothing was learned about it. Beside flags, whose range is
+    little more than their deviation, numbers divided by their range would count for nothing.
     """
     varies = spread > 0
     mean, scale = low.copy(), np.full(len(low), np.inf)
     if varies.any():
         mean[varies] += spread[varies] * np.asarray(moments.mean_)
-        scale[varies] = spread[varies] * np.sqrt(np.mean(np.asarray(moments.var_)))
+        deviation = np.sqrt(np.asarray(moments.var_))
+        if flags is None:
+            factor = np.sqrt(np.mean(deviation**2))
+        else:
+            factor = np.where(flags[varies], 1.0, deviation)
+        scale[varies] = spread[varies] * factor
     return Scale(mean, scale)
 
 

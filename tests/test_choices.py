@@ -178,3 +178,59 @@ def test_verbose_says_them(X, capsys):
 def test_a_nested_parameter_opens_the_default():
     changed = learner().set_params(view__n_neighbors=3, encoder__hidden=(8,))
     assert changed.view.n_neighbors == 3 and changed.encoder.hidden == (8,)
+
+
+def mixed(n_rows=200, n_numbers=4, n_flags=5, seed=0):
+    rng = np.random.default_rng(seed)
+    numbers = rng.normal(size=(n_rows, n_numbers)) * 10.0 ** np.arange(n_numbers)
+    return np.hstack([numbers, np.eye(n_flags)[rng.integers(n_flags, size=n_rows)]])
+
+
+def test_a_mixed_table_keeps_its_columns():
+    X = mixed()
+    fitted = MIRepresentationLearner(max_steps=3, random_state=0).fit(X)
+    picked = {name: choice.value for name, choice in fitted.choices_.items()}
+    assert picked["encoder"] == "passthrough"
+    assert (picked["critic"], picked["objective"]) == ("bilinear", "infonce")
+    assert (picked["schedule"], picked["lr"]) == ("constant", 1e-3)
+    Z = fitted.transform(X)
+    assert Z.shape == (200, 9 + 8)
+    # Numbers come in units of their deviation, flags as they are but for their mean.
+    numbers, flags, learned = Z[:, :4], Z[:, 4:9], Z[:, 9:]
+    np.testing.assert_allclose(numbers.std(axis=0), 1, atol=0.1)
+    np.testing.assert_allclose(np.ptp(flags, axis=0), 1, atol=1e-5)
+    assert np.abs(learned).max() <= 0.25
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        mixed(n_numbers=30, n_flags=4),
+        mixed(n_numbers=0),
+        mixed(n_numbers=300, n_flags=100),
+        mixed().astype(np.uint8),
+        np.column_stack([mixed(n_flags=2)[:, :4], np.zeros(200), np.ones(200)]),
+    ],
+    ids=["few flags", "flags alone", "wide", "bytes", "constants"],
+)
+def test_what_is_no_mixed_table(X):
+    fitted = MIRepresentationLearner(max_steps=2, random_state=0).fit(X)
+    assert fitted.choices_["encoder"].value == "wide-mlp"
+
+
+@pytest.mark.parametrize("changes", [{"encoder": "mlp"}, {"n_components": 12}])
+def test_a_mixed_table_with_a_code_of_ones_own(changes):
+    fitted = MIRepresentationLearner(max_steps=2, random_state=0, **changes).fit(mixed())
+    assert "passthrough" not in {choice.value for choice in fitted.choices_.values()}
+    assert fitted.transform(mixed()).shape == (200, changes.get("n_components", 32))
+
+
+def test_a_mixed_table_as_a_sparse_one_and_from_a_file(tmp_path):
+    X = mixed()
+    fitted = MIRepresentationLearner(max_steps=5, random_state=0).fit(X)
+    as_sparse = MIRepresentationLearner(max_steps=5, random_state=0).fit(sparse.csr_array(X))
+    np.testing.assert_allclose(as_sparse.transform(X), fitted.transform(X), atol=1e-6)
+    fitted.save(tmp_path / "mixed.safetensors")
+    np.testing.assert_array_equal(
+        load(tmp_path / "mixed.safetensors").transform(X), fitted.transform(X)
+    )

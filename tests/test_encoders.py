@@ -20,6 +20,7 @@ from sklearn_mi.encoders import (
     Factory,
     Identity,
     Linear,
+    Passthrough,
     Ready,
     RealNVP,
     SkipMLP,
@@ -29,13 +30,14 @@ from sklearn_mi.encoders import (
 )
 
 IMAGE = (14, 28)
-FLAT = ["identity", "linear", "mlp", "skip-mlp", "realnvp"]
+FLAT = ["identity", "linear", "mlp", "passthrough", "skip-mlp", "realnvp"]
 OWN_WIDTH = {
     "identity": 392,
     "linear": DEFAULT_WIDTH,
     "mlp": DEFAULT_WIDTH,
     "gelu-mlp": DEFAULT_WIDTH,
     "wide-mlp": DEFAULT_WIDTH,
+    "passthrough": 400,
     "skip-mlp": 392,
     "realnvp": 392,
     "convnet": 100,
@@ -75,7 +77,10 @@ def test_code_has_the_own_width_and_every_weight_a_gradient(name):
         assert parameter.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("name", sorted(set(ENCODERS) - {"identity", "skip-mlp", "realnvp"}))
+WIDE = {"identity", "passthrough", "skip-mlp", "realnvp"}
+
+
+@pytest.mark.parametrize("name", sorted(set(ENCODERS) - WIDE))
 def test_n_components_is_the_width(name):
     assert build(name, n_components=7)(rows(3, *IMAGE)).shape == (3, 7)
 
@@ -578,3 +583,25 @@ def test_everything_public_is_there_and_documented():
     for name in encoders.__all__:
         assert name == "DEFAULT_WIDTH" or getattr(encoders, name).__doc__ or name == "ENCODERS"
     assert all(isinstance(make(), Encoder) for make in ENCODERS.values())
+
+
+def test_passthrough_keeps_the_row_and_bounds_what_is_learned():
+    x = 100 * rows(5, *IMAGE)
+    code = build(Passthrough("linear", weight=0.5), n_components=395)(x)
+    assert torch.equal(code[:, :392], x.flatten(1))
+    assert code.shape == (5, 395)
+    assert 0.4 < code[:, 392:].abs().max() <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("parameters", "n_components", "message"),
+    [
+        ({}, 392, "n_components=392.*392 numbers"),
+        ({"weight": 0}, None, "weight=0"),
+        ({"weight": float("inf")}, None, "weight=inf"),
+        ({"encoder": "no"}, None, "encoder='no'"),
+    ],
+)
+def test_passthrough_says_what_is_wrong(parameters, n_components, message):
+    with pytest.raises(ValueError, match=message):
+        build(Passthrough(**parameters), n_components=n_components)

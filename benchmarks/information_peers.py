@@ -15,20 +15,29 @@ import json
 import time
 import traceback
 from collections.abc import Callable
+from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from information_report import BESIDE_PEERS, read_cells
+from information_report import BESIDE_PEERS, LEVELS, ROTATED, read_cells
 
-from sklearn_mi.datasets import beyond_normal
+from sklearn_mi.datasets import KnownPairs, beyond_normal, gaussian_staircase
 
 OUT = Path(__file__).resolve().parent / "results" / "information"
 N_SAMPLES = 5000
 SEEDS = (0, 1, 2, 3, 4)
 
 Estimate = Callable[[np.ndarray, np.ndarray, int], float]
+
+
+@lru_cache(maxsize=1)
+def tasks() -> dict[str, KnownPairs]:
+    """Return what is estimated, by name."""
+    stairs = {step.name: step for step in gaussian_staircase(LEVELS, map="rotated cubic")}
+    every = beyond_normal() | stairs
+    return {name: every[name] for name in (*BESIDE_PEERS, *ROTATED)}
 
 
 def bmi_peers() -> dict[str, Estimate]:
@@ -84,6 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--only", nargs="+", help="names of estimators")
+    parser.add_argument("--tasks", nargs="+", choices=tasks(), default=[*tasks()], metavar="TASK")
     parser.add_argument("--out", type=Path, default=OUT)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -94,7 +104,7 @@ def main() -> None:
             continue
         for name, estimate in make().items():
             for seed in asked.seeds:
-                for task in BESIDE_PEERS:
+                for task in asked.tasks:
                     asked_for = asked.only is None or name in asked.only
                     if asked_for and (task, seed, name) not in there:
                         append(asked.out / "peers.jsonl", task, seed, name, estimate, package)
@@ -102,7 +112,7 @@ def main() -> None:
 
 def append(path: Path, task: str, seed: int, name: str, estimate: Estimate, package: str) -> None:
     """Estimate one task, and append it to the file."""
-    pairs = beyond_normal()[task]
+    pairs = tasks()[task]
     X, Y = pairs.sample(N_SAMPLES, seed)
     start = time.perf_counter()
     try:

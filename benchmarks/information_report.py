@@ -19,6 +19,8 @@ BESIDE_PEERS = (
     "asinh-student-identity-5-5-2",
 )
 STAIRS = "gaussian-20-"
+LEVELS = (2.0, 6.0, 10.0)
+ROTATED = tuple(f"rotated cubic-{STAIRS}{level}" for level in LEVELS)
 
 
 def read_cells(out: Path) -> list[dict[str, Any]]:
@@ -192,7 +194,7 @@ def every_number(rows: pd.DataFrame) -> str:
 def beside_peers(table: pd.DataFrame) -> str:
     """Return the tasks on which peers were measured: mean over samples, and its standard error."""
     made = []
-    for task in BESIDE_PEERS:
+    for task in (*BESIDE_PEERS, *ROTATED):
         part = table[table["task"] == task]
         if part.empty:
             continue

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from information_report import BESIDE_PEERS, read_cells, write_report
+from information_report import BESIDE_PEERS, LEVELS, read_cells, write_report
 from joblib import Parallel, delayed
 
 from sklearn_mi import MIEstimator
@@ -40,7 +40,6 @@ RESULTS = HERE / "results" / "information"
 N_SAMPLES = 5000
 SEEDS = (0, 1, 2)
 MORE_SEEDS = (0, 1, 2, 3, 4)
-LEVELS = (2.0, 6.0, 10.0)
 MAPS = ("identity", "cubic", "rotated cubic")
 SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},

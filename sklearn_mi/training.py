@@ -220,7 +220,7 @@ class Rows(Dataset):
     row_shape : tuple of int
         Shape that a row has for the view.
     index : ndarray of int or None
-        Which rows of ``X`` count; None: all.
+        Which rows of ``X`` count, increasing; None: all.
     stream : bool
         Convert by batch although the data would fit.
     feature_names : sequence of str or None
@@ -242,8 +242,8 @@ class Rows(Dataset):
     ) -> None:
         self._layer, self.device, self._row_shape = layer, device, row_shape
         self.feature_names, self.groups = feature_names, groups
-        self._whole = index is None
         self._index = np.arange(X.shape[0]) if index is None else np.asarray(index)
+        self._whole = len(self._index) == X.shape[0]
         self._source: Any = X
         self._tensor: Tensor | None = None
         self._unscaled = bool((layer.mean == 0).all() and (layer.scale == 1).all())
@@ -251,8 +251,7 @@ class Rows(Dataset):
             self._keep_on_device()
 
     def _keep_on_device(self) -> None:
-        whole = len(self._index) == self._source.shape[0]
-        X = self._source if whole else self._source[self._index]
+        X = self._source if self._whole else self._source[self._index]
         if X.dtype in (np.uint8, torch.uint8):
             self._tensor = torch.as_tensor(X).reshape(-1, *self._row_shape).to(self.device)
         else:

@@ -1,6 +1,7 @@
 """The benchmark of information: fits that are done once, and tables out of them."""
 
 import json
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -132,3 +133,20 @@ def test_a_gaussian_is_beside_its_cube(bench, counted, tmp_path):
     text = (tmp_path / "information.txt").read_text(encoding="utf-8")
     assert "largest gap, plain to cubic: 0.000" in text
     assert "0.100" in text  # the largest error, of seed 4
+
+
+@pytest.mark.slow
+def test_draws_in_two_processes_are_those_of_one(tmp_path):
+    """Started as a program: worker processes find functions by the name of their module alone."""
+
+    def draws(jobs):
+        out = tmp_path / str(jobs)
+        script = str(BENCHMARKS / "information_coverage.py")
+        asked = ["--tasks", "independent", "--draws", "2", "--jobs", str(jobs), "--out", str(out)]
+        subprocess.run([sys.executable, script, *asked], check=True, capture_output=True)
+        rows = map(json.loads, filter(None, (out / "draws.jsonl").read_text().splitlines()))
+        return {row["seed"]: (row["value"], row["p_value"]) for row in rows}
+
+    alone = draws(1)
+    assert len(alone) == 2
+    assert draws(2) == alone

@@ -163,15 +163,19 @@ def write_report(
 
     `chosen` names those whose settings were tuned.
     """
-    sections, commits = [], []
+    sections, commits = [], {}
     if len(table):
         by_data = table.groupby("data", sort=False)
         sections = [section(data, rows, chosen) for data, rows in by_data]
-        commits = table.loc[table["name"] == OURS, "commit"].drop_duplicates()
+        ours = table[table["name"] == OURS]
+        commits = {data: list(rows["commit"].unique()) for data, rows in ours.groupby("data")}
     rows = pd.concat([rows for _, rows in sections]) if sections else pd.DataFrame()
-    if len(commits) > 1:
-        notes = [*notes, f"MIXED: folds of {OURS} are of several commits; remove the older ones."]
-    facts = f"{OURS} as of {', '.join(commits) or 'no commit'}. {versions}. {machine()}.\n"
+    mixed = [data for data, several in commits.items() if len(several) > 1]
+    if mixed:
+        what = f"folds of {OURS} on {', '.join(mixed)} are of several commits"
+        notes = [*notes, f"MIXED: {what}; remove the older ones."]
+    every = dict.fromkeys(commit for several in commits.values() for commit in several)
+    facts = f"{OURS} as of {', '.join(every) or 'no commit'}. {versions}. {machine()}.\n"
     verdict = verdict_on_tables(rows) if sections else ""
     parts = [INTRO, facts, "".join(f"{note}\n" for note in notes), verdict]
     text = "\n".join([*filter(None, parts), *(f"{text}\n" for text, _ in sections)])

@@ -527,8 +527,8 @@ class Passthrough(Encoder):
         width = _free_width(n_components, kept + _LEARNED_BESIDE)
         if width <= kept:
             raise ValueError(
-                f"n_components={n_components}; {self!r} keeps the {kept} numbers of a row, and "
-                f"needs more than these."
+                f"n_components={n_components}; {self!r} keeps the {kept} numbers of a row: "
+                f"expected at least {kept + 1}, or None."
             )
         return _Beside(as_encoder(self.encoder).build(input_shape, width - kept), self.weight)
 

@@ -205,6 +205,9 @@ def beside_peers(table: pd.DataFrame) -> str:
         made.append(line)
     if not made:
         return ""
+    rows = table[table["task"].isin(BESIDE_PEERS)]
+    seconds = rows.groupby("setting")["seconds"].median()
+    made.append({"task": "median seconds", **{str(k): f"{s:.0f}" for k, s in seconds.items()}})
     return f"mean over samples (its standard error)\n\n{shown(pd.DataFrame(made))}"
 
 

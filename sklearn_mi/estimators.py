@@ -181,7 +181,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     few and many labels a class; ``benchmarks/choose_defaults.py`` prints what each of them is
     worth. They are made for tables of numbers in which close rows mean similar things, and for
     small images. On tables of numbers and categories no code that was tried came up to the
-    columns themselves: there the default keeps them in the code, and does no harm.
+    columns themselves: there the default keeps them in the code, and is level with them.
 
     Parameters
     ----------

@@ -959,7 +959,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             batch_size=int(self.batch_size),
             left_open=frozenset(left_open),
             is_whole=is_whole,
-            is_mixed=fresh and find_flags(data.table, kept) is not None,
+            # Only a free encoder depends on it, and it takes a look at every row.
+            is_mixed="n_components" in left_open and find_flags(data.table, kept) is not None,
         )
         made = choose(facts)
         built = {} if fresh else {n: c for n, c in self.choices_.items() if n not in OF_EACH_FIT}

@@ -378,7 +378,7 @@ def find_flags(table: Table, index: np.ndarray) -> np.ndarray | None:
             return None
     flags &= varies
     is_mixed = FEWEST_FLAGS * varies.sum() <= flags.sum() < varies.sum()
-    return flags if is_mixed and flags.any() else None
+    return flags if is_mixed else None
 
 
 def make_scale(table: Table, index: np.ndarray, standardize: bool | str) -> Scale:
@@ -414,7 +414,7 @@ def make_scale(table: Table, index: np.ndarray, standardize: bool | str) -> Scal
         # Within [0, 1], so that no unit of a column is too large or too small to be squared.
         unit = (part.astype(np.float64) - low)[:, varies] / spread[varies]
         moments.partial_fit(unit if varies.any() else part * 0.0)
-    flags = None if standardize is True else find_flags(table, index)
+    flags = find_flags(table, index) if standardize == "auto" else None
     return _range_scale(low, spread, moments, flags)
 
 

@@ -234,3 +234,10 @@ def test_a_mixed_table_as_a_sparse_one_and_from_a_file(tmp_path):
     np.testing.assert_array_equal(
         load(tmp_path / "mixed.safetensors").transform(X), fitted.transform(X)
     )
+
+
+@pytest.mark.parametrize("yes", [True, np.True_])
+def test_asked_for_ranges_a_mixed_table_has_them(yes):
+    fitted = MIRepresentationLearner(max_steps=2, standardize=yes, random_state=0).fit(mixed())
+    columns = np.ptp(fitted.transform(mixed())[:, :9], axis=0)
+    np.testing.assert_allclose(columns, columns[0], rtol=0.2)  # of the training rows: equal

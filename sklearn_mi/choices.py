@@ -12,6 +12,7 @@ __all__ = ["NARROWEST_SPLIT", "Choice", "Facts", "choose", "without_split"]
 
 STEPS = 1200
 MOST_STEPS = 4800
+COLOUR_STEPS = 1000
 PASSES = 30
 MOST_PASSES = 250
 COMPONENTS = 64
@@ -169,8 +170,8 @@ def _n_components(facts: Facts) -> Choice:
 
 def _max_steps(facts: Facts) -> Choice:
     steps_a_pass = max(1, facts.n_rows // min(facts.batch_size, facts.n_rows))
-    most = STEPS if facts.is_colour else MOST_STEPS
-    steps = min(max(STEPS, PASSES * steps_a_pass), most, MOST_PASSES * steps_a_pass)
+    least, most = (COLOUR_STEPS, COLOUR_STEPS) if facts.is_colour else (STEPS, MOST_STEPS)
+    steps = min(max(least, PASSES * steps_a_pass), most, MOST_PASSES * steps_a_pass)
     return Choice(steps, f"{steps / steps_a_pass:.1f} passes over {facts.n_rows} rows")
 
 

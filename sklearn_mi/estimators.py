@@ -229,7 +229,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     max_steps, max_epochs : int or None, default=None
         Length of training in optimiser steps or in passes over the rows; not both. Neither: 30
         passes, but at least 1,200 steps or 250 passes, whichever is less, and at most 4,800 steps
-        (1,200 for images in colour).
+        (1,000 for images in colour).
     batch_size : int, default=256
         Rows a step, and so candidates for each row; all rows where there are fewer.
     optimizer : {"adam", "adamw", "sgd"} or class of torch.optim, default="adam"

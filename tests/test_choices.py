@@ -53,7 +53,7 @@ def test_what_is_picked(changes, expected):
 def test_length_of_training(n_rows, steps):
     assert choose(facts(n_rows=int(n_rows)))["max_steps"].value == steps
     colour = facts(n_rows=int(n_rows), row_shape=(32, 32, 3))
-    assert choose(colour)["max_steps"].value == min(steps, 1200)
+    assert choose(colour)["max_steps"].value == min(steps, 1000)
 
 
 def test_a_rate_falls_where_that_was_tried():

@@ -90,7 +90,8 @@ def own_folds(y: np.ndarray, unseen: np.ndarray, n_folds: int, seed: int) -> lis
 
 
 def _digits() -> tuple[np.ndarray, np.ndarray]:
-    return load_digits(return_X_y=True)
+    digits = load_digits()
+    return digits.images, digits.target
 
 
 def _mnist() -> tuple[np.ndarray, np.ndarray]:

@@ -28,9 +28,10 @@ ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "results" / "demo_digits.csv"
 PICTURE = ROOT / "docs" / "images" / "demo.png"
 
-OURS = "MIRepresentationLearner"
+OURS = "MIRepresentationLearner, as images"
 TRANSFORMERS = {
-    OURS: MIRepresentationLearner(random_state=0),
+    OURS: MIRepresentationLearner(input_shape=(8, 8), random_state=0),
+    "MIRepresentationLearner": MIRepresentationLearner(random_state=0),
     "raw pixels": None,
     "PCA, 32 components": PCA(32, random_state=0),
 }
@@ -92,15 +93,16 @@ def print_bound(table):
     print(
         f"\nHeld-out bound: {value:.2f} nats (InfoNCE, mean of {len(fits)} folds, standard error "
         f"{stderr:.2f} within a fold), ceiling {ceiling:.2f}.\n"
-        "It compares a row with its neighbours among the training rows, so it depends on them; "
-        "a larger bound\nis not a better representation."
+        "It compares a row with its neighbours among the training rows, both moved a little, so "
+        "it depends on them;\na larger bound is not a better representation."
     )
 
 
 def draw(summary, X, y):
     """Left the accuracies; right, rows that a learner of two components has not seen."""
     train, test, _, y_test = train_test_split(X, y, test_size=0.4, stratify=y, random_state=0)
-    codes = MIRepresentationLearner(n_components=2, random_state=0).fit(train).transform(test)
+    learner = MIRepresentationLearner(n_components=2, input_shape=(8, 8), random_state=0)
+    codes = learner.fit(train).transform(test)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
     lines = LabelEfficiencyDisplay.from_table(summary, ax=left).lines_
     lines[OURS].set(linewidth=3, zorder=4)

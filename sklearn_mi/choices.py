@@ -17,7 +17,7 @@ PASSES = 30
 MOST_PASSES = 250
 COMPONENTS = 64
 NARROWEST_SPLIT = 8
-NARROWEST_MOVED = 16
+NARROWEST_MOVED = 8
 REFERENCES_IN_GIB = 4.0
 RATES = {"constant": 1e-3, "cosine": 3e-3}
 
@@ -78,6 +78,13 @@ class Facts:
         return self.is_colour and not self.is_paired and "view" in self.left_open
 
     @property
+    def is_moved(self) -> bool:
+        """Whether pairs are neighbours among images in grey, moved a little."""
+        is_image = len(self.row_shape) in (2, 3) and min(self.row_shape[:2]) >= NARROWEST_MOVED
+        is_free = "view" in self.left_open and not self.is_paired
+        return is_image and is_free and not self.is_colour and not self.is_too_large
+
+    @property
     def schedule(self) -> str:
         """What is known to suit: a high rate that falls was tried with the default model alone."""
         free = MODEL | {"lr", "schedule"} <= self.left_open
@@ -87,6 +94,11 @@ class Facts:
     def dense_gib(self) -> float:
         """Size of all rows as single-precision numbers."""
         return 4 * self.n_rows * math.prod(self.row_shape) / 2**30
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether all rows would take too much memory to look for neighbours in."""
+        return self.dense_gib > REFERENCES_IN_GIB
 
 
 @dataclass(frozen=True)
@@ -114,20 +126,20 @@ def _view(facts: Facts) -> Choice:
         return Choice(
             "simclr", f"rows are images of shape {facts.row_shape}, whose pixels say little apart"
         )
-    if facts.dense_gib > REFERENCES_IN_GIB:
+    if facts.is_too_large:
         return Choice(
             "corruption",
             f"neighbours would keep all rows, {facts.dense_gib:.1f} GiB as dense numbers",
         )
-    if len(facts.row_shape) not in (2, 3):
-        return Choice("neighbors", "a table: close rows tend to mean the same thing")
-    if min(facts.row_shape[:2]) < NARROWEST_MOVED:
+    if facts.is_moved:
+        return Choice(
+            "moved-neighbors",
+            "images in grey: close ones tend to mean the same thing, and so do ones that are "
+            "shifted or turned a little",
+        )
+    if len(facts.row_shape) in (2, 3):
         return Choice("neighbors", "images too small to be moved by less than they mean")
-    return Choice(
-        "moved-neighbors",
-        "images in grey: close ones tend to mean the same thing, and so do ones that are shifted "
-        "or turned a little",
-    )
+    return Choice("neighbors", "a table: close rows tend to mean the same thing")
 
 
 def _encoder(facts: Facts) -> Choice:
@@ -170,8 +182,13 @@ def _n_components(facts: Facts) -> Choice:
 
 def _max_steps(facts: Facts) -> Choice:
     steps_a_pass = max(1, facts.n_rows // min(facts.batch_size, facts.n_rows))
-    least, most = (COLOUR_STEPS, COLOUR_STEPS) if facts.is_colour else (STEPS, MOST_STEPS)
-    steps = min(max(least, PASSES * steps_a_pass), most, MOST_PASSES * steps_a_pass)
+    least, most, passes = STEPS, MOST_STEPS, MOST_PASSES
+    if facts.is_colour:
+        least = most = COLOUR_STEPS
+    elif facts.is_moved:
+        # Pairs are drawn anew each time, so that few rows last longer.
+        least, passes = 2 * least, 2 * passes
+    steps = min(max(least, PASSES * steps_a_pass), most, passes * steps_a_pass)
     return Choice(steps, f"{steps / steps_a_pass:.1f} passes over {facts.n_rows} rows")
 
 

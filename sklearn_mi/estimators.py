@@ -191,9 +191,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     view : str, View or callable, default="auto"
         How to get a pair from a row, from `sklearn_mi.views`. "auto": `Paired` with ``X_pair``,
         augmentations for images in colour, otherwise `Neighbors`, which beat halves, noise and
-        corruption on digits, shifted and turned a little where rows are images of 16 pixels a side
-        or more. What was picked,
-        and why, stands in ``choices_``.
+        corruption on digits, shifted and turned a little where rows are images of 8 pixels a side
+        or more. What was picked, and why, stands in ``choices_``.
     encoder : str, Encoder, Module or callable, default="auto"
         From a view to its code, from `sklearn_mi.encoders`. "auto": a perceptron with two hidden
         layers of 512; `ConvNet` for images in colour; `Passthrough` for a table of numbers and
@@ -229,7 +228,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     max_steps, max_epochs : int or None, default=None
         Length of training in optimiser steps or in passes over the rows; not both. Neither: 30
         passes, but at least 1,200 steps or 250 passes, whichever is less, and at most 4,800 steps
-        (1,000 for images in colour).
+        (1,000 for images in colour; twice as many at least where images in grey are moved).
     batch_size : int, default=256
         Rows a step, and so candidates for each row; all rows where there are fewer.
     optimizer : {"adam", "adamw", "sgd"} or class of torch.optim, default="adam"

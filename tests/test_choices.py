@@ -31,7 +31,8 @@ def X():
     ("changes", "expected"),
     [
         ({}, ("neighbors", "wide-mlp", "cauchy-cosine")),
-        ({"row_shape": (8, 8)}, ("neighbors", "wide-mlp", "cauchy-cosine")),
+        ({"row_shape": (7, 8)}, ("neighbors", "wide-mlp", "cauchy-cosine")),
+        ({"row_shape": (8, 8)}, ("moved-neighbors", "wide-mlp", "cauchy-cosine")),
         ({"row_shape": (28, 28)}, ("moved-neighbors", "wide-mlp", "cauchy-cosine")),
         ({"row_shape": (28, 28, 1)}, ("moved-neighbors", "wide-mlp", "cauchy-cosine")),
         ({"row_shape": (32, 32, 3)}, ("simclr", "convnet", "cosine")),
@@ -54,6 +55,10 @@ def test_length_of_training(n_rows, steps):
     assert choose(facts(n_rows=int(n_rows)))["max_steps"].value == steps
     colour = facts(n_rows=int(n_rows), row_shape=(32, 32, 3))
     assert choose(colour)["max_steps"].value == min(steps, 1000)
+    grey = facts(n_rows=int(n_rows), row_shape=(8, 8))
+    assert choose(grey)["max_steps"].value == (2 * steps if n_rows < 20_000 else steps)
+    not_moved = facts(n_rows=int(n_rows), row_shape=(8, 8), left_open=PARAMETERS - {"view"})
+    assert choose(not_moved)["max_steps"].value == steps
 
 
 def test_a_rate_falls_where_that_was_tried():

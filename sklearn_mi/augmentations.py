@@ -77,13 +77,17 @@ def _like_rows(planes: Tensor, x: Tensor) -> Tensor:
 
 
 def _sample(x: Tensor, rows: Tensor, columns: Tensor, outside: str) -> Tensor:
-    """Return images read at places in pixels, which broadcast to (b, h, w), bilinearly."""
-    height, width = x.shape[1:3]
-    grid = torch.broadcast_tensors((2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1)
+    """Return images read at places between -1 and 1, which broadcast to (b, h, w), bilinearly."""
+    grid = torch.broadcast_tensors(columns, rows)
     planes = functional.grid_sample(
         _channels_first(x), torch.stack(grid, -1), padding_mode=outside, align_corners=False
     )
     return _like_rows(planes, x)
+
+
+def _places(pixels: Tensor, size: int) -> Tensor:
+    """Return pixels as `_sample` counts them: the outer edges of the image are at -1 and 1."""
+    return (2 * pixels + 1) / size - 1
 
 
 def _within(start: Tensor, length: Tensor, size: int) -> Tensor:
@@ -117,9 +121,9 @@ def resized_crop(x: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Te
     >>> resized_crop(x, *right_half)[0, 0].tolist()
     [2.0, 2.25, 2.75, 3.0]
     """
-    rows = _within(top, height, x.shape[1]).unsqueeze(2)
-    columns = _within(left, width, x.shape[2]).unsqueeze(1)
-    return _sample(x, rows, columns, "border")
+    rows = _places(_within(top, height, x.shape[1]), x.shape[1])
+    columns = _places(_within(left, width, x.shape[2]), x.shape[2])
+    return _sample(x, rows.unsqueeze(2), columns.unsqueeze(1), "border")
 
 
 def _box_sizes(
@@ -219,8 +223,12 @@ def affine(
     )
     rows, columns = _from_centre(x)
     rows, columns = (rows - down) / zoom, (columns - right) / zoom
-    middle, centre = ((size - 1) / 2 for size in x.shape[1:3])
-    turned = cos * rows - sin * columns + middle, cos * columns + sin * rows + centre
+    # The centre is at 0; all but the two sums is done on single rows and columns of pixels.
+    down_by, right_by = (2 / size for size in x.shape[1:3])
+    turned = (
+        down_by * cos * rows - down_by * sin * columns,
+        right_by * cos * columns + right_by * sin * rows,
+    )
     moved = _sample(x - fill, *turned, "zeros")
     return moved + fill
 

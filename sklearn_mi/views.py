@@ -958,7 +958,7 @@ class Augment(View):
       ImageNet one at half the strength of colour, without blur. ``crop=(0.2, 1.0)`` is common, too.
     - ``"affine"``, for small images that a flip would turn into others, such as digits:
       ``Augment(shift=0.1, rotate=15.0, zoom=0.1)``. On scikit-learn's digits `Neighbors` gave
-      better features.
+      better features, and both together, ``"moved-neighbors"``, the best.
 
     Black and white are the least and the largest pixel of the training rows, so images may have
     any range; the jitter of colours clips to it, and black comes in where a shift or a turn

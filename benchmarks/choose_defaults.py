@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 from bench_data import columns_encoder, shipped
 from sklearn.datasets import load_digits
-from sklearn.pipeline import make_pipeline, make_union
+from sklearn.pipeline import make_pipeline
 
 from sklearn_mi import MIRepresentationLearner
 from sklearn_mi.critics import Cosine, Split
@@ -85,8 +85,8 @@ MIXED: dict[str, Any] = {
 }
 NUMBERS: dict[str, Any] = {
     "columns as they are": None,
-    "a code": code(),
-    "a code beside the columns": {"beside": True, **code()},
+    "a code": code(output="first"),
+    "chosen: the columns beside it": code(output="with-columns"),
 }
 # Table, folder and target; diamonds and insurance of features.py chose nothing.
 TABLES = {
@@ -101,18 +101,6 @@ TABLES = {
 SETTINGS = {"digits": DIGITS, "mnist": MNIST, "mixed": MIXED, "numbers": NUMBERS}
 
 
-def of_table(settings: dict[str, Any] | None) -> Any:
-    """Return what makes features of a table: its columns, a code, or both side by side."""
-    if settings is None:
-        return columns_encoder()
-    settings = dict(settings)
-    beside = settings.pop("beside", False)
-    learner = MIRepresentationLearner(**settings, random_state=0, n_threads=1)
-    return make_pipeline(
-        columns_encoder(), make_union("passthrough", learner) if beside else learner
-    )
-
-
 def run_tables(data: str, name: str) -> pd.DataFrame:
     """Return means of one setting on each table.
 
@@ -120,11 +108,14 @@ def run_tables(data: str, name: str) -> pd.DataFrame:
     """
     how: dict[str, Any] = {"scales": ("common",)} if data == "mixed" else {"probes": ("best",)}
     labels = (1, 5, 20) if data == "mixed" else (1, 5, None)
-    means = []
+    settings, means = SETTINGS[data][name], []
     for item, folder, target in TABLES[data]:
         table = shipped(item, folder).dropna()
+        steps = [columns_encoder()]
+        if settings is not None:
+            steps.append(MIRepresentationLearner(**settings, random_state=0, n_threads=1))
         found = compare(
-            {name: of_table(SETTINGS[data][name])},
+            {name: make_pipeline(*steps)},
             table.drop(columns=target),
             table[target].to_numpy(dtype=str),
             labels_per_class=labels,

@@ -18,12 +18,13 @@ MOST_PASSES = 250
 COMPONENTS = 64
 NARROWEST_SPLIT = 8
 NARROWEST_MOVED = 8
+WIDEST_ADDED = 256
 REFERENCES_IN_GIB = 4.0
 RATES = {"constant": 1e-3, "cosine": 3e-3}
 
 
 MODEL = frozenset({"encoder", "critic", "objective"})
-PARAMETERS = MODEL | {"view", "n_components", "max_steps", "lr", "schedule"}
+PARAMETERS = MODEL | {"view", "output", "n_components", "max_steps", "lr", "schedule"}
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,13 @@ class Facts:
         """Whether columns are to stand in the code as they are."""
         free = {"encoder", "n_components"} <= self.left_open
         return free and self.is_mixed and not self.is_paired
+
+    @property
+    def adds_columns(self) -> bool:
+        """Whether ``transform`` is to give the columns beside the code."""
+        free = MODEL | {"view", "output", "n_components"} <= self.left_open
+        is_narrow = len(self.row_shape) == 1 and self.row_shape[0] <= WIDEST_ADDED
+        return free and is_narrow and not self.is_paired and not self.keeps_columns
 
     @property
     def can_split(self) -> bool:
@@ -180,6 +188,12 @@ def _n_components(facts: Facts) -> Choice:
     return Choice(None, "the encoder's own")
 
 
+def _output(facts: Facts) -> Choice | None:
+    if facts.adds_columns:
+        return Choice("with-columns", "the code serves few labels, the columns many")
+    return None
+
+
 def _max_steps(facts: Facts) -> Choice:
     steps_a_pass = max(1, facts.n_rows // min(facts.batch_size, facts.n_rows))
     least, most, passes = STEPS, MOST_STEPS, MOST_PASSES
@@ -245,8 +259,10 @@ def choose(facts: Facts) -> dict[str, Choice]:
         "critic": _critic,
         "objective": _objective,
         "n_components": _n_components,
+        "output": _output,
         "max_steps": _max_steps,
         "schedule": _schedule,
         "lr": _lr,
     }
-    return {name: make(facts) for name, make in pick.items() if name in facts.left_open}
+    made = {name: make(facts) for name, make in pick.items() if name in facts.left_open}
+    return {name: choice for name, choice in made.items() if choice is not None}

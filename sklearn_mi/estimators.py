@@ -123,7 +123,7 @@ def _can_invert(learner: MIRepresentationLearner) -> bool:
     used = {"first": [model.encoder], "second": [model.encoder_y]}.get(
         model.output, [model.encoder, model.encoder_y]
     )
-    if not all(hasattr(encoder, "inverse") for encoder in used):
+    if model.output == "with-columns" or not all(hasattr(encoder, "inverse") for encoder in used):
         raise AttributeError("Only bijective encoders, such as RealNVP, have inverse_transform.")
     return True
 
@@ -214,8 +214,10 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Which pairs stand for unrelated ones in training, from `sklearn_mi.negatives`.
     head : str, Encoder, Module, callable or None, default=None
         A further network between code and critic; used in training, left out by ``transform``.
-    output : {"first", "second", "both"} or None, default=None
-        Which code comes out; "both" puts them side by side. None: as the view has it.
+    output : {"first", "second", "both", "with-columns"} or None, default=None
+        Which code comes out; "both" puts them side by side, "with-columns" the scaled columns
+        beside the first, for labels that are many. None: "with-columns" for a table of at most 256
+        columns where ``n_components``, view and model are left open, otherwise as the view has it.
     input_shape : tuple of int or None, default=None
         Shape of one row where flat rows are images or sequences.
     standardize : bool or "auto", default="auto"
@@ -325,7 +327,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         "early_stopping": ["boolean", Interval(Integral, 1, None, closed="left")],
         "eval_block_size": [Interval(Integral, 2, None, closed="left")],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
-        "output": [StrOptions({"first", "second", "both"}), None],
+        "output": [StrOptions({"first", "second", "both", "with-columns"}), None],
         "standardize": ["boolean", StrOptions({"auto"})],
         "precision": [StrOptions(set(_PRECISIONS))],
         "compile": ["boolean"],
@@ -756,10 +758,13 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     @property
     def _n_features_out(self) -> int:
-        model = self._model
-        return {"first": model.widths[0], "second": model.widths[1]}.get(
-            model.output, sum(model.widths)
-        )
+        first, second = self._model.widths
+        return {
+            "first": first,
+            "second": second,
+            "both": first + second,
+            "with-columns": first + self._layout.n_inputs,
+        }[self._model.output]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
@@ -948,6 +953,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         }
         if fresh and self.n_components is None and "encoder" in left_open:
             left_open.add("n_components")
+        if fresh and self.output is None:
+            left_open.add("output")
         if self.max_steps is None and self.max_epochs is None:
             left_open.add("max_steps")
         left_open |= {name for name in ("lr", "schedule") if _is_auto(getattr(self, name))}
@@ -1076,7 +1083,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 critic=as_critic(self._chosen("critic")).build(*codes),
                 negatives=as_negatives(self.negatives).build(codes[1]),
                 objective=_as_objective(self._chosen("objective")).build(*codes),
-                output=_output(self.output, view),
+                output=_output(self._chosen("output"), view),
                 widths=widths,
             )
         if not any(weight.requires_grad for weight in model.parameters()):
@@ -1220,11 +1227,13 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     # From rows to codes
 
     def _code(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the code of a scaled batch: first, second or both."""
+        """Return the code of a scaled batch: first, second, both, or first with the columns."""
         model = self._model
         first, second = model.view.inputs(x, model.state.tensors())
         if model.output == "first":
             return model.encoder(first)
+        if model.output == "with-columns":
+            return torch.cat([model.encoder(first), x.flatten(1)], dim=1)
         if model.output == "second":
             return model.encoder_y(second)
         return torch.cat([model.encoder(first), model.encoder_y(second)], dim=1)
@@ -1254,7 +1263,7 @@ def _as_objective(value: Any) -> Bound | Objective:
 
 def _output(wanted: str | None, view: View) -> str:
     output = view.default_output if wanted is None else wanted
-    if view.paired and output != "first":
+    if view.paired and output in ("second", "both"):
         raise ValueError(
             f"output={output!r} needs both views in one row, but the second comes from X_pair; "
             "leave output=None and use transform and transform_pair."

@@ -3,6 +3,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 from torch import nn
 
@@ -88,7 +89,7 @@ def test_a_rate_that_is_picked_is_taken(X):
 
 def test_the_learner_says_what_it_picked_and_takes_it(X):
     fitted = MIRepresentationLearner(8, random_state=0).fit(X)
-    assert set(fitted.choices_) == PARAMETERS - {"n_components"}
+    assert set(fitted.choices_) == PARAMETERS - {"n_components", "output"}
     assert fitted.n_iter_ == fitted.choices_["max_steps"].value == 250
     assert isinstance(fitted.net_.module_.view, Neighbors)
     critic = Split(("cauchy", Cosine(temperature=1.0)))
@@ -103,13 +104,14 @@ def test_each_choice_can_be_taken_over(X):
     assert set(fitted.choices_) == {"encoder", "objective", "lr", "schedule"}
     assert fitted.choices_["objective"].value == "infonce"
     fitted = MIRepresentationLearner(8, max_epochs=1).fit(X)
-    assert set(fitted.choices_) == PARAMETERS - {"n_components", "max_steps"}
+    assert set(fitted.choices_) == PARAMETERS - {"n_components", "output", "max_steps"}
 
 
 def test_width_of_codes():
     X = np.random.default_rng(0).normal(size=(60, 4))
     fitted = MIRepresentationLearner(max_steps=1).fit(X)
-    assert fitted.choices_["n_components"].value == fitted.transform(X).shape[1] == 64
+    assert fitted.choices_["n_components"].value == 64
+    assert fitted.transform(X).shape[1] == 64 + 4
     fitted = MIRepresentationLearner(max_steps=1, objective="nwj").fit(X)
     assert fitted.choices_["critic"].value == "cauchy"
     assert fitted.transform(X).shape[1] == 32
@@ -126,6 +128,43 @@ def test_a_code_of_few_components_is_not_cut(narrow):
 def test_nothing_to_train_is_said(X):
     with pytest.raises(ValueError, match="no weights to train"):
         MIRepresentationLearner(encoder="identity", critic="inner").fit(X)
+
+
+def test_a_table_stands_beside_its_code(tmp_path, X):
+    fitted = MIRepresentationLearner(max_steps=3, random_state=0).fit(X)
+    assert fitted.choices_["output"].value == "with-columns"
+    Z = fitted.transform(X)
+    assert Z.shape == (60, 64 + 4) and len(fitted.get_feature_names_out()) == 68
+    alone = MIRepresentationLearner(max_steps=3, output="first", random_state=0).fit(X)
+    np.testing.assert_array_equal(Z[:, :64], alone.transform(X))
+    assert alone.mi_.value == fitted.mi_.value
+    # The columns as the encoder sees them: centred, in parts of their range.
+    train = fitted.net_.module_.scale(torch.as_tensor(X)).numpy()
+    np.testing.assert_allclose(Z[:, 64:], train, atol=1e-6)
+    fitted.save(tmp_path / "table.safetensors")
+    np.testing.assert_array_equal(load(tmp_path / "table.safetensors").transform(X), Z)
+    as_sparse = MIRepresentationLearner(max_steps=3, random_state=0).fit(sparse.csr_array(X))
+    np.testing.assert_allclose(as_sparse.transform(sparse.csr_array(X)), Z, atol=1e-5)
+    assert not hasattr(fitted, "inverse_transform")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"view": "noise"}, {"encoder": "mlp"}, {"critic": "cosine"}, {"n_components": 12}],
+)
+def test_columns_are_added_to_the_default_alone(X, changes):
+    fitted = MIRepresentationLearner(max_steps=1, random_state=0, **changes).fit(X)
+    assert "output" not in fitted.choices_ and fitted._model.output == "first"
+    wide = MIRepresentationLearner(max_steps=1, random_state=0).fit(np.tile(X, 65))
+    assert wide.transform(np.tile(X, 65)).shape == (60, 64)
+
+
+def test_columns_beside_a_code_of_ones_own(X):
+    asked = learner(view=Halves(), output="with-columns").fit(X)
+    assert asked.transform(X).shape == (60, 8 + 4)
+    pairs = learner(output="with-columns").fit(X, X_pair=X[:, :3])
+    assert pairs.transform(X).shape == (60, 8 + 4)
+    assert pairs.transform_pair(X[:, :3]).shape == (60, 8)
 
 
 def test_images_in_colour_are_augmented():

@@ -535,7 +535,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components)
-            In the precision of ``X``, computed in float32. Twice as wide for ``output="both"``.
+            In the precision of ``X``, computed in float32. Wider where ``output`` is "both" or
+            "with-columns".
         """
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="_namespace", method="transform")

@@ -107,11 +107,13 @@ def report(path: Path) -> str:
     found = summarise(table)
     names = pd.DataFrame([SETTINGS[name]._asdict() for name in found["name"]])
     found = pd.concat([found, names], axis=1)
-    half = (found["high"] - found["mean"]).groupby(found["labels_per_class"]).median()
-    parts = [
-        f"Accuracy, {table['fold'].nunique()} of the folds. Median half interval of 95 % at 1, 5 "
-        f"and all labels: {', '.join(f'{value:.3f}' for value in half)}."
-    ]
+    n_folds = table["fold"].nunique()
+    head = f"Accuracy, folds done: {n_folds}."
+    if n_folds > 1:
+        half = (found["high"] - found["mean"]).groupby(found["labels_per_class"]).median()
+        widths = ", ".join(f"{value:.3f}" for value in half)
+        head += f" Median half interval of 95 % at 1, 5 and all labels: {widths}."
+    parts = [head]
     columns = ["probe", "labels_per_class"]
     for index in (list(Setting._fields), *Setting._fields):
         means = found.pivot_table("mean", index, columns, sort=False)

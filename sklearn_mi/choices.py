@@ -86,11 +86,16 @@ class Facts:
         return self.is_colour and not self.is_paired and "view" in self.left_open
 
     @property
+    def is_grey(self) -> bool:
+        """Whether a row is an image with one channel."""
+        return len(self.row_shape) in (2, 3) and not self.is_colour
+
+    @property
     def is_moved(self) -> bool:
         """Whether pairs are neighbours among images in grey, moved a little."""
-        is_image = len(self.row_shape) in (2, 3) and min(self.row_shape[:2]) >= NARROWEST_MOVED
         is_free = "view" in self.left_open and not self.is_paired
-        return is_image and is_free and not self.is_colour and not self.is_too_large
+        is_wide = self.is_grey and min(self.row_shape[:2]) >= NARROWEST_MOVED
+        return is_free and is_wide and not self.is_too_large
 
     @property
     def schedule(self) -> str:
@@ -145,7 +150,7 @@ def _view(facts: Facts) -> Choice:
             "images in grey: close ones tend to mean the same thing, and so do ones that are "
             "shifted or turned a little",
         )
-    if len(facts.row_shape) in (2, 3):
+    if facts.is_grey:
         return Choice("neighbors", "images too small to be moved by less than they mean")
     return Choice("neighbors", "a table: close rows tend to mean the same thing")
 

@@ -45,7 +45,6 @@ def code(*, hidden: int = 512, temperature: float = 1.0, **changes: Any) -> dict
     }
 
 
-FORMER = {"hidden": 256, "temperature": 0.5, "max_steps": 1200, **CONSTANT}
 ONE_CRITIC = {"critic": "cauchy", "objective": "infonce", "n_components": 32}
 DIGITS = {
     "chosen: moved neighbours, 512, temperature 1, 2,400 steps": code(max_steps=2400),
@@ -56,22 +55,22 @@ DIGITS = {
     "hidden layers of 256": code(hidden=256, max_steps=2400),
     "5 neighbours": code(max_steps=2400, view=Compose(Neighbors(5), "affine")),
     "moved, no neighbours": code(max_steps=2400, view="affine"),
+    "LeNet": code(max_steps=2400, encoder="lenet"),
     "as a table: neighbours that are not moved, 1,200 steps": code(
         max_steps=1200, view="neighbors", standardize=True
     ),
     "the same, 2,400 steps": code(max_steps=2400, view="neighbors", standardize=True),
 }
+LENET = {"encoder": "lenet"}
 MNIST = {
-    "chosen: 512, temperature 1, 4,800 steps": code(max_steps=4800),
-    "constant rate of 1e-3": code(max_steps=4800, **CONSTANT),
-    "1,200 steps": code(max_steps=1200),
-    "256, temperature .5, constant rate of 1e-3, 1,200 steps": code(**FORMER),
-    "2,400 steps": code(max_steps=2400),
-    "temperature .5": code(temperature=0.5, max_steps=4800),
-    "hidden layers of 256": code(hidden=256, max_steps=4800),
-    "9,600 steps": code(max_steps=9600),
-    "15 neighbours": code(max_steps=4800, view=Compose(Neighbors(15), "affine")),
-    "neighbours that are not moved": code(max_steps=4800, view="neighbors"),
+    "chosen: LeNet, 4,800 steps": code(max_steps=4800, **LENET),
+    "1,200 steps": code(max_steps=1200, **LENET),
+    "2,400 steps": code(max_steps=2400, **LENET),
+    "temperature .5": code(temperature=0.5, max_steps=4800, **LENET),
+    "neighbours that are not moved": code(max_steps=4800, view="neighbors", **LENET),
+    "perceptron of 512": code(max_steps=4800),
+    "perceptron of 512, 1,200 steps": code(max_steps=1200),
+    "perceptron of 512, constant rate of 1e-3": code(max_steps=4800, **CONSTANT),
 }
 BESIDE = {"critic": "bilinear", "objective": "infonce"}
 MIXED: dict[str, Any] = {

@@ -36,7 +36,9 @@ N_CLASSES = 10
 SCALE = "common"
 RANDOM = "random draws"
 CODES = {
-    "MIRepresentationLearner": lambda seed: MIRepresentationLearner(random_state=seed, n_threads=1),
+    "MIRepresentationLearner": lambda seed: MIRepresentationLearner(
+        input_shape=(8, 8), random_state=seed, n_threads=1
+    ),
     "raw pixels": lambda seed: None,
 }
 

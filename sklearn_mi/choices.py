@@ -18,6 +18,7 @@ MOST_PASSES = 250
 COMPONENTS = 64
 NARROWEST_SPLIT = 8
 NARROWEST_MOVED = 8
+NARROWEST_CONVOLVED = 16
 WIDEST_ADDED = 256
 REFERENCES_IN_GIB = 4.0
 RATES = {"constant": 1e-3, "cosine": 3e-3}
@@ -98,6 +99,11 @@ class Facts:
         return is_free and is_wide and not self.is_too_large
 
     @property
+    def is_convolved(self) -> bool:
+        """Whether images that are moved are wide enough to be halved twice."""
+        return self.is_moved and min(self.row_shape[:2]) >= NARROWEST_CONVOLVED
+
+    @property
     def schedule(self) -> str:
         """What is known to suit: a high rate that falls was tried with the default model alone."""
         free = MODEL | {"lr", "schedule"} <= self.left_open
@@ -164,6 +170,8 @@ def _encoder(facts: Facts) -> Choice:
             "a table of numbers and categories, whose columns say things that no other one does: "
             "they stay in the code",
         )
+    if facts.is_convolved:
+        return Choice("lenet", "images in grey, in which the place of a stroke means something")
     return Choice("wide-mlp", f"{math.prod(facts.row_shape)} numbers a row")
 
 

@@ -120,10 +120,10 @@ def _one_cycle(optimizer: torch.optim.Optimizer, steps: int, lr: float) -> Any:
 def _can_invert(learner: MIRepresentationLearner) -> bool:
     """Tell whether the encoders of a fitted learner can be run backwards."""
     model = learner._model
-    used = {"first": [model.encoder], "second": [model.encoder_y]}.get(
-        model.output, [model.encoder, model.encoder_y]
+    used = {"second": [model.encoder_y], "both": [model.encoder, model.encoder_y]}.get(
+        model.output, [model.encoder]
     )
-    if model.output == "with-columns" or not all(hasattr(encoder, "inverse") for encoder in used):
+    if not all(hasattr(encoder, "inverse") for encoder in used):
         raise AttributeError("Only bijective encoders, such as RealNVP, have inverse_transform.")
     return True
 
@@ -557,16 +557,22 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         rows : ndarray of shape (n_samples, n_inputs)
             In the units of the rows: the view that was encoded, flat; both side by side for
             ``output="both"``. A column that was constant in training comes back as its constant.
+            Of ``output="with-columns"`` the code is run backwards, and the columns are not read.
         """
         array, codes = read_codes(X)
         model, (d_x, d_y) = self._model, self._model.widths
-        wanted = {"first": (d_x, 0), "second": (0, d_y), "both": (d_x, d_y)}[model.output]
+        wanted = {
+            "first": (d_x, 0, 0),
+            "second": (0, d_y, 0),
+            "both": (d_x, d_y, 0),
+            "with-columns": (d_x, 0, self._layout.n_inputs),
+        }[model.output]
         if codes.shape[1] != sum(wanted):
             raise ValueError(f"X has {codes.shape[1]} columns, but codes have {sum(wanted)}.")
         units = [self._layer_of_views(buffer) for buffer in (model.scale.scale, model.scale.mean)]
         rows = []
         with torch.inference_mode(), threads(self.n_threads):
-            parts = codes.to(choose_device(self.device)).split(wanted, dim=1)
+            parts = codes.to(choose_device(self.device)).split(wanted, dim=1)[:2]
             encoders = (model.encoder, model.encoder_y)
             for part, encoder, scale, mean in zip(parts, encoders, *units, strict=True):
                 if part.shape[1]:

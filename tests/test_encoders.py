@@ -41,6 +41,7 @@ OWN_WIDTH = {
     "skip-mlp": 392,
     "realnvp": 392,
     "convnet": 100,
+    "lenet": DEFAULT_WIDTH,
     "resnet18": 512,
 }
 

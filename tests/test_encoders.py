@@ -19,6 +19,7 @@ from sklearn_mi.encoders import (
     Encoder,
     Factory,
     Identity,
+    LeNet,
     Linear,
     Passthrough,
     Ready,
@@ -127,6 +128,8 @@ def test_built_modules_pickle(name):
         (MLP(), (1536,), 100, 581_500),
         (ConvNet(), IMAGE, 100, 219_748),
         (ConvNet(), (16, 32, 3), 100, 222_948),
+        # 16 x 26 + 32 x 401 of the convolutions, 7 x 7 x 32 inputs of the dense layers.
+        (LeNet(), (28, 28), 64, 416 + 12_832 + 1_569 * 512 + 513 * 64),
         (SkipMLP(), IMAGE, None, 770_280),
         (RealNVP(), IMAGE, None, 13_922_040),
         (RealNVP(affine=True), IMAGE, None, 16_938_480),
@@ -383,6 +386,19 @@ def test_convnet_matches_explicit_padding_and_numpys_layer_norm(input_shape, fra
     np.testing.assert_allclose(built(x).detach(), expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("input_shape", [(14, 28), (5, 3, 2)])
+def test_lenet_is_convolutions_and_a_perceptron(input_shape):
+    built = build(LeNet(channels=(4, 6), hidden=(9,), activation="tanh"), input_shape, 3).double()
+    weights = list(built.parameters())
+    x = rows(3, *input_shape, dtype=torch.float64)
+    maps = x.reshape(*x.shape[:3], -1).permute(0, 3, 1, 2)
+    for i in (0, 2):
+        maps = F.conv2d(maps, weights[i], weights[i + 1], stride=2, padding=2).tanh()
+    assert maps.shape[2:] == tuple(math.ceil(length / 4) for length in input_shape[:2])
+    hidden = torch.tanh(maps.flatten(1) @ weights[4].T + weights[5])
+    torch.testing.assert_close(built(x), hidden @ weights[6].T + weights[7])
+
+
 def test_layer_norm_has_finite_gradients_on_blank_images():
     norm = encoders._JointLayerNorm(3)
     images = torch.ones(2, 3, 4, 5).requires_grad_()
@@ -397,7 +413,7 @@ def test_convnet_gradients_match_finite_differences():
     assert torch.autograd.gradcheck(built, (x,))
 
 
-@pytest.mark.parametrize("name", ["mlp", "skip-mlp", "realnvp", "convnet"])
+@pytest.mark.parametrize("name", ["mlp", "skip-mlp", "realnvp", "convnet", "lenet"])
 def test_rows_of_a_batch_do_not_see_each_other(name):
     built = build(name).double()
     x = rows(4, *IMAGE, dtype=torch.float64)
@@ -475,6 +491,8 @@ def test_pretrained_backbone_sees_grey_as_three_equal_channels(monkeypatch):
         (MLP(activation="rely"), (4,), 2, ["activation='rely'", "'gelu'", "Did you mean 'relu'?"]),
         (MLP(norm="layers"), (4,), 2, ["norm='layers'", "Did you mean 'layer'?"]),
         (SkipMLP(depth=0), (4,), None, ["depth=0", "positive integer"]),
+        (LeNet(), (784,), None, ["(784,)", "LeNet()", "input_shape=(h, w) or (h, w, c)"]),
+        (LeNet(activation="rely"), IMAGE, None, ["activation='rely'", "Did you mean 'relu'?"]),
         (ConvNet(), (784,), None, ["(784,)", "ConvNet()", "input_shape=(h, w) or (h, w, c)"]),
         (Backbone(), (784,), None, ["(784,)", "Backbone()", "input_shape=(h, w) or (h, w, c)"]),
         (Backbone("resnet81"), IMAGE, None, ["name='resnet81'", "Did you mean 'resnet18'?"]),

@@ -74,8 +74,10 @@ MNIST = {
     "perceptron of 512, constant rate of 1e-3": code(max_steps=4800, **CONSTANT),
 }
 TWO_LAYERS = MLP(hidden=(512,), activation="relu")
+SYMMETRIC = {"objective": "infonce-symmetric"}
 COLOUR: dict[str, Any] = {
-    "no head, temperature .1, constant rate of 1e-3": {},
+    "no head, temperature .1, constant rate of 1e-3": CONSTANT,
+    "the same, a rate that falls from 3e-3, symmetric InfoNCE": SYMMETRIC | FALLING,
     "head of two layers, temperature .2": {"head": TWO_LAYERS, "critic": Cosine(0.2)},
     "temperature .2": {"critic": Cosine(0.2)},
     "head of one layer, temperature .2": {"head": "linear", "critic": Cosine(0.2)},

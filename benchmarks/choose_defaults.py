@@ -73,15 +73,23 @@ MNIST = {
     "perceptron of 512, 1,200 steps": code(max_steps=1200),
     "perceptron of 512, constant rate of 1e-3": code(max_steps=4800, **CONSTANT),
 }
-TWO_LAYERS = MLP(hidden=(512,), activation="relu")
 SYMMETRIC = {"objective": "infonce-symmetric"}
+
+
+def normalised_head(input_shape: Any, n_components: int | None) -> Any:
+    """Return a head as wide as SimCLR's, with layer norm where that has batch norm."""
+    return MLP(hidden=(512,), norm="layer").build(input_shape, 128)
+
+
 COLOUR: dict[str, Any] = {
-    "no head, temperature .1, constant rate of 1e-3": CONSTANT,
-    "the same, a rate that falls from 3e-3, symmetric InfoNCE": SYMMETRIC | FALLING,
-    "head of two layers, temperature .2": {"head": TWO_LAYERS, "critic": Cosine(0.2)},
+    "chosen: no head, temperature .1, constant rate of 1e-3": CONSTANT,
     "temperature .2": {"critic": Cosine(0.2)},
-    "head of one layer, temperature .2": {"head": "linear", "critic": Cosine(0.2)},
-    "head of two layers": {"head": TWO_LAYERS},
+    "head of one layer": {"head": "linear"},
+    "head of two layers, temperature .2": {"head": MLP(hidden=(512,)), "critic": Cosine(0.2)},
+    "head of two layers with layer norm, 128 wide": {"head": normalised_head},
+    "symmetric InfoNCE": SYMMETRIC,
+    "symmetric InfoNCE, a rate that falls from 3e-3": SYMMETRIC | FALLING,
+    "a rate that falls from 1e-3": {**FALLING, "lr": 1e-3},
 }
 BESIDE = {"critic": "bilinear", "objective": "infonce"}
 MIXED: dict[str, Any] = {

@@ -25,6 +25,7 @@ __all__ = [
     "affine",
     "color_jitter",
     "erase",
+    "five_crops",
     "gaussian_blur",
     "grayscale",
     "random_affine",
@@ -180,6 +181,35 @@ def random_resized_crop(
     top = _uniform(x, generator, 0.0, 1.0) * (x.shape[1] - height)
     left = _uniform(x, generator, 0.0, 1.0) * (x.shape[2] - width)
     return resized_crop(x, top, left, height, width)
+
+
+def five_crops(x: Tensor, share: float) -> list[Tensor]:
+    """Return the four corners and the centre of each image, stretched to the size of the image.
+
+    Parameters
+    ----------
+    x : Tensor of shape (b, h, w) or (b, h, w, c)
+    share : float
+        Of the image's area, for each of the five; all are of the shape of the image.
+
+    Returns
+    -------
+    crops : list of 5 Tensor of the shape of ``x``
+        Upper left, upper right, lower left, lower right, centre.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.augmentations import five_crops
+    >>> x = torch.arange(4.0).expand(1, 4, 4)
+    >>> [crop[0, 0, 0].item() for crop in five_crops(x, share=0.25)]
+    [0.0, 2.0, 0.0, 2.0, 1.0]
+    """
+    height, width = (x.new_full((len(x),), size * math.sqrt(share)) for size in x.shape[1:3])
+    down, right = x.shape[1] - height, x.shape[2] - width
+    corners = [(top * down, left * right) for top in (0, 1) for left in (0, 1)]
+    places = [*corners, (down / 2, right / 2)]
+    return [resized_crop(x, top, left, height, width) for top, left in places]
 
 
 def affine(

@@ -12,7 +12,7 @@ __all__ = ["NARROWEST_SPLIT", "Choice", "Facts", "choose", "without_split"]
 
 STEPS = 1200
 MOST_STEPS = 4800
-COLOUR_STEPS = 1000
+COLOUR_STEPS = 880
 PASSES = 30
 MOST_PASSES = 250
 COMPONENTS = 64
@@ -85,6 +85,11 @@ class Facts:
     def is_augmented(self) -> bool:
         """Whether pairs are made by augmenting images."""
         return self.is_colour and not self.is_paired and "view" in self.left_open
+
+    @property
+    def averages_crops(self) -> bool:
+        """Whether ``transform`` is to give the mean over several crops."""
+        return self.is_augmented and {"critic", "output"} <= self.left_open
 
     @property
     def is_grey(self) -> bool:
@@ -204,6 +209,11 @@ def _n_components(facts: Facts) -> Choice:
 def _output(facts: Facts) -> Choice | None:
     if facts.adds_columns:
         return Choice("with-columns", "the code serves few labels, the columns many")
+    if facts.averages_crops:
+        return Choice(
+            "averaged",
+            "the encoder was trained on crops, and five say more than the image as it is",
+        )
     return None
 
 

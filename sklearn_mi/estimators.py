@@ -21,6 +21,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
+from torch.nn import functional
 
 from sklearn_mi._base import Shape, resolve
 from sklearn_mi.bounds import BOUNDS, Bound
@@ -123,7 +124,8 @@ def _can_invert(learner: MIRepresentationLearner) -> bool:
     used = {"second": [model.encoder_y], "both": [model.encoder, model.encoder_y]}.get(
         model.output, [model.encoder]
     )
-    if not all(hasattr(encoder, "inverse") for encoder in used):
+    is_one_code = model.output != "averaged"
+    if not (is_one_code and all(hasattr(encoder, "inverse") for encoder in used)):
         raise AttributeError("Only bijective encoders, such as RealNVP, have inverse_transform.")
     return True
 
@@ -214,10 +216,13 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Which pairs stand for unrelated ones in training, from `sklearn_mi.negatives`.
     head : str, Encoder, Module, callable or None, default=None
         A further network between code and critic; used in training, left out by ``transform``.
-    output : {"first", "second", "both", "with-columns"} or None, default=None
+    output : {"first", "second", "both", "with-columns", "averaged"} or None, default=None
         Which code comes out; "both" puts them side by side, "with-columns" the scaled columns
-        beside the first, for labels that are many. None: "with-columns" for a table of at most 256
-        columns where ``n_components``, view and model are left open, otherwise as the view has it.
+        beside the first, for labels that are many; "averaged" is the mean direction of the codes
+        of several crops of an image, see `Augment`, and takes as many times as long. None:
+        "with-columns" for a table of at most 256 columns where ``n_components``, view and model
+        are left open, "averaged" for images in colour where view and critic are, otherwise as the
+        view has it.
     input_shape : tuple of int or None, default=None
         Shape of one row where flat rows are images or sequences.
     standardize : bool or "auto", default="auto"
@@ -230,7 +235,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     max_steps, max_epochs : int or None, default=None
         Length of training in optimiser steps or in passes over the rows; not both. Neither: 30
         passes, but at least 1,200 steps or 250 passes, whichever is less, and at most 4,800 steps
-        (1,000 for images in colour; twice as many at least where images in grey are moved).
+        (880 for images in colour; twice as many at least where images in grey are moved).
     batch_size : int, default=256
         Rows a step, and so candidates for each row; all rows where there are fewer.
     optimizer : {"adam", "adamw", "sgd"} or class of torch.optim, default="adam"
@@ -327,7 +332,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         "early_stopping": ["boolean", Interval(Integral, 1, None, closed="left")],
         "eval_block_size": [Interval(Integral, 2, None, closed="left")],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
-        "output": [StrOptions({"first", "second", "both", "with-columns"}), None],
+        "output": [StrOptions({"first", "second", "both", "with-columns", "averaged"}), None],
         "standardize": ["boolean", StrOptions({"auto"})],
         "precision": [StrOptions(set(_PRECISIONS))],
         "compile": ["boolean"],
@@ -771,6 +776,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             "second": second,
             "both": first + second,
             "with-columns": first + self._layout.n_inputs,
+            "averaged": first,
         }[self._model.output]
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -1071,7 +1077,8 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     ) -> PairModel:
         """Build every module from its description, on the CPU, from our own stream of draws."""
         with own_randomness(seed):
-            first, second = view.shapes(layouts[0].row_shape, state)  # type: ignore[union-attr]
+            row_shape: Shape = layouts[0].row_shape  # type: ignore[union-attr]
+            first, second = view.shapes(row_shape, state)
             if layouts[1] is not None:
                 second = layouts[1].row_shape
             encoder, encoder_y, widths = self._build_encoders(view, first, second)
@@ -1090,7 +1097,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 critic=as_critic(self._chosen("critic")).build(*codes),
                 negatives=as_negatives(self.negatives).build(codes[1]),
                 objective=_as_objective(self._chosen("objective")).build(*codes),
-                output=_output(self._chosen("output"), view),
+                output=_output(self._chosen("output"), view, row_shape, state),
                 widths=widths,
             )
         if not any(weight.requires_grad for weight in model.parameters()):
@@ -1234,8 +1241,12 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     # From rows to codes
 
     def _code(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the code of a scaled batch: first, second, both, or first with the columns."""
+        """Return what ``output`` asks for of a scaled batch."""
         model = self._model
+        if model.output == "averaged":
+            forms = model.view.variants(x, model.state.tensors())
+            codes = [functional.normalize(model.encoder(form)) for form in forms]
+            return torch.stack(codes).mean(0)
         first, second = model.view.inputs(x, model.state.tensors())
         if model.output == "first":
             return model.encoder(first)
@@ -1268,13 +1279,22 @@ def _as_objective(value: Any) -> Bound | Objective:
     return objective
 
 
-def _output(wanted: str | None, view: View) -> str:
+def _output(
+    wanted: str | None, view: View, shape: Shape, state: dict[str, torch.Tensor] | None
+) -> str:
     output = view.default_output if wanted is None else wanted
     if view.paired and output in ("second", "both"):
         raise ValueError(
             f"output={output!r} needs both views in one row, but the second comes from X_pair; "
             "leave output=None and use transform and transform_pair."
         )
+    if output == "averaged":
+        on_cpu = {name: tensor.cpu() for name, tensor in (state or {}).items()} or None
+        if view.paired or len(view.variants(torch.zeros(1, *shape), on_cpu)) == 1:
+            raise ValueError(
+                f"output={output!r} needs a view that makes its pair by cropping or flipping one "
+                f"image, such as 'simclr', but view={view!r} does not; leave output=None."
+            )
     return output
 
 

@@ -22,6 +22,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn_mi._base import Component, Shape, resolve
 from sklearn_mi.augmentations import (
     color_jitter,
+    five_crops,
     random_affine,
     random_blur,
     random_erase,
@@ -154,6 +155,10 @@ class View(Component, ABC):
     def inputs(self, x: Tensor, state: State) -> Pair:
         """Return what the two encoders see at ``transform``: no randomness, no other rows."""
         return x, x
+
+    def variants(self, x: Tensor, state: State) -> list[Tensor]:
+        """Return what the first encoder sees at ``output="averaged"``: fixed forms of each row."""
+        return [self.inputs(x, state)[0]]
 
     def pair(
         self, x: Tensor, x_prime: Tensor, rows: Tensor | None, state: State, generator: Generator
@@ -949,7 +954,10 @@ class Augment(View):
     """Two augmented draws of an image, in a batch each row with its own.
 
     What is given is applied in the order of the parameters; 0 or None leaves it out. The draws
-    come from the learner's own generator, on its device. ``transform`` encodes the image itself.
+    come from the learner's own generator, on its device. ``transform`` encodes the image itself;
+    ``output="averaged"`` its four corners and its centre, of the mean area that ``crop`` draws,
+    stretched to the size of the image as in training; where ``flip`` is set, the upper right
+    and the lower left are mirrored.
     Names stand for recipes:
 
     - ``"simclr"``, for small colour images such as CIFAR10, objects in whatever place and light:
@@ -1036,6 +1044,15 @@ class Augment(View):
             both = self._draw(torch.cat([x, x_prime]), state, generator)
             return both[: len(x)], both[len(x) :]
         return self._draw(x, state, generator), self._draw(x_prime, state, generator)
+
+    def variants(self, x: Tensor, state: State) -> list[Tensor]:
+        """Return corners and centre of images that are cropped, mirror images where flipped."""
+        if not self.crop:
+            return [x, x.flip(2)] if self.flip else [x]
+        left, right, low_left, low_right, centre = five_crops(x, sum(self.crop) / 2)
+        if self.flip:
+            right, low_left = right.flip(2), low_left.flip(2)
+        return [left, right, low_left, low_right, centre]
 
     def _draw(self, x: Tensor, state: State, generator: Generator) -> Tensor:
         low, high = (0.0, 1.0) if state is None else (state["low"], state["high"])
@@ -1312,6 +1329,12 @@ class Compose(View):
         first, second = as_view(self.first).inputs(x, _state_of("first", state))
         after, state = as_view(self.second), _state_of("second", state)
         return after.inputs(first, state)[0], after.inputs(second, state)[1]
+
+    def variants(self, x: Tensor, state: State) -> list[Tensor]:
+        """Return what the second part makes of each form of a row that the first one makes."""
+        forms = as_view(self.first).variants(x, _state_of("first", state))
+        after, state = as_view(self.second), _state_of("second", state)
+        return [form for first in forms for form in after.variants(first, state)]
 
     def caveats(self, state: State) -> tuple[str, ...]:
         """Return the facts of both parts that hold of the two together."""

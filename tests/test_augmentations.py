@@ -100,6 +100,16 @@ def test_the_whole_image_as_a_crop_is_the_image(x):
     assert torch.allclose(aug.resized_crop(x, *whole), x, atol=1e-12)
 
 
+def test_five_crops_are_those_of_torchvision(x):
+    x, size = images(ROWS, 8, 12, 3), (4, 6)
+    expected = [
+        row_by_row(x, lambda image, i=i: tv.resize(tv.five_crop(image, size)[i], [8, 12]))
+        for i in range(5)
+    ]
+    for made, crop in zip(aug.five_crops(x, share=0.25), expected, strict=True):
+        assert torch.allclose(made, crop, atol=1e-10)
+
+
 def test_shifts_turns_and_zooms_are_those_of_torchvision(x):
     values = numbers(-60, 60, 1), numbers(-3, 3, 2), numbers(-3, 3, 3), numbers(0.6, 1.5, 4)
     expected = row_by_row(
@@ -617,6 +627,39 @@ def test_a_transform_of_torchvision_as_a_view(colour, tmp_path):
     again = sklearn_mi.load(tmp_path / "file", view=view)
     assert np.array_equal(again.transform(colour), codes)
     assert again.score(colour) == fitted.score(colour)
+
+
+def test_the_mean_direction_over_crops(colour):
+    view = Augment(crop=(0.3, 0.7), flip=0.5)
+    fitted = learner(view=view, critic="cosine", output="averaged").fit(colour)
+    with torch.inference_mode():
+        x = torch.from_numpy(colour).float() / 255
+        crops = aug.five_crops(x, share=0.5)
+        crops[1], crops[2] = crops[1].flip(2), crops[2].flip(2)
+        codes = [fitted.encoder_(crop) for crop in crops]
+        expected = sum(code / code.norm(dim=1, keepdim=True) for code in codes) / 5
+    codes = fitted.transform(colour)
+    assert np.allclose(codes, expected, atol=1e-6)
+    assert np.array_equal(fitted.transform(colour[5:6])[0], codes[5])
+    assert not hasattr(fitted, "inverse_transform")
+
+
+def test_what_is_averaged():
+    x = images(2, 8, 8)
+    mirrored = Augment(flip=0.5).variants(x, None)
+    assert len(mirrored) == 2 and torch.equal(mirrored[1], x.flip(2))
+    assert torch.equal(Augment(crop=(0.2, 1.0)).variants(x, None)[1], aug.five_crops(x, 0.6)[1])
+    halves = Compose(Halves(), Augment(crop=(1.0, 1.0))).variants(x, None)
+    assert len(halves) == 5 and torch.allclose(halves[0], x[:, :4])
+    assert [form is x for form in Augment(blur=(0.1, 1.0)).variants(x, None)] == [True]
+
+
+def test_what_has_no_crops_is_not_averaged(colour):
+    with pytest.raises(ValueError, match="cropping or flipping one image"):
+        learner(view="noise", output="averaged").fit(colour)
+    with pytest.raises(ValueError, match="cropping or flipping one image"):
+        view = Compose(Paired(), Augment(flip=0.5))
+        learner(view=view, output="averaged").fit(colour, X_pair=colour)
 
 
 def test_views_of_two_shapes_are_augmented_each():

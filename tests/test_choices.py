@@ -56,7 +56,7 @@ def test_what_is_picked(changes, expected):
 def test_length_of_training(n_rows, steps):
     assert choose(facts(n_rows=int(n_rows)))["max_steps"].value == steps
     colour = facts(n_rows=int(n_rows), row_shape=(32, 32, 3))
-    assert choose(colour)["max_steps"].value == min(steps, 1000)
+    assert choose(colour)["max_steps"].value == min(steps, 880)
     grey = facts(n_rows=int(n_rows), row_shape=(8, 8))
     assert choose(grey)["max_steps"].value == (2 * steps if n_rows < 20_000 else steps)
     not_moved = facts(n_rows=int(n_rows), row_shape=(8, 8), left_open=PARAMETERS - {"view"})
@@ -173,7 +173,15 @@ def test_images_in_colour_are_augmented():
     fitted = learner(batch_size=16).fit(images)
     assert isinstance(fitted.net_.module_.view, Augment)
     assert fitted.choices_["encoder"].value == "convnet"
+    assert fitted.choices_["output"].value == "averaged"
     assert fitted.transform(images).shape == (40, 8)
+
+
+@pytest.mark.parametrize("changes", [{"view": "simclr"}, {"critic": "cauchy"}, {"output": "first"}])
+def test_crops_are_averaged_by_the_default_alone(changes):
+    images = np.random.default_rng(0).integers(0, 255, size=(40, 16, 16, 3), dtype=np.uint8)
+    fitted = learner(batch_size=16, **changes).fit(images)
+    assert "output" not in fitted.choices_ and fitted._model.output == "first"
 
 
 def test_images_in_grey_are_moved_and_paired_with_neighbours():

@@ -147,6 +147,34 @@ def verdict_on_tables(rows: pd.DataFrame) -> str:
     )
 
 
+def short(mean: float, high: float) -> str:
+    return f"{mean:.3f} ±{high - mean:.3f}".replace("0.", ".")
+
+
+def in_short(rows: pd.DataFrame) -> str:
+    """Return a table in Markdown: ours, and the best of the others at each number of labels."""
+    labels = [label_name(n) for n in sorted(rows["labels_per_class"].unique())]
+    lines = ["| | " + " | ".join(["", *labels]) + " |", "|---" * (2 + len(labels)) + "|"]
+    for data, found in rows.groupby("data", sort=False):
+        mine = found[found["name"] == OURS]
+        # A rival that failed in some folds was not measured on the same rows.
+        others = found[(found["name"] != OURS) & found["n_folds"].isin(mine["n_folds"])]
+        if others.empty:
+            continue
+        best = others.loc[others.groupby("labels_per_class")["mean"].idxmax()]
+        texts = (
+            ["ours", *map(short, mine["mean"], mine["high"])],
+            ["best other"]
+            + [
+                f"{short(*numbers)} {name}"
+                for name, *numbers in zip(best["name"], best["mean"], best["high"], strict=True)
+            ],
+        )
+        for head, cells in zip((str(data).replace("_", " "), ""), texts, strict=True):
+            lines.append(f"| {head} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def machine() -> str:
     """Return processor, cores and Python."""
     info = Path("/proc/cpuinfo")
@@ -159,7 +187,7 @@ def machine() -> str:
 def write_report(
     table: pd.DataFrame, notes: list[str], versions: str, chosen: Collection[str], out: Path
 ) -> str:
-    """Write features.txt and features.csv beside the cells, and return the text.
+    """Write features.txt, .csv and, for the README, .md beside the cells, and return the text.
 
     `chosen` names those whose settings were tuned.
     """
@@ -182,4 +210,5 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     rows.to_csv(out / "features.csv", index=False)
     (out / "features.txt").write_text(text, encoding="utf-8")
+    (out / "features.md").write_text(in_short(rows) if sections else "", encoding="utf-8")
     return text

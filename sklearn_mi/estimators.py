@@ -120,12 +120,10 @@ def _one_cycle(optimizer: torch.optim.Optimizer, steps: int, lr: float) -> Any:
 
 def _can_invert(learner: MIRepresentationLearner) -> bool:
     """Tell whether the encoders of a fitted learner can be run backwards."""
-    model = learner._model
-    used = {"second": [model.encoder_y], "both": [model.encoder, model.encoder_y]}.get(
-        model.output, [model.encoder]
-    )
-    is_one_code = model.output != "averaged"
-    if not (is_one_code and all(hasattr(encoder, "inverse") for encoder in used)):
+    model, encoders = learner._model, (learner.encoder_, learner.encoder_y_)
+    used = [encoder for encoder, width in zip(encoders, learner._widths, strict=False) if width]
+    is_mean = model.output == "averaged"
+    if is_mean or not all(hasattr(encoder, "inverse") for encoder in used):
         raise AttributeError("Only bijective encoders, such as RealNVP, have inverse_transform.")
     return True
 
@@ -565,19 +563,15 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             Of ``output="with-columns"`` the code is run backwards, and the columns are not read.
         """
         array, codes = read_codes(X)
-        model, (d_x, d_y) = self._model, self._model.widths
-        wanted = {
-            "first": (d_x, 0, 0),
-            "second": (0, d_y, 0),
-            "both": (d_x, d_y, 0),
-            "with-columns": (d_x, 0, self._layout.n_inputs),
-        }[model.output]
-        if codes.shape[1] != sum(wanted):
-            raise ValueError(f"X has {codes.shape[1]} columns, but codes have {sum(wanted)}.")
+        model = self._model
+        if codes.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {codes.shape[1]} columns, but codes have {self._n_features_out}."
+            )
         units = [self._layer_of_views(buffer) for buffer in (model.scale.scale, model.scale.mean)]
         rows = []
         with torch.inference_mode(), threads(self.n_threads):
-            parts = codes.to(choose_device(self.device)).split(wanted, dim=1)[:2]
+            parts = codes.to(choose_device(self.device)).split(self._widths, dim=1)[:2]
             encoders = (model.encoder, model.encoder_y)
             for part, encoder, scale, mean in zip(parts, encoders, *units, strict=True):
                 if part.shape[1]:
@@ -769,15 +763,20 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return self.net_.model
 
     @property
-    def _n_features_out(self) -> int:
+    def _widths(self) -> tuple[int, int, int]:
+        """Return how many columns ``transform`` gives of either code and of the rows themselves."""
         first, second = self._model.widths
         return {
-            "first": first,
-            "second": second,
-            "both": first + second,
-            "with-columns": first + self._layout.n_inputs,
-            "averaged": first,
+            "first": (first, 0, 0),
+            "second": (0, second, 0),
+            "both": (first, second, 0),
+            "with-columns": (first, 0, self._layout.n_inputs),
+            "averaged": (first, 0, 0),
         }[self._model.output]
+
+    @property
+    def _n_features_out(self) -> int:
+        return sum(self._widths)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")

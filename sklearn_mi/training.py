@@ -23,6 +23,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 from skorch.history import History
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
@@ -58,6 +59,8 @@ __all__ = [
 CHECK_EVERY = 100
 # Larger ones are a little faster still, but a single row costs a block as well.
 ENCODE_BLOCK = 512
+# Of images fewer, so that what convolutions make of them stays in a processor's cache.
+LEAST_BLOCK, NUMBERS_IN_CACHE = 64, 2**19
 NUMBERS_ON_GPU = 2**24
 # Recording a step as a CUDA graph costs about as much as so many steps.
 WORTH_RECORDING = 50
@@ -492,7 +495,8 @@ class PairModel(nn.Module):
         return Codes(z_x.float(), z_y.float(), self.critic, x=first, x_prime=second)
 
     def _encode_pair(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        if self.second_encoder is None and first.shape[1:] == second.shape[1:]:
+        is_one_shape = self.second_encoder is None and first.shape[1:] == second.shape[1:]
+        if is_one_shape and not self._is_cheaper_apart(first):
             z = self._with_head(torch.cat([first, second]), self.encoder, self.first_head)
             return z[: len(first)], z[len(first) :]
         head_y = self.first_head if self.second_head is None else self.second_head
@@ -500,6 +504,14 @@ class PairModel(nn.Module):
             self._with_head(first, self.encoder, self.first_head),
             self._with_head(second, self.encoder_y, head_y),
         )
+
+    def _is_cheaper_apart(self, x: Tensor) -> bool:
+        """Tell whether the cache of a CPU holds what convolutions make of one view, not of both."""
+        modules = list(self.modules())
+        is_convolved = any(isinstance(module, nn.Conv2d) for module in modules)
+        # What is normalised over the batch is so over both views.
+        sees_batch = any(isinstance(module, _BatchNorm) for module in modules)
+        return x.device.type == "cpu" and is_convolved and not sees_batch
 
     @staticmethod
     def _with_head(x: Tensor, encoder: nn.Module, head: nn.Module | None) -> Tensor:
@@ -1015,9 +1027,11 @@ def encode(
 
 
 def _block_size(rows: Rows) -> int:
+    numbers = math.prod(rows.shape[1:])
     if rows.device.type != "cuda":
-        return ENCODE_BLOCK
-    n_blocks = NUMBERS_ON_GPU // (ENCODE_BLOCK * math.prod(rows.shape[1:]))
+        fitting = 1 << max(0, (NUMBERS_IN_CACHE // numbers).bit_length() - 1)
+        return min(ENCODE_BLOCK, max(LEAST_BLOCK, fitting)) if len(rows.shape) > 2 else ENCODE_BLOCK
+    n_blocks = NUMBERS_ON_GPU // (ENCODE_BLOCK * numbers)
     return ENCODE_BLOCK * min(64, max(1, n_blocks))
 
 

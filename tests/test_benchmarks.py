@@ -14,6 +14,8 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import load_digits
 from sklearn.semi_supervised import LabelSpreading
 
+from sklearn_mi import MIRepresentationLearner
+
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 NUMBERS = {"n_labelled": 10, "n_train": 80, "n_test": 20, "fit_seconds": 2.0}
@@ -97,6 +99,16 @@ def test_a_random_convnet_has_the_seeds_weights(bench):
     codes = [bench.contestants.RandomConvNet(seed).fit_transform(images) for seed in (0, 0, 1)]
     np.testing.assert_array_equal(codes[0], codes[1])
     assert codes[0].shape == (4, 100) and not np.allclose(codes[0], codes[2])
+
+
+def test_codes_of_lightly_are_averaged_as_ours(bench, monkeypatch):
+    rival = bench.contestants.LightlySimCLR(0, averaged=True)
+    monkeypatch.setattr(rival, "_train", lambda images: None)
+    images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    codes = rival.fit_transform(images)
+    ours = MIRepresentationLearner(encoder=rival.encoder_, output="averaged", max_steps=1, lr=1e-12)
+    ours.set_params(view="simclr", validation_fraction=0.0, random_state=0)
+    np.testing.assert_allclose(ours.fit_transform(images), codes, atol=1e-6)
 
 
 def test_words_become_numbers_by_training_rows_alone(bench):
@@ -197,6 +209,9 @@ def test_report_is_right(bench, counted, tmp_path):
     np.testing.assert_allclose(rows.loc["raw", "gain_p_holm"], 2 * p_value)  # two columns
     assert f"+0.195 ±{half:.3f} p {2 * p_value:.2g}" in text
     assert f"{ours} as of 1234567." in text
+    short = (tmp_path / "features.md").read_text(encoding="utf-8").splitlines()
+    assert short[2].startswith("| wine | ours | .730 ±.000 |")
+    assert short[3].startswith("|  | best other | .535 ±") and "raw |" in short[3]
     assert "+0.195 on average of 2 columns; worse by more than a standard error nowhere." in text
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
+from torch import nn
 
 from sklearn_mi import MIRepresentationLearner
 from sklearn_mi._base import Codes
@@ -327,3 +328,22 @@ def test_tf32_is_set_inside_a_fit_alone(monkeypatch, X):
         MIRepresentationLearner(precision=precision, max_steps=2).fit(X)
     assert seen == [before, "high"]
     assert torch.get_float32_matmul_precision() == before
+
+
+@pytest.mark.parametrize(("norm", "largest"), [(nn.BatchNorm2d, 16), (nn.InstanceNorm2d, 8)])
+def test_convolutions_see_both_views_only_where_the_batch_is_normalised(norm, largest):
+    seen = set()
+
+    class Small(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Conv2d(6, 2, 3), norm(2), nn.Flatten(), nn.Linear(24, 3))
+
+        def forward(self, x):
+            seen.add(len(x))
+            return self.layers(x.movedim(3, 1))
+
+    X = np.random.default_rng(0).normal(size=(8, 6, 5, 6))
+    learner = MIRepresentationLearner(encoder=Small(), view="noise", device="cpu", max_steps=2)
+    learner.set_params(validation_fraction=0.0, critic="cosine").fit(X)
+    assert max(seen) == largest

@@ -24,8 +24,12 @@ from sklearn_mi import MIRepresentationLearner
 from sklearn_mi.critics import Cosine
 from sklearn_mi.datasets import fetch_mnist
 from sklearn_mi.evaluation import compare, summarise
+from sklearn_mi.training import NonFiniteLossError
 from sklearn_mi.views import Corruption, GaussianNoise
 
+KEYS = ["name", "fold", "probe", "scale", "labels_per_class"]
+NUMBERS = ["n_labelled", "n_train", "n_test", "accuracy"]
+COLUMNS = [*KEYS, *NUMBERS]
 RESULTS = Path(__file__).parent / "results"
 STEPS = {"digits": 600, "mnist": 1000}
 FOLDS = {"digits": 5, "mnist": 2}
@@ -86,24 +90,26 @@ def rows_of(data: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def run(name: str, fold: int, data: str) -> pd.DataFrame:
-    """Return the accuracies of one fold, means over the draws of labels."""
-    table = compare(
-        {name: SETTINGS[name].learner(data)},
-        *rows_of(data),
-        labels_per_class=(1, 5, None),
-        n_folds=FOLDS[data],
-        only_folds=[fold],
-        n_draws=6,
-        scales=("common",),
-    )
-    keys = ["name", "fold", "probe", "scale", "labels_per_class"]
-    numbers = ["n_labelled", "n_train", "n_test", "accuracy"]
-    return pd.DataFrame(table.groupby(keys, sort=False)[numbers].mean()).reset_index()
+    """Return accuracies of one fold, means over draws of labels; a line without, if it diverged."""
+    try:
+        table = compare(
+            {name: SETTINGS[name].learner(data)},
+            *rows_of(data),
+            labels_per_class=(1, 5, None),
+            n_folds=FOLDS[data],
+            only_folds=[fold],
+            n_draws=6,
+            scales=("common",),
+        )
+    except NonFiniteLossError:
+        return pd.DataFrame(columns=COLUMNS, data=[{"name": name, "fold": fold}])
+    return pd.DataFrame(table.groupby(KEYS, sort=False)[NUMBERS].mean()).reset_index()
 
 
 def report(path: Path) -> str:
     """Write and return accuracies of all combinations, and means of each single choice."""
-    table = pd.read_csv(path)
+    every = pd.read_csv(path)
+    table = every.dropna(subset="accuracy")
     found = summarise(table)
     names = pd.DataFrame([SETTINGS[name]._asdict() for name in found["name"]])
     found = pd.concat([found, names], axis=1)
@@ -113,6 +119,9 @@ def report(path: Path) -> str:
         half = (found["high"] - found["mean"]).groupby(found["labels_per_class"]).median()
         widths = ", ".join(f"{value:.3f}" for value in half)
         head += f" Median half interval of 95 % at 1, 5 and all labels: {widths}."
+    diverged = every[every["accuracy"].isna()]
+    for name, fold in zip(diverged["name"], diverged["fold"], strict=True):
+        head += f"\nDiverged, and left out: {name}, fold {fold}."
     parts = [head]
     columns = ["probe", "labels_per_class"]
     for index in (list(Setting._fields), *Setting._fields):

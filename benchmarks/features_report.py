@@ -148,7 +148,8 @@ def verdict_on_tables(rows: pd.DataFrame) -> str:
 
 
 def short(mean: float, high: float) -> str:
-    return f"{mean:.3f} ±{high - mean:.3f}".replace("0.", ".")
+    text = f"{mean:.3f}" + ("" if np.isnan(high) else f" ±{high - mean:.3f}")
+    return text.replace("0.", ".")
 
 
 def in_short(rows: pd.DataFrame) -> str:

@@ -416,8 +416,8 @@ class PairModel(nn.Module):
     head, head_y : Module or None
         Used in training only.
     critic, negatives, objective : Module
-    output : {"first", "second", "both"}
-        The codes that ``transform`` gives.
+    output : {"first", "second", "both", "with-columns", "averaged"}
+        What ``transform`` gives.
     widths : tuple of int
         Widths of the codes of the two views.
     """

@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 from sklearn.semi_supervised import LabelSpreading
 
 from sklearn_mi import MIRepresentationLearner
+from sklearn_mi.training import NonFiniteLossError
 
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"
@@ -25,7 +26,7 @@ CELL = {"probe": "best", "scale": "best", "transform_seconds": 1.0, "commit": "1
 @pytest.fixture(scope="module")
 def bench():
     sys.path.insert(0, str(BENCHMARKS))
-    names = ("bench_data", "contestants", "features", "features_report")
+    names = ("ablation", "bench_data", "contestants", "features", "features_report")
     yield SimpleNamespace(**{name: import_module(name) for name in names})
     sys.path.remove(str(BENCHMARKS))
 
@@ -223,6 +224,20 @@ def test_a_run_that_was_cut_is_compared_on_common_folds(bench, counted, tmp_path
     rows = pd.read_csv(tmp_path / "features.csv").set_index("name")
     np.testing.assert_allclose(rows.loc["raw", "gain_mean"], 0.2)
     assert set(rows.loc["raw", "n_folds"]) == {1} and set(rows.loc[ours, "n_folds"]) == {2}
+
+
+def test_a_combination_that_diverges_is_told(bench, tmp_path, monkeypatch):
+    def diverging(*args, **kwargs):
+        raise NonFiniteLossError("nan at step 85")
+
+    monkeypatch.setattr(bench.ablation, "compare", diverging)
+    name, path = "neighbors, bilinear, nwj", tmp_path / "ablation.csv"
+    kept = {"probe": "knn", "scale": "common", "labels_per_class": 1.0, "accuracy": 0.8}
+    kept = pd.DataFrame([{"name": "affine, bilinear, js", "fold": 0, "n_labelled": 10, **kept}])
+    pd.concat([kept, bench.ablation.run(name, 0, "digits")]).to_csv(path, index=False)
+    text = bench.ablation.report(path)
+    assert f"Diverged, and left out: {name}, fold 0." in text
+    assert "0.8" in text
 
 
 def test_the_page_has_its_table_and_the_package_needs_no_benchmark(bench):

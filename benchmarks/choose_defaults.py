@@ -90,7 +90,6 @@ COLOUR: dict[str, Any] = {
         "head": normalised_head,
     },
     "the image as it is, 1,000 steps": AS_IT_IS,
-    "the same, temperature .2": {**AS_IT_IS, "critic": Cosine(0.2)},
     "the same, head of one layer": {**AS_IT_IS, "head": "linear"},
     "the same, head of two layers, temperature .2": {
         **AS_IT_IS,

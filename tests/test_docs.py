@@ -162,6 +162,11 @@ def test_readme_maps_every_module():
     assert sorted(mapped) == sorted([*MODULES, "_base"])
 
 
+def test_readme_has_the_table_of_the_benchmark():
+    table = ROOT / "benchmarks" / "results" / "features" / "features.md"
+    assert table.read_text(encoding="utf-8") in README.read_text(encoding="utf-8")
+
+
 def test_changelog_knows_the_version():
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"## [{sklearn_mi.__version__}]" in changes

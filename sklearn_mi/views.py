@@ -1104,7 +1104,8 @@ class Augment(View):
             if getattr(self, name) and channels not in (1, 3):
                 raise ValueError(
                     f"{name}={getattr(self, name)!r} needs images of 3 channels (red, green and "
-                    f"blue), but a row has shape {input_shape}; set it to 0."
+                    f"blue), but a row has shape {input_shape}; leave colours alone, such as by "
+                    "view=Augment(crop=(0.2, 1.0), flip=0.5)."
                 )
         idle = _COLORS if channels == 1 else ()
         if not (

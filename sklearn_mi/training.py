@@ -447,6 +447,12 @@ class PairModel(nn.Module):
         self.first_head, self.second_head = head, head_y
         self.critic, self.negatives, self.objective = critic, negatives, objective
         self.autocast: torch.dtype | None = None
+        # The cache of a CPU holds what convolutions make of one view, not of both; but what is
+        # normalised over the batch is so over both views.
+        self._is_cheaper_apart = self._has(nn.Conv2d) and not self._has(_BatchNorm)
+
+    def _has(self, kind: type[nn.Module]) -> bool:
+        return any(isinstance(module, kind) for module in self.modules())
 
     def set_state(self, state: dict[str, Tensor] | None) -> None:
         """Take what the view's ``fit`` returned."""
@@ -496,7 +502,7 @@ class PairModel(nn.Module):
 
     def _encode_pair(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         is_one_shape = self.second_encoder is None and first.shape[1:] == second.shape[1:]
-        if is_one_shape and not self._is_cheaper_apart(first):
+        if is_one_shape and not (self._is_cheaper_apart and first.device.type == "cpu"):
             z = self._with_head(torch.cat([first, second]), self.encoder, self.first_head)
             return z[: len(first)], z[len(first) :]
         head_y = self.first_head if self.second_head is None else self.second_head
@@ -504,14 +510,6 @@ class PairModel(nn.Module):
             self._with_head(first, self.encoder, self.first_head),
             self._with_head(second, self.encoder_y, head_y),
         )
-
-    def _is_cheaper_apart(self, x: Tensor) -> bool:
-        """Tell whether the cache of a CPU holds what convolutions make of one view, not of both."""
-        modules = list(self.modules())
-        is_convolved = any(isinstance(module, nn.Conv2d) for module in modules)
-        # What is normalised over the batch is so over both views.
-        sees_batch = any(isinstance(module, _BatchNorm) for module in modules)
-        return x.device.type == "cpu" and is_convolved and not sees_batch
 
     @staticmethod
     def _with_head(x: Tensor, encoder: nn.Module, head: nn.Module | None) -> Tensor:

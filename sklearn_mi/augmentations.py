@@ -344,11 +344,7 @@ def random_flip(x: Tensor, generator: Generator, rate: float = 0.5) -> Tensor:
 
 
 def _luma(x: Tensor) -> Tensor:
-    """Return the brightness of pixels, (b, h, w, 1) for (b, h, w, c)."""
-    if x.ndim == 3:
-        return x
-    if not _is_color(x):
-        return x.mean(-1, keepdim=True)
+    """Return the brightness of colour images, (b, h, w, 1)."""
     red, green, blue = (channel * w for channel, w in zip(x.unbind(-1), _LUMA, strict=True))
     return (red + green + blue).unsqueeze(-1)
 
@@ -440,6 +436,8 @@ def adjust_contrast(
 ) -> Tensor:
     """Return images whose pixels lie ``factor`` times as far from the image's mean brightness.
 
+    Channels that are not red, green and blue have a mean each: they may measure different things.
+
     Parameters
     ----------
     x : Tensor of shape (b, h, w) or (b, h, w, c)
@@ -459,7 +457,8 @@ def adjust_contrast(
     >>> adjust_contrast(torch.tensor([[[0.2, 0.6]]]), torch.tensor([0.5]))
     tensor([[[0.3000, 0.5000]]])
     """
-    factor, mean = _by_row(factor, x), _luma(x.mean((1, 2), keepdim=True))
+    factor, mean = _by_row(factor, x), x.mean((1, 2), keepdim=True)
+    mean = _luma(mean) if _is_color(x) else mean
     return _clip(torch.addcmul(mean * (1 - factor), x, factor), low, high)
 
 

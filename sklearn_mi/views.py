@@ -992,8 +992,8 @@ class Augment(View):
     jitter_rate : float in (0, 1], default=1.0
         Probability of a draw to have these four.
     grayscale : float in [0, 1], default=0.0
-        Probability of losing the colour. This, ``saturation`` and ``hue`` pass over images without
-        colour.
+        Probability of losing the colour. This, ``saturation`` and ``hue`` pass over images of other
+        than three channels: red, green and blue.
     blur : tuple of two floats or None, default=None
         Blur by a Gaussian with a standard deviation between these, in pixels.
     blur_rate : float in (0, 1], default=0.5
@@ -1095,19 +1095,10 @@ class Augment(View):
         Raises
         ------
         ValueError
-            If rows are no images, have other than 1 or 3 channels where colours are changed, or
-            if nothing would be changed.
+            If rows are no images, or if nothing would be changed.
         """
         _check_image(self, input_shape)
-        channels = input_shape[2] if len(input_shape) == 3 else 1
-        for name in _COLORS:
-            if getattr(self, name) and channels not in (1, 3):
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} needs images of 3 channels (red, green and "
-                    f"blue), but a row has shape {input_shape}; leave colours alone, such as by "
-                    "view=Augment(crop=(0.2, 1.0), flip=0.5)."
-                )
-        idle = _COLORS if channels == 1 else ()
+        idle = () if input_shape[2:] == (3,) else _COLORS
         if not (
             self.crop or self.blur or any(getattr(self, n) for n in _STRENGTHS if n not in idle)
         ):

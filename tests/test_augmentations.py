@@ -148,6 +148,13 @@ def test_colours_are_adjusted_as_by_torchvision(x, ours, theirs):
     assert torch.allclose(ours(x, factor), row_by_row(x, theirs, factor), atol=3e-4)
 
 
+def test_channels_that_are_no_colours_have_a_contrast_each():
+    x, factor = images(ROWS, 9, 12, 4), numbers(0.2, 2.5)
+    made = aug.adjust_contrast(x, factor)
+    for channel in range(4):
+        assert torch.allclose(made[..., channel], aug.adjust_contrast(x[..., channel], factor))
+
+
 def test_hues_turn_as_by_torchvision_and_by_the_standard_library(x):
     turn = numbers(-0.5, 0.5)
     made = aug.adjust_hue(x, turn)
@@ -485,7 +492,7 @@ def test_parameters_are_checked_in_fit(how, words, colour):
     [
         (Augment(flip=0.5), (64,), r"shape \(64,\); pass input_shape=\(height, width\)"),
         (Transformed(v2.Identity()), (64,), r"Transformed needs rows that are images"),
-        (Augment(hue=0.1), (8, 8, 4), "3 channels"),
+        (Augment(hue=0.1), (8, 8, 4), "changes nothing"),
         (Augment(), (8, 8, 3), "changes nothing.*view='simclr'"),
         (Augment(hue=0.1, grayscale=0.2), (8, 8), "changes nothing"),
         (Transformed(v2.CenterCrop(4)), (8, 8), r"\(8, 8\) into \(4, 4\).*Resize"),

@@ -38,6 +38,7 @@ def X():
         ({"row_shape": (16, 28)}, ("moved-neighbors", "lenet", "cauchy-cosine")),
         ({"row_shape": (28, 28, 1)}, ("moved-neighbors", "lenet", "cauchy-cosine")),
         ({"row_shape": (32, 32, 3)}, ("simclr", "convnet", "cosine")),
+        ({"row_shape": (32, 32, 5)}, ("simclr", "convnet", "cosine")),
         ({"is_paired": True}, ("paired", "wide-mlp", "cauchy-cosine")),
         ({"is_paired": True, "row_shape": (32, 32, 3)}, ("paired", "wide-mlp", "cauchy-cosine")),
         ({"row_shape": (2_000_000,)}, ("corruption", "wide-mlp", "cauchy-cosine")),
@@ -174,6 +175,14 @@ def test_images_in_colour_are_augmented():
     assert isinstance(fitted.net_.module_.view, Augment)
     assert fitted.choices_["encoder"].value == "convnet"
     assert fitted.choices_["output"].value == "averaged"
+    assert fitted.transform(images).shape == (40, 8)
+
+
+@pytest.mark.parametrize("n_channels", [2, 4, 13])
+def test_images_of_any_number_of_channels_are_augmented(n_channels):
+    images = np.random.default_rng(0).normal(size=(40, 16, 16, n_channels))
+    fitted = learner(batch_size=16).fit(images)
+    assert "three channels only" in fitted.choices_["view"].reason
     assert fitted.transform(images).shape == (40, 8)
 
 

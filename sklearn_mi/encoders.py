@@ -46,7 +46,6 @@ DEFAULT_WIDTH = 32
 """Width of the code of `Linear`, `MLP` and `LeNet` when ``n_components`` is None."""
 
 _CONVNET_WIDTH = 100
-_LEARNED_BESIDE = 8
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
     "gelu": nn.GELU,
@@ -502,7 +501,7 @@ class Passthrough(Encoder):
     Nothing of the row is lost, and what is learned, none of it larger than w, hardly changes who
     is near whom. For tables of numbers and categories: views by neighbours or corruption keep
     what columns share, and single columns may tell what no other one does. Not where a code must
-    be narrow. Own width: that of the row and 8 more.
+    be narrow. Own width: that of the row and ``n_learned``.
 
     Parameters
     ----------
@@ -510,22 +509,25 @@ class Passthrough(Encoder):
         What is learned, h.
     weight : float
         Largest absolute value of a learned component, w.
+    n_learned : int
+        Number of learned components; ``n_components``, the width of the whole code, goes first.
 
     Examples
     --------
     >>> Passthrough().build((20,), None)(torch.zeros(5, 20)).shape
-    torch.Size([5, 28])
+    torch.Size([5, 22])
     """
 
     encoder: Any = "wide-mlp"
     weight: float = 0.25
+    n_learned: int = 2
 
     def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
         """Return the module; see `Encoder.build`."""
         if not (isinstance(self.weight, Real) and 0 < self.weight < math.inf):
             raise ValueError(f"weight={self.weight!r}; expected a number above 0.")
         kept = math.prod(input_shape)
-        width = _free_width(n_components, kept + _LEARNED_BESIDE)
+        width = _free_width(n_components, kept + positive_integer("n_learned", self.n_learned))
         if width <= kept:
             raise ValueError(
                 f"n_components={n_components}; {self!r} keeps the {kept} numbers of a row: "

@@ -187,7 +187,7 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     ----------
     n_components : int or None, default=None
         Width of a code. None: 64 where the encoder is left open as well, for a table of numbers
-        and categories that of the row and 8 more, else the encoder's own.
+        and categories that of the row and 2 more, else the encoder's own.
     view : str, View or callable, default="auto"
         How to get a pair from a row, from `sklearn_mi.views`. "auto": `Paired` with ``X_pair``,
         augmentations for images in colour, otherwise `Neighbors`, which beat halves, noise and

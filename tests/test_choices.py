@@ -256,7 +256,7 @@ def test_a_mixed_table_keeps_its_columns():
     assert (picked["critic"], picked["objective"]) == ("bilinear", "infonce")
     assert (picked["schedule"], picked["lr"]) == ("constant", 1e-3)
     Z = fitted.transform(X)
-    assert Z.shape == (200, 9 + 8)
+    assert Z.shape == (200, 9 + 2)
     # Numbers come in units of their deviation, flags as they are but for their mean.
     numbers, flags, learned = Z[:, :4], Z[:, 4:9], Z[:, 9:]
     np.testing.assert_allclose(numbers.std(axis=0), 1, atol=0.1)

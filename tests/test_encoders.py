@@ -38,7 +38,7 @@ OWN_WIDTH = {
     "mlp": DEFAULT_WIDTH,
     "gelu-mlp": DEFAULT_WIDTH,
     "wide-mlp": DEFAULT_WIDTH,
-    "passthrough": 400,
+    "passthrough": 394,
     "skip-mlp": 392,
     "realnvp": 392,
     "convnet": 100,
@@ -610,6 +610,7 @@ def test_passthrough_keeps_the_row_and_bounds_what_is_learned():
     assert torch.equal(code[:, :392], x.flatten(1))
     assert code.shape == (5, 395)
     assert 0.4 < code[:, 392:].abs().max() <= 0.5
+    assert build(Passthrough(n_learned=5))(x).shape == (5, 397)
 
 
 @pytest.mark.parametrize(
@@ -618,6 +619,7 @@ def test_passthrough_keeps_the_row_and_bounds_what_is_learned():
         ({}, 392, "n_components=392.*392 numbers"),
         ({"weight": 0}, None, "weight=0"),
         ({"weight": float("inf")}, None, "weight=inf"),
+        ({"n_learned": 0}, None, "n_learned=0"),
         ({"encoder": "no"}, None, "encoder='no'"),
     ],
 )

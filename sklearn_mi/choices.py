@@ -147,7 +147,7 @@ def _view(facts: Facts) -> Choice:
     if facts.is_paired:
         return Choice("paired", "X_pair is given")
     if facts.is_colour:
-        colours = "" if facts.row_shape[2] == 3 else "; colours are changed in three channels only"
+        colours = "" if facts.row_shape[2] == 3 else "; what needs red, green and blue is left out"
         return Choice(
             "simclr",
             f"rows are images of shape {facts.row_shape}, whose pixels say little apart{colours}",

@@ -301,8 +301,16 @@ def _plain(X: Any) -> Any:
     return X
 
 
+def _is_channels_first(shape: Shape) -> bool:
+    """Whether rows are grey or coloured planes, or few planes that are square."""
+    if len(shape) != 3:
+        return False
+    first, second, last = shape
+    return (first in (1, 3) and last > 4) or first < second == last
+
+
 def _layout(source_shape: Shape, input_shape: Shape | None) -> Layout:
-    if len(source_shape) == 3 and source_shape[0] in (1, 3) and source_shape[-1] > 4:
+    if _is_channels_first(source_shape):
         raise ValueError(
             f"X has shape (n, {', '.join(map(str, source_shape))}), which looks like images with "
             "channels first; expected (n, height, width, channels): pass np.moveaxis(X, 1, -1)."

@@ -271,9 +271,10 @@ def test_images(shape):
     assert np.array_equal(codes_flat, codes)
 
 
-def test_channels_first_is_an_error_with_the_cure():
+@pytest.mark.parametrize("shape", [(1, 8, 6), (3, 8, 8), (3, 8, 6), (4, 8, 8)])
+def test_channels_first_is_an_error_with_the_cure(shape):
     with pytest.raises(ValueError, match=r"np.moveaxis\(X, 1, -1\)"):
-        learner().fit(np.zeros((20, 3, 8, 8)))
+        learner().fit(np.zeros((20, *shape)))
 
 
 # Two tables

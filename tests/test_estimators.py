@@ -275,6 +275,8 @@ def test_images(shape):
 def test_channels_first_is_an_error_with_the_cure(shape):
     with pytest.raises(ValueError, match=r"np.moveaxis\(X, 1, -1\)"):
         learner().fit(np.zeros((20, *shape)))
+    with pytest.raises(ValueError, match=r"input_shape=.*np.moveaxis\(X.reshape"):
+        learner(input_shape=shape).fit(np.zeros((20, np.prod(shape))))
 
 
 # Two tables

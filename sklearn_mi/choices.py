@@ -18,7 +18,6 @@ MOST_PASSES = 250
 COMPONENTS = 64
 NARROWEST_SPLIT = 8
 NARROWEST_MOVED = 8
-NARROWEST_CONVOLVED = 16
 WIDEST_ADDED = 256
 REFERENCES_IN_GIB = 4.0
 RATES = {"constant": 1e-3, "cosine": 3e-3}
@@ -104,11 +103,6 @@ class Facts:
         return is_free and is_wide and not self.is_too_large
 
     @property
-    def is_convolved(self) -> bool:
-        """Whether images that are moved are wide enough to be halved twice."""
-        return self.is_moved and min(self.row_shape[:2]) >= NARROWEST_CONVOLVED
-
-    @property
     def schedule(self) -> str:
         """What is known to suit: a high rate that falls was tried with the default model alone."""
         free = MODEL | {"lr", "schedule"} <= self.left_open
@@ -177,7 +171,7 @@ def _encoder(facts: Facts) -> Choice:
             "a table of numbers and categories, whose columns say things that no other one does: "
             "they stay in the code",
         )
-    if facts.is_convolved:
+    if facts.is_moved:
         return Choice("lenet", "images in grey, in which the place of a stroke means something")
     return Choice("wide-mlp", f"{math.prod(facts.row_shape)} numbers a row")
 

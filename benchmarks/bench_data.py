@@ -36,7 +36,9 @@ class Data(NamedTuple):
     learned from.
     """
 
-    kind: str  # "pixels": numbers that are images; "images": in colour; "table", "mixed table"
+    # "pixels": numbers that are images; "images": in colour; "deep images": in colour, for a deep
+    # network; "table", "mixed table"
+    kind: str
     about: str
     load: Callable[[], tuple[Any, np.ndarray]]
     n_rows: int
@@ -44,6 +46,7 @@ class Data(NamedTuple):
     n_folds: int = 5
     seeds: tuple[int, ...] = (10,)
     needs: str | None = None
+    needs_gpu: bool = False
 
 
 def versions(names: Iterable[str]) -> str:
@@ -171,6 +174,13 @@ DATA = {
         "CIFAR10 without the 5,000 rows on which the SimCLR of lightly was tuned",
         _cifar10_rest,
         55_000,
+    ),
+    "cifar10-resnet18": Data(
+        "deep images",
+        "CIFAR10 as above, by a ResNet-18 in place of the small ConvNet, trained for 200 passes",
+        _cifar10_rest,
+        55_000,
+        needs_gpu=True,
     ),
     "cifar10-development": Data(
         "images",

@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from bench_data import DATA, FINAL, SCALES, at_most, own_folds, versions
 from contestants import CONTESTANTS, TUNED_ON, TUNED_ON_OTHERWISE, shortened
 from features_report import write_report
@@ -283,6 +284,8 @@ def absent(cell: Cell) -> str | None:
     ):
         if needed is not None and find_spec(needed) is None:
             return f"{who} is left out: {needed} is not installed."
+    if DATA[cell.data].needs_gpu and not torch.cuda.is_available():
+        return f"{cell.data} is left out: it needs a GPU."
     return None
 
 

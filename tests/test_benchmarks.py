@@ -97,7 +97,7 @@ def test_labels_are_kept_from_transformers(bench):
 
 def test_a_random_convnet_has_the_seeds_weights(bench):
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
-    codes = [bench.contestants.RandomConvNet(seed).fit_transform(images) for seed in (0, 0, 1)]
+    codes = [bench.contestants.RandomNetwork(seed).fit_transform(images) for seed in (0, 0, 1)]
     np.testing.assert_array_equal(codes[0], codes[1])
     assert codes[0].shape == (4, 100) and not np.allclose(codes[0], codes[2])
 
@@ -177,6 +177,23 @@ def test_a_missing_peer_is_named(bench, counted, tmp_path, monkeypatch, capsys):
     bench.features.main(arguments(tmp_path, "--estimate"))
     assert "UMAP 8 is left out: umap is not installed." in capsys.readouterr().out
     assert not counted
+
+
+def test_what_needs_a_gpu_is_left_out_without_one(bench, counted, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    bench.features.main(["--data", "cifar10-resnet18", "--out", str(tmp_path)])
+    assert "cifar10-resnet18 is left out: it needs a GPU." in capsys.readouterr().out
+    assert not counted
+
+
+def test_ours_and_lightly_train_the_same_deep_network(bench):
+    data = bench.bench_data.DATA["cifar10-resnet18"]
+    ours = bench.contestants.ours(data, 0)
+    rival = bench.contestants.simclr(data, 0, **bench.contestants.SIMCLR_USUAL)
+    assert ours.encoder == rival.encoder == "resnet18"
+    assert (ours.max_steps, ours.batch_size) == (rival.n_steps, rival.batch_size)
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    assert bench.contestants.RandomNetwork(0, "resnet18").fit_transform(images).shape == (2, 512)
 
 
 def test_tuning_keeps_the_best_setting_and_its_cells_apart(bench, counted, tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ from typing import Any
 import pandas as pd
 from bench_data import DATA, SCALES, columns_encoder, shipped
 from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
 from sklearn_mi import MIRepresentationLearner
@@ -50,16 +51,18 @@ def code(*, hidden: int = 512, temperature: float = 1.0, **changes: Any) -> dict
 
 ONE_CRITIC = {"critic": "cauchy", "objective": "infonce", "n_components": 32}
 DIGITS = {
-    "chosen: moved neighbours, 512, temperature 1, 2,400 steps": code(max_steps=2400),
-    "1,200 steps": code(max_steps=1200),
-    "4,800 steps": code(max_steps=4800),
-    "constant rate of 1e-3": code(max_steps=2400, **CONSTANT),
-    "temperature .5": code(temperature=0.5, max_steps=2400),
-    "hidden layers of 256": code(hidden=256, max_steps=2400),
-    "5 neighbours": code(max_steps=2400, view=Compose(Neighbors(5), "affine")),
-    "moved, no neighbours": code(max_steps=2400, view="affine"),
-    "LeNet": code(max_steps=2400, encoder="lenet"),
-    "as a table: neighbours that are not moved, 1,200 steps": code(
+    "chosen: LeNet, moved neighbours, temperature 1, 2,400 steps": code(
+        max_steps=2400, encoder="lenet"
+    ),
+    "1,200 steps": code(max_steps=1200, encoder="lenet"),
+    "4,800 steps": code(max_steps=4800, encoder="lenet"),
+    "constant rate of 1e-3": code(max_steps=2400, encoder="lenet", **CONSTANT),
+    "temperature .5": code(temperature=0.5, max_steps=2400, encoder="lenet"),
+    "5 neighbours": code(max_steps=2400, encoder="lenet", view=Compose(Neighbors(5), "affine")),
+    "moved, no neighbours": code(max_steps=2400, encoder="lenet", view="affine"),
+    "perceptron of 512": code(max_steps=2400),
+    "perceptron of 256": code(hidden=256, max_steps=2400),
+    "as a table: perceptron of 512, neighbours that are not moved, 1,200 steps": code(
         max_steps=1200, view="neighbors", standardize=True
     ),
     "the same, 2,400 steps": code(max_steps=2400, view="neighbors", standardize=True),
@@ -109,6 +112,7 @@ COLOUR: dict[str, Any] = {
 BESIDE = {"critic": "bilinear", "objective": "infonce"}
 MIXED: dict[str, Any] = {
     "columns as they are": None,
+    "PCA, 90 % of the variance": PCA(0.9),
     "chosen: columns, and 2 components of weight .25": {**BESIDE, "encoder": Passthrough()},
     "the same, weight .1": {**BESIDE, "encoder": Passthrough(weight=0.1)},
     "the same, Cauchy critic": {"critic": "cauchy", "encoder": Passthrough()},
@@ -148,12 +152,12 @@ def run_tables(data: str, name: str) -> pd.DataFrame:
         seeds, labels = (0, 1, 2), (1, 5, 20, None)
         # Of all scales: dividing learned components by their deviation undoes their small weight.
         how = {"scales": SCALES}
-    settings, means = SETTINGS[data][name], []
+    means = []
     for (item, folder, target), seed in product(TABLES[data], seeds):
-        table = shipped(item, folder).dropna()
-        steps = [columns_encoder()]
-        if settings is not None:
-            steps.append(MIRepresentationLearner(**settings, random_state=seed, n_threads=1))
+        table, settings = shipped(item, folder).dropna(), SETTINGS[data][name]
+        if isinstance(settings, dict):
+            settings = MIRepresentationLearner(**settings, random_state=seed, n_threads=1)
+        steps = [columns_encoder(), *([] if settings is None else [settings])]
         found = compare(
             {name: make_pipeline(*steps)},
             table.drop(columns=target),

@@ -101,7 +101,7 @@ def select_rows(
       near as possible to the mean of all. It matches the mean and no more: classes around it are
       covered by accident.
 
-    On digits ten labels chosen by typicality or k-means are worth .28 of accuracy over ten of
+    On digits ten labels chosen by typicality or k-means are worth .27 of accuracy over ten of
     random rows, fifty .03, two hundred nothing (``benchmarks/select_rows.py``); herding is no
     better than chance from fifty on. Columns count by their spread, so scale them where that is not
     meant.

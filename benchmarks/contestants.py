@@ -24,11 +24,12 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from torch import nn
 from torch.nn import functional
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR
 
 from sklearn_mi import MIRepresentationLearner
 from sklearn_mi.critics import Cosine
 from sklearn_mi.encoders import MLP, as_encoder
+from sklearn_mi.training import choose_device
 from sklearn_mi.views import Corruption, as_view
 
 OURS = "MIRepresentationLearner"
@@ -237,7 +238,7 @@ class RandomNetwork(TransformerMixin, BaseEstimator):
         self.encoder = encoder
 
     def fit(self, X: Any, y: None = None) -> Any:
-        self.device_ = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device_ = choose_device("auto")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.random_state)
             self.encoder_ = as_encoder(self.encoder).build(np.shape(X)[1:], None).to(self.device_)
@@ -298,11 +299,12 @@ class LightlySimCLR(RandomNetwork):
 
         with torch.no_grad():
             width = self.encoder_(images[:2].float() / 255).shape[1]
-        model = nn.Sequential(self.encoder_, SimCLRProjectionHead(width, 512, 128)).train()
-        model.to(self.device_)
+        head = SimCLRProjectionHead(width, 512, 128)
+        model = nn.Sequential(self.encoder_, head).to(self.device_).train()
         loss_of, view = NTXentLoss(temperature=self.temperature), as_view("simclr")
         optimizer = self._optimizer(model.parameters())
-        falling = CosineAnnealingLR(optimizer, self.n_steps) if self.falls else None
+        steady = ConstantLR(optimizer, factor=1.0)
+        schedule = CosineAnnealingLR(optimizer, self.n_steps) if self.falls else steady
         generator = torch.Generator(self.device_).manual_seed(self.random_state)
         batch_size, order = min(self.batch_size, len(images)), torch.empty(0)
         for _ in range(self.n_steps):
@@ -314,8 +316,7 @@ class LightlySimCLR(RandomNetwork):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            if falling is not None:
-                falling.step()
+            schedule.step()
 
 
 def random_convnet(data: Data, seed: int) -> Any:

@@ -2,13 +2,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test demo study bench bench-information bench-features lint docs clean
+.PHONY: help test test-docs test-oldest demo study bench bench-gpu bench-information bench-features lint docs clean
 
 help:
 	@echo "make test    the tests that need neither minutes nor a GPU"
+	@echo "make test-docs    the code of README and of the pages, as a reader would run it"
+	@echo "make test-oldest    the same with the oldest release of every dependency that pyproject.toml admits"
 	@echo "make demo    features learned without labels on digits: a table and a picture"
 	@echo "make study   the paper's experiments at a small scale: SCALE=cpu FIGURES=3 for more"
 	@echo "make bench   a step, a fit, a transform: beside loops by hand, skorch and peers; 10 to 15 minutes"
+	@echo "make bench-gpu    tests, steps and CIFAR10 on a GPU, in parts of ten minutes; goes on where it was"
 	@echo "make bench-information    MIEstimator on pairs of known mutual information, and by simulation: hours"
 	@echo "make bench-features    few labels, beside UMAP, CEBRA, lightly, ...: hours; DATA='digits wine' for less"
 	@echo "make lint    ruff, pyright, codespell"
@@ -25,6 +28,22 @@ $(VENV)/installed-%: pyproject.toml | $(BIN)/python
 
 test: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+# Old releases warn of what came after them; "make test" sees to the warnings that are ours.
+OLDEST := .venv-oldest
+$(OLDEST)/bin/python:
+	$(PYTHON) -m venv $(OLDEST)
+
+$(OLDEST)/installed: pyproject.toml tests/oldest.py | $(OLDEST)/bin/python
+	$(OLDEST)/bin/python tests/oldest.py > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip install --editable ".[dev]" --constraint $(OLDEST)/constraints.txt
+	touch $@
+
+test-oldest: $(OLDEST)/installed
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest --numprocesses auto --dist worksteal -W ignore::DeprecationWarning
+
+test-docs: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "docs or not docs" -k code_runs --numprocesses auto --dist worksteal tests/test_docs.py
 
 demo: $(VENV)/installed-dev
 	$(BIN)/python examples/demo_digits.py
@@ -51,6 +70,10 @@ $(PEERS)/installed: pyproject.toml benchmarks/requirements-peers.txt | $(PEERS)/
 bench: $(PEERS)/installed
 	$(PEERS)/bin/python benchmarks/speed.py
 
+bench-gpu: $(VENV)/installed-dev $(PEERS)/installed
+	$(BIN)/python benchmarks/gpu.py --peers $(PEERS)/bin/python
+	$(BIN)/python benchmarks/gpu.py --report
+
 bench-information: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/information_tasks.py --jobs $(JOBS)
 	$(BIN)/python benchmarks/information_coverage.py --jobs $(JOBS)
@@ -71,6 +94,6 @@ docs: $(VENV)/installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) $(PEERS) build dist docs/_build docs/gallery docs/generated
+	rm -rf $(VENV) $(OLDEST) $(PEERS) build dist docs/_build docs/gallery docs/generated
 	rm -rf .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

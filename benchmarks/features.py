@@ -19,7 +19,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # set before torch is imported an
 import argparse
 import json
 import re
-import subprocess
 import time
 import traceback
 import warnings
@@ -34,7 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from bench_data import DATA, FINAL, SCALES, at_most, own_folds, versions
+from bench_data import DATA, FINAL, SCALES, at_most, own_folds, package_commit, versions
 from contestants import CONTESTANTS, TUNED_ON, TUNED_ON_OTHERWISE, shortened
 from features_report import write_report
 from joblib import Parallel, delayed, parallel_config
@@ -130,16 +129,6 @@ def rows_of(data: str, rows: int | None) -> tuple[Any, np.ndarray, np.ndarray]:
     kept = at_most(rows, y)
     unseen = kept >= len(y) - DATA[data].n_unseen
     return (X.iloc[kept] if hasattr(X, "iloc") else X[kept]), y[kept], unseen
-
-
-@lru_cache(maxsize=1)
-def package_commit() -> str:
-    """Return the last commit that touched the package, with a plus where files differ from it."""
-    git = ["git", "-C", str(HERE.parent)]
-    ask = {"capture_output": True, "text": True, "check": False}
-    commit = subprocess.run([*git, "log", "-1", "--format=%h", "--", "sklearn_mi"], **ask).stdout
-    changed = subprocess.run([*git, "status", "--porcelain", "--", "sklearn_mi"], **ask).stdout
-    return (commit.strip() or "none") + ("+" if changed.strip() else "")
 
 
 def cell_table(cell: Cell, protocol: Protocol) -> pd.DataFrame:

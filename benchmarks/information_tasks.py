@@ -17,7 +17,6 @@ import argparse
 import json
 import platform
 import resource
-import subprocess
 import time
 import traceback
 import warnings
@@ -29,6 +28,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from bench_data import package_commit
 from information_report import BESIDE_PEERS, LEVELS, read_cells, write_report
 from joblib import Parallel, delayed
 
@@ -152,20 +152,6 @@ def surroundings(jobs: int) -> dict[str, Any]:
             versions[name] = version(name)
     machine = {"cpus": os.cpu_count(), "jobs": jobs, "machine": platform.machine()}
     return {"versions": versions, "commit": package_commit(), **machine}
-
-
-def package_commit() -> str:
-    """Return the package's last commit: from SKLEARN_MI_COMMIT, or Git, or "unknown"."""
-    if named := os.environ.get("SKLEARN_MI_COMMIT"):
-        return named
-    git = ["git", "-C", str(HERE.parent)]
-    ask: dict[str, Any] = {"capture_output": True, "text": True, "check": True}
-    try:
-        log = subprocess.run([*git, "log", "-1", "--format=%h", "--", "sklearn_mi"], **ask)
-        changed = subprocess.run([*git, "status", "--porcelain", "--", "sklearn_mi"], **ask)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return log.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
 def attempt(cell: Cell, work: Callable[[Cell], dict[str, Any]]) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 ``make bench``, or ``python benchmarks/speed.py --only step peers``, measures side by side in one
 process, in turns, and writes ``benchmarks/results/speed/<section>.csv``, ``speed.txt`` and
 ``speed.png``. A step's time is the difference between a long and a short run over the difference
-of their steps; ratios are to the first row of the same round. Sections of peers that are not
-installed are left out, and said; the section "gpu" wants a GPU.
+of their steps; ratios are to the first row of the same round. Peers that are not installed are left
+out, and said. Steps on a GPU are measured by ``gpu.py``.
 """
 
 import argparse
@@ -25,16 +25,13 @@ import pandas as pd
 import torch
 from bench_data import versions
 from speed_loops import (
-    NoisyPair,
     Pair,
     by_hand,
-    by_hand_as_graph,
     cebra_loop,
     images,
     in_time,
     lightly_loop,
     metric_trainer,
-    noisy,
     of_augmented,
     of_classes,
     ours,
@@ -73,15 +70,18 @@ def summary(times: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def in_turns(loops: Loops, steps: int, rounds: int = 5, warm_up: int = 5) -> pd.DataFrame:
+    """Return the time of a step of each loop, a row for each round."""
+    for run in loops.values():
+        run(max(warm_up, steps // 10))
+    return pd.DataFrame(
+        [{name: timed(run, steps) for name, run in loops.items()} for _ in range(rounds)]
+    )
+
+
 def interleaved(loops: Loops, steps: int, rounds: int = 5) -> pd.DataFrame:
     """Return the time of a step of each loop; the first is what the others are compared with."""
-    for run in loops.values():
-        run(max(5, steps // 10))
-    return summary(
-        pd.DataFrame(
-            [{name: timed(run, steps) for name, run in loops.items()} for _ in range(rounds)]
-        )
-    )
+    return summary(in_turns(loops, steps, rounds))
 
 
 def step() -> pd.DataFrame:
@@ -245,33 +245,7 @@ def matrix_peak() -> float:
     return 2 * 2048**3 / min(seconds)
 
 
-def gpu() -> pd.DataFrame:
-    """Small nets and a ResNet-18 on a GPU: eager, captured by hand, ours."""
-    X, colour = images(60_000), images(8_192, (32, 32, 3))
-    small = {
-        "by hand": by_hand(Pair(SMALL), X, 128, "cuda"),
-        "by hand, fused Adam": by_hand(Pair(SMALL), X, 128, "cuda", fused=True),
-        "by hand, one CUDA graph": by_hand_as_graph(Pair(SMALL), X, 128),
-        "ours": ours(X, 128, "cuda"),
-    }
-    shape = colour.shape[1:]
-    large = {
-        "by hand": by_hand(NoisyPair(shape), colour, 4096, "cuda"),
-        "ours": noisy(colour, 4096),
-        "ours, tf32": noisy(colour, 4096, precision="tf32"),
-        "by hand, bfloat16": by_hand(
-            NoisyPair(shape), colour, 4096, "cuda", precision=torch.bfloat16
-        ),
-        "ours, bfloat16": noisy(colour, 4096, precision="bfloat16"),
-    }
-    tables = {
-        "MLP, batch 128": interleaved(small, 200),
-        "ResNet-18, batch 4096": interleaved(large, 2, 3),
-    }
-    return pd.concat(tables, names=["net", "loop"])
-
-
-SECTIONS = {made.__name__: made for made in (step, overhead, peers, whole, transform, scaling, gpu)}
+SECTIONS = {made.__name__: made for made in (step, overhead, peers, whole, transform, scaling)}
 
 
 def installed(name: str) -> bool:
@@ -326,9 +300,8 @@ def main() -> None:
         one_scale(name, int(value))
         return
     RESULTS.mkdir(parents=True, exist_ok=True)
-    chosen = asked.only or [n for n in SECTIONS if n != "gpu" or torch.cuda.is_available()]
     head = f"{versions(PACKAGES)}\n{machine()}\n"
-    for name in chosen:
+    for name in asked.only or SECTIONS:
         table = SECTIONS[name]()
         table.round(4).to_csv(RESULTS / f"{name}.csv")
         print(f"{SECTIONS[name].__doc__}\n\n{table.round(3).to_string()}\n", flush=True)

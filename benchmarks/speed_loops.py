@@ -9,7 +9,7 @@ import io
 import itertools
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,22 @@ def batches(data: Tensor, batch_size: int, steps: int) -> Iterator[Tensor]:
 def wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
+
+
+@contextmanager
+def counted_replays() -> Iterator[list[int]]:
+    """Note each replay of a CUDA graph inside."""
+    counted, replay = [], torch.cuda.CUDAGraph.replay
+
+    def counting(graph: torch.cuda.CUDAGraph) -> None:
+        counted.append(1)
+        replay(graph)
+
+    torch.cuda.CUDAGraph.replay = counting  # type: ignore[method-assign]
+    try:
+        yield counted
+    finally:
+        torch.cuda.CUDAGraph.replay = replay  # type: ignore[method-assign]
 
 
 def by_hand(
@@ -162,12 +178,14 @@ def ours(
     return run
 
 
-def noisy(X: np.ndarray, batch_size: int, **params: Any) -> Callable[[int], Any]:
+def noisy(
+    X: np.ndarray, batch_size: int, device: str = "cpu", **params: Any
+) -> Callable[[int], Any]:
     """Return our fit for `NoisyPair`."""
     return ours(
         X,
         batch_size,
-        "cuda",
+        device,
         n_components=128,
         view=GaussianNoise(0.1),
         encoder="resnet18",

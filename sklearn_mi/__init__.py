@@ -9,42 +9,37 @@ from sklearn_mi._version import __version__
 
 if TYPE_CHECKING:
     from sklearn_mi._base import MIWarning
-    from sklearn_mi.estimators import MIRepresentationLearner
     from sklearn_mi.information import MIEstimator
-    from sklearn_mi.persistence import load
+    from sklearn_mi.learner import MIRepresentationLearner, load
     from sklearn_mi.reports import MIEstimate
+    from sklearn_mi.training import NonFiniteLossError
 
 _HOMES = {
     "MIEstimate": "reports",
     "MIEstimator": "information",
-    "MIRepresentationLearner": "estimators",
+    "MIRepresentationLearner": "learner",
     "MIWarning": "_base",
-    "load": "persistence",
+    "NonFiniteLossError": "training",
+    "load": "learner",
 }
-_MODULES = (
-    "adversarial",
-    "augmentations",
+# Their paths are promised; every other module may move.
+PUBLIC_MODULES = (
     "bounds",
-    "choices",
-    "copulas",
+    "comparisons",
     "critics",
     "datasets",
     "diagnostics",
     "encoders",
     "ensemble",
-    "estimators",
     "evaluation",
     "information",
+    "negatives",
     "objectives",
     "paper",
-    "persistence",
     "plots",
     "probes",
-    "ratios",
-    "reports",
     "selection",
     "study",
-    "training",
     "views",
 )
 
@@ -53,6 +48,7 @@ __all__ = [
     "MIEstimator",
     "MIRepresentationLearner",
     "MIWarning",
+    "NonFiniteLossError",
     "__version__",
     "load",
 ]
@@ -62,10 +58,10 @@ def __getattr__(name: str) -> Any:
     # Lazy (PEP 562): importing the package must load neither torch nor matplotlib.
     if name in _HOMES:
         return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    if name in _MODULES:
+    if name in PUBLIC_MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_MODULES})
+    return sorted({*__all__, *PUBLIC_MODULES})

@@ -3,23 +3,49 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
-from functools import cached_property
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from sklearn.base import BaseEstimator
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    # True where a cell of a score matrix counts; None: see there.
+    Mask = Tensor | None
 
 Shape = tuple[int, ...]
 Status = Literal["lower", "upper", "neither"]
 T = TypeVar("T")
 
+# Where the site stands, and the only place that says so.
+SITE = "https://sklearn-mi.readthedocs.io/en/stable"
+
 
 class MIWarning(UserWarning):
     """A fact about a fit or a reported number that its reader should know."""
+
+
+class DocLinkMixin:
+    """Makes the diagram of an estimator in a notebook link to the estimator's page on our site.
+
+    Stands before BaseEstimator among the bases of a class, whose attributes of these names lead to
+    scikit-learn's site.
+    """
+
+    _doc_link_module = "sklearn_mi"
+    _doc_link_template = f"{SITE}/generated/{{page}}.html"
+
+    def _doc_link_url_param_generator(self) -> dict[str, str]:
+        # A page bears the public path: a room of several modules is one name to the reader.
+        package, room, *_ = type(self).__module__.split(".")
+        name = type(self).__name__
+        at_the_top = name in sys.modules[package].__all__
+        return {"page": f"{package}.{name}" if at_the_top else f"{package}.{room}.{name}"}
 
 
 class Component(BaseEstimator):
@@ -30,6 +56,27 @@ class Component(BaseEstimator):
     generated ``__init__`` is what scikit-learn demands, so ``clone``, ``get_params`` and
     ``encoder__hidden`` in a grid work.
     """
+
+
+@dataclass(repr=False, eq=False)
+class Auto(Component):
+    """What the recipe picks, with parameters of the user's; made by a nested key on "auto".
+
+    ``set_params(encoder__hidden=(64,))`` on ``encoder="auto"`` stores it: which encoder is picked
+    is known in ``fit`` only.
+
+    Parameters
+    ----------
+    changes : dict
+        Parameters of the pick, by name.
+    """
+
+    changes: Mapping[str, Any]
+
+
+def is_auto(value: Any) -> bool:
+    """Tell whether a parameter is left to the recipe."""
+    return isinstance(value, Auto) or (isinstance(value, str) and value == "auto")
 
 
 def resolve(family: str, value: Any, names: Mapping[str, Callable[[], T]]) -> T | Any:
@@ -61,22 +108,88 @@ def positive_integer(name: str, value: Any) -> int:
     return int(value)
 
 
-class Codes:
-    """What an objective sees of one batch: the codes, and scores made only when asked for.
+def sizes(name: str, value: Any, example: str = "(200,)") -> tuple[int, ...]:
+    """Return a parameter that must be a sequence of positive integers, as a tuple."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"{name}={value!r}; expected a tuple of positive integers: {example}.")
+    return tuple(positive_integer(f"each of {name}", size) for size in value)
+
+
+def check_equal_widths(d_x: int, d_y: int, description: Component, cure: str) -> None:
+    """Refuse codes of two widths where they are compared component by component."""
+    if d_x != d_y:
+        raise ValueError(
+            f"d_x={d_x} and d_y={d_y}; {description!r} compares codes of one width; give both "
+            f"encoders the same width, or take {cure}."
+        )
+
+
+class Objective(Component, ABC):
+    """Base of what training maximises; a subclass writes ``build`` and ``reported``.
+
+    What training maximises and what is reported are two things: ``build`` makes a module with
+    both. A `sklearn_mi.bounds.Bound` reports itself. Objectives that report InfoNCE derive from
+    `sklearn_mi.objectives.Surrogate`, which leaves ``build`` alone to write.
 
     Attributes
     ----------
+    has_head : bool
+        Whether the module has a network for codes of one width.
+    keeps_state : bool
+        Whether the module remembers batches, so that only one stream of codes may go through it.
+    """
+
+    has_head: ClassVar[bool] = False
+    keeps_state: ClassVar[bool] = False
+
+    @abstractmethod
+    def build(self, d_x: int, d_y: int) -> nn.Module:
+        """Return the module to train with the critic.
+
+        Parameters
+        ----------
+        d_x, d_y : int
+            Number of components of the two codes.
+
+        Returns
+        -------
+        module : BoundModule
+            Maps `Codes` to what training maximises; its ``report`` gives the value of
+            ``reported``, in nats.
+        """
+
+    @property
+    @abstractmethod
+    def reported(self) -> Objective:
+        """Return the bound whose value the module reports."""
+
+    @property
+    def status(self) -> Status:
+        """Return the status of the reported bound: "lower", "upper" or "neither"."""
+        return self.reported.status
+
+    def ceiling(self, n: int) -> float:
+        """Return the largest value that can be reported with n candidates."""
+        return self.reported.ceiling(n)
+
+
+class Codes:
+    """What an objective sees of one batch: the codes, and scores made only when asked for.
+
+    Parameters
+    ----------
     z_x, z_y : Tensor of shape (n, d_x), (m, d_y)
-        Codes of the two views; row i of the one is the partner of row i of the other.
-    x, x_prime : Tensor or None
-        The views themselves.
-    critic : Module
+        Codes of the two views.
+    critic : Module or callable
         ``critic(z_x, z_y)`` is the score matrix.
-    negatives : Tensor of shape (n, m) or None
-        True where a pair stands for a draw from the product of the marginals; None: every
-        cell off the diagonal.
-    scores : Tensor of shape (n, m)
-        ``scores[i, j] = f(x_i, y_j)``, computed on first use.
+    x, x_prime : Tensor, default=None
+        The views themselves.
+    negatives : Tensor of bool of shape (n, m), default=None
+        True where a pair stands for a draw from the product of the marginals; None: every cell
+        that is no positive.
+    positives : Tensor of bool of shape (n, m), default=None
+        True where a pair is a draw from the joint distribution; None: the diagonal, row i of the
+        one view with row i of the other.
     """
 
     def __init__(
@@ -88,10 +201,55 @@ class Codes:
         x: Tensor | None = None,
         x_prime: Tensor | None = None,
         negatives: Tensor | None = None,
+        positives: Tensor | None = None,
     ) -> None:
         self.z_x, self.z_y, self.critic = z_x, z_y, critic
-        self.x, self.x_prime, self.negatives = x, x_prime, negatives
+        self.x, self.x_prime = x, x_prime
+        self.negatives, self.positives = negatives, positives
+        self._scores: Tensor | None = None
 
-    @cached_property
+    @property
     def scores(self) -> Tensor:
-        return self.critic(self.z_x, self.z_y)
+        """Return ``scores[i, j] = f(x_i, y_j)``, of shape (n, m), computed on first use."""
+        if self._scores is None:
+            self._scores = self.critic(self.z_x, self.z_y)
+        return self._scores
+
+    @property
+    def has_scores(self) -> bool:
+        """Return whether the scores were made."""
+        return self._scores is not None
+
+    def subset(self, rows: Tensor) -> Codes:
+        """Return the codes of some rows, without the columns that only other rows are paired with.
+
+        Parameters
+        ----------
+        rows : Tensor of bool of shape (n,)
+
+        Returns
+        -------
+        codes : Codes
+            Scores that were made are cut, others stay unmade.
+        """
+        if self.positives is None:
+            columns = rows.new_ones(len(self.z_y))
+            columns[: len(rows)] = rows
+        else:
+            columns = self.positives[rows].any(0) | ~self.positives.any(0)
+
+        def cut(table: Tensor | None) -> Tensor | None:
+            return None if table is None else table[rows][:, columns]
+
+        part = Codes(
+            self.z_x[rows],
+            self.z_y[columns],
+            self.critic,
+            x=None if self.x is None else self.x[rows],
+            # A queue has columns of rows whose views are gone.
+            x_prime=None if self.x_prime is None else self.x_prime[columns[: len(self.x_prime)]],
+            negatives=cut(self.negatives),
+            positives=cut(self.positives),
+        )
+        part._scores = cut(self._scores)
+        return part

@@ -1,12 +1,17 @@
 r"""Bounds on mutual information: functions of a score matrix, in nats.
 
-``scores[i, j] = f(x_i, y_j)`` has shape (n, m) with m >= n, and column i is the partner of row i;
-further columns have no partner. ``negatives`` is True where a cell stands for a draw from the
-product of the marginals, None for every cell off the diagonal; a partner is never a negative.
+``scores[i, j] = f(x_i, y_j)`` has shape (n, m). ``positives`` is True where a cell is a draw of the
+joint distribution; None: column i is the partner of row i, m >= n, and further columns have no
+partner. ``negatives`` is True where a cell stands for a draw from the product of the marginals;
+None: every cell that is no positive. A positive is never a negative.
 
-:math:`P[\cdot]` is the mean over the n partner cells, :math:`Q[\cdot]` over the negatives. A
-bound holds in expectation, and only if the pairs are independent draws that neither the critic
-nor a head was trained on, and if the negatives were chosen without a look at scores or labels.
+:math:`P[\cdot]` is the mean over rows of the mean over each row's positives, without a mask the
+mean over the n partners; rows without a positive are left out. :math:`Q[\cdot]` is the mean over
+the negatives. Formulas are written for one partner a row, :math:`f_{ii}`; each of several positives
+takes its place in turn. A bound holds in expectation, and only if the pairs are independent draws
+that neither the critic nor a head was trained on, and if the negatives were chosen without a look
+at scores or labels.
+
 Every function needs O(n m) memory; the classes of InfoNCE, NWJ and Donsker-Varadhan train on very
 large batches without it (`sklearn_mi.tiles`). None clips: a sum of exponentials is kept as its
 logarithm to the end and leaves it in double precision.
@@ -17,22 +22,36 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from sklearn_mi._base import Component, Status
+from sklearn_mi._base import Objective, Status, sizes
+from sklearn_mi.cells import (
+    candidate_cells,
+    checked,
+    count_negatives,
+    count_negatives_each,
+    log_sum,
+    mean_of_positives,
+    mean_of_rows,
+    negative_cells,
+    negatives_only,
+    partner_scores,
+    row_means,
+)
+from sklearn_mi.layers import mlp
 from sklearn_mi.tiles import by_rows, is_large
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sklearn_mi._base import Codes
+    from sklearn_mi._base import Codes, Mask
 
 __all__ = [
     "BOUNDS",
@@ -65,67 +84,9 @@ __all__ = [
 ]
 
 
-def _checked(scores: Tensor, negatives: Tensor | None) -> Tensor:
-    """Return the scores in at least single precision, after a look at the shapes."""
-    shape = tuple(scores.shape)
-    if len(shape) != 2 or not 1 <= shape[0] <= shape[1]:
-        raise ValueError(
-            f"scores of shape {shape}; expected (n, m) with 1 <= n <= m, "
-            "since column i is the partner of row i."
-        )
-    if negatives is not None and negatives.dtype != torch.bool:
-        raise TypeError(f"negatives of dtype {negatives.dtype}; expected torch.bool.")
-    if negatives is not None and negatives.shape != scores.shape:
-        raise ValueError(
-            f"negatives of shape {tuple(negatives.shape)}; expected that of scores, {shape}."
-        )
-    return scores.float() if scores.dtype.itemsize < 4 else scores
-
-
 def _check_length(name: str, value: Tensor, length: int) -> None:
     if value.shape != (length,):
         raise ValueError(f"{name} of shape {tuple(value.shape)}; expected ({length},).")
-
-
-def _negatives_only(scores: Tensor, negatives: Tensor | None, fill: float) -> Tensor:
-    """Return the scores with every cell that is no negative replaced by ``fill``."""
-    kept = scores if negatives is None else scores.masked_fill(~negatives, fill)
-    return kept.diagonal_scatter(kept.new_full((len(kept),), fill))
-
-
-def _candidates(scores: Tensor, negatives: Tensor) -> Tensor:
-    """Return the mask of the negatives and the partners together."""
-    return negatives | torch.eye(*scores.shape, dtype=torch.bool, device=scores.device)
-
-
-def _n_negatives(scores: Tensor, negatives: Tensor | None) -> int:
-    """Return the number of negatives in the whole matrix, which must not be 0."""
-    n, m = scores.shape
-    if negatives is None:
-        count = n * (m - 1)
-    else:
-        count = int(negatives.sum() - negatives.diagonal().sum())
-    if count == 0:
-        raise ValueError(
-            f"scores of shape {(n, m)} hold no negatives; pass at least 2 pairs, "
-            "and a mask that is True somewhere off the diagonal."
-        )
-    return count
-
-
-def _n_negatives_each(scores: Tensor, negatives: Tensor | None, axis: Literal[0, 1]) -> Tensor:
-    """Return the number of negatives of each row (axis 1) or, if square, column; none of them 0."""
-    n = len(scores)
-    if negatives is None:
-        _n_negatives(scores, None)
-        return scores.new_full((n,), scores.shape[axis] - 1)
-    counts = _candidates(scores, negatives).sum(axis) - 1
-    if (counts == 0).any():
-        raise ValueError(
-            f"{int((counts == 0).sum())} of {n} {'rows' if axis else 'columns'} have no negatives; "
-            "this bound needs one for each: drop these pairs, or use infonce or nwj."
-        )
-    return counts.to(scores.dtype)
 
 
 def _exp(logarithm: Tensor) -> Tensor:
@@ -134,15 +95,17 @@ def _exp(logarithm: Tensor) -> Tensor:
     return logarithm.exp() if logarithm.device.type == "mps" else logarithm.double().exp()
 
 
-def log_partition(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+def log_partition(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
     r"""Return the logarithm of the mean of ``exp(scores)`` over the negatives.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells to average; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that are draws of the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -161,42 +124,58 @@ def log_partition(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
     >>> log_partition(torch.full((3, 3), 1000.0)).item()
     1000.0
     """
-    scores = _checked(scores, negatives)
-    count = _n_negatives(scores, negatives)
-    return _negatives_only(scores, negatives, -math.inf).flatten().logsumexp(0) - math.log(count)
+    scores = checked(scores, negatives, positives)
+    count = count_negatives(scores, negatives, positives)
+    kept = negatives_only(scores, negatives, -math.inf, positives)
+    return kept.flatten().logsumexp(0) - math.log(count)
 
 
-def _row_partition(scores: Tensor, negatives: Tensor | None) -> Tensor:
-    """Return, for each row, the partner's score and the logarithm of the negatives' sum."""
-    scores = _checked(scores, negatives)
-    sums = _negatives_only(scores, negatives, -math.inf).logsumexp(1)
-    return torch.stack([scores.diagonal(), sums], dim=1)
+def _row_sums(scores: Tensor, negatives: Mask, positives: Mask) -> Tensor:
+    """Return, for each row, the logarithm of the sum over its negatives."""
+    if positives is None:
+        return negatives_only(scores, negatives, -math.inf).logsumexp(1)
+    return log_sum(scores, negative_cells(scores, negatives, positives), empty=-math.inf)
+
+
+def _row_partition(scores: Tensor, negatives: Mask, positives: Mask = None) -> Tensor:
+    """Return, for each row, its positives' mean score and the logarithm of its negatives' sum."""
+    scores = checked(scores, negatives, positives)
+    joint = row_means(partner_scores(scores, positives), positives)
+    return torch.stack([joint, _row_sums(scores, negatives, positives)], dim=1)
 
 
 def _large_partition(codes: Codes) -> tuple[Tensor, Tensor]:
-    """Return the partners' mean score and `log_partition`, some rows of scores at a time."""
-    partners, sums = by_rows(_row_partition, codes).unbind(1)
-    n, m = len(codes.z_x), len(codes.z_y)
-    mask = codes.negatives
-    count = n * (m - 1) if mask is None else int(mask.sum() - mask.diagonal().sum())
-    return partners.mean(), sums.logsumexp(0) - math.log(count)
+    """Return the positives' mean score and `log_partition`, some rows of scores at a time."""
+    joint, sums = by_rows(_row_partition, codes).unbind(1)
+    shape_alone = joint.new_empty(()).expand(len(codes.z_x), len(codes.z_y))
+    count = count_negatives(shape_alone, codes.negatives, codes.positives)
+    return mean_of_rows(joint, codes.positives), sums.logsumexp(0) - math.log(count)
 
 
-def infonce_terms(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+def _joint(scores: Tensor, positives: Mask, dtype: torch.dtype | None = None) -> Tensor:
+    """Return the mean score of the positives."""
+    values = partner_scores(scores, positives).to(dtype or scores.dtype)
+    return mean_of_rows(row_means(values, positives), positives)
+
+
+def infonce_terms(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
     r"""Return the InfoNCE of every row.
 
     .. math:: f_{ii} - \log \sum_j e^{f_{ij}} + \log K_i
 
-    The sum runs over the :math:`K_i` candidates of row i: its partner and its negatives. A row
-    without negatives gives 0. The mean over rows is `infonce`; their spread gives its standard
-    error.
+    The sum runs over the :math:`K_i` candidates of row i: its partner and its negatives. Of
+    several positives each has itself and the row's negatives as candidates, and the row gives
+    their mean. A row without negatives, or without positives, gives 0. The mean over rows is
+    `infonce`; their spread gives its standard error.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that are draws of the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -215,18 +194,27 @@ def infonce_terms(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
     >>> infonce_terms(torch.zeros(2, 2)).tolist()
     [0.0, 0.0]
     """
-    scores = _checked(scores, negatives)
+    scores = checked(scores, negatives, positives)
+    if positives is not None:
+        return _terms_of_positives(scores, negatives, positives)
     n, m = scores.shape
     partners = torch.arange(n, device=scores.device)
     if negatives is None:
         return math.log(m) - functional.cross_entropy(scores, partners, reduction="none")
-    candidates = _candidates(scores, negatives)
+    candidates = candidate_cells(scores, negatives)
     scores = scores.masked_fill(~candidates, -math.inf)
     log_counts = candidates.sum(1).to(scores.dtype).log()
     return log_counts - functional.cross_entropy(scores, partners, reduction="none")
 
 
-def infonce(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+def _terms_of_positives(scores: Tensor, negatives: Mask, positives: Tensor) -> Tensor:
+    cells = negative_cells(scores, negatives, positives)
+    sums = log_sum(scores, cells, empty=-math.inf)
+    log_counts = (cells.sum(1) + 1).to(scores.dtype).log()
+    return log_counts + row_means(scores - torch.logaddexp(scores, sums[:, None]), positives)
+
+
+def infonce(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
     r"""Return InfoNCE, a lower bound of at most log(number of candidates).
 
     .. math:: \frac1n \sum_i \Big[f_{ii} - \log \sum_j e^{f_{ij}} + \log K_i\Big]
@@ -237,9 +225,11 @@ def infonce(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that are draws of the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -258,20 +248,22 @@ def infonce(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
     >>> print(f"{infonce(50 * torch.eye(4)):.4f}")  # the ceiling, log(4)
     1.3863
     """
-    return infonce_terms(scores, negatives).mean()
+    return mean_of_rows(infonce_terms(scores, negatives, positives), positives)
 
 
-def symmetric_infonce(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+def symmetric_infonce(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
     r"""Return the average of InfoNCE over rows and over columns.
 
-    The second form runs over the n columns that have a partner, each compared with the n rows.
+    The second form runs over the columns that have a partner, each compared with the n rows.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that are draws of the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -290,13 +282,18 @@ def symmetric_infonce(scores: Tensor, negatives: Tensor | None = None) -> Tensor
     >>> print(f"{symmetric_infonce(50 * torch.eye(4)):.4f}")
     1.3863
     """
-    rows = infonce(scores, negatives)
+    rows = infonce(scores, negatives, positives)
+    if positives is not None:
+        turned = None if negatives is None else negatives.T
+        return (rows + infonce(scores.T, turned, positives.T)) / 2
     n = len(scores)
     columns = infonce(scores[:, :n].T, None if negatives is None else negatives[:, :n].T)
     return (rows + columns) / 2
 
 
-def multi_label_cpc(scores: Tensor, negatives: Tensor | None = None, alpha: float = 1.0) -> Tensor:
+def multi_label_cpc(
+    scores: Tensor, negatives: Mask = None, positives: Mask = None, alpha: float = 1.0
+) -> Tensor:
     r"""Return multi-label CPC: all partners against the negatives of all rows at once.
 
     .. math:: \frac1n \sum_i f_{ii} - \log \frac1n \sum_i \Big[\frac{\alpha}{K_i} e^{f_{ii}} +
@@ -310,9 +307,11 @@ def multi_label_cpc(scores: Tensor, negatives: Tensor | None = None, alpha: floa
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that are draws of the joint distribution; by default the diagonal.
     alpha : float, default=1.0
         Weight of the partners, from 0 to 1.
 
@@ -335,15 +334,22 @@ def multi_label_cpc(scores: Tensor, negatives: Tensor | None = None, alpha: floa
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha={alpha!r}; expected a number from 0 to 1.")
-    scores = _checked(scores, negatives)
-    counts = _n_negatives_each(scores, negatives, axis=1)
-    partners, share = scores.diagonal(), alpha / (counts + 1)
-    others = _negatives_only(scores, negatives, -math.inf).logsumexp(1) - counts.log()
+    scores = checked(scores, negatives, positives)
+    counts = count_negatives_each(scores, negatives, positives, "rows")
+    share = alpha / (counts + 1)
+    others = _row_sums(scores, negatives, positives) - counts.log()
+    if positives is None:
+        partners = scores.diagonal()
+        rows = torch.logaddexp(partners + share.log(), others + torch.log1p(-share))
+        return partners.mean() - (rows.logsumexp(0) - math.log(len(scores)))
+    partners = log_sum(scores, positives) - positives.sum(1).clamp_min(1).to(scores.dtype).log()
     rows = torch.logaddexp(partners + share.log(), others + torch.log1p(-share))
-    return partners.mean() - (rows.logsumexp(0) - math.log(len(scores)))
+    rows = rows.masked_fill(~positives.any(1), -math.inf)
+    n_rows = positives.any(1).sum().to(scores.dtype)
+    return _joint(scores, positives) - (rows.logsumexp(0) - n_rows.log())
 
 
-def nwj(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+def nwj(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
     r"""Return the bound of Nguyen, Wainwright and Jordan, tight at one plus the log ratio.
 
     .. math:: P[f] - Q[e^{f - 1}]
@@ -351,9 +357,11 @@ def nwj(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that are draws of the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -372,11 +380,11 @@ def nwj(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
     >>> nwj(torch.ones(3, 3)).item()
     0.0
     """
-    partition = log_partition(scores, negatives)
-    return scores.diagonal().to(partition.dtype).mean() - _exp(partition - 1)
+    partition = log_partition(scores, negatives, positives)
+    return _joint(scores, positives, partition.dtype) - _exp(partition - 1)
 
 
-def nwj_of_ratio(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+def nwj_of_ratio(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
     r"""Return `nwj` for scores that estimate the log ratio itself.
 
     .. math:: 1 + P[f] - Q[e^f]
@@ -384,9 +392,11 @@ def nwj_of_ratio(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that are draws of the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -405,11 +415,11 @@ def nwj_of_ratio(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
     >>> nwj_of_ratio(torch.zeros(3, 3)).item()
     0.0
     """
-    partition = log_partition(scores, negatives)
-    return 1 + scores.diagonal().to(partition.dtype).mean() - _exp(partition)
+    partition = log_partition(scores, negatives, positives)
+    return 1 + _joint(scores, positives, partition.dtype) - _exp(partition)
 
 
-def donsker_varadhan(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+def donsker_varadhan(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
     r"""Return the representation of Donsker and Varadhan.
 
     .. math:: P[f] - \log Q[e^f]
@@ -420,9 +430,11 @@ def donsker_varadhan(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that are draws of the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -441,24 +453,26 @@ def donsker_varadhan(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
     >>> donsker_varadhan(torch.full((3, 3), 1000.0)).item()
     0.0
     """
-    partition = log_partition(scores, negatives)
-    return scores.diagonal().to(partition.dtype).mean() - partition
+    partition = log_partition(scores, negatives, positives)
+    return _joint(scores, positives, partition.dtype) - partition
 
 
-def jensen_shannon(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+def jensen_shannon(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
     r"""Return minus the loss of a logistic classifier that tells partners from negatives.
 
     .. math:: P[\log \sigma(f)] + Q[\log \sigma(-f)]
 
-    Something to train with, not an estimate of the mutual information: its optimum is the log
-    ratio, whose `nwj_of_ratio` is one.
+    For training; not an estimate of the mutual information. Its optimum is the log ratio, whose
+    `nwj_of_ratio` is one.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that are draws of the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -477,13 +491,14 @@ def jensen_shannon(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
     >>> print(f"{jensen_shannon(torch.zeros(3, 3)):.4f}")
     -1.3863
     """
-    scores = _checked(scores, negatives)
-    count = _n_negatives(scores, negatives)
-    product = _negatives_only(functional.logsigmoid(-scores), negatives, 0.0).sum() / count
-    return functional.logsigmoid(scores.diagonal()).mean() + product
+    scores = checked(scores, negatives, positives)
+    count = count_negatives(scores, negatives, positives)
+    refused = negatives_only(functional.logsigmoid(-scores), negatives, 0.0, positives)
+    accepted = functional.logsigmoid(partner_scores(scores, positives))
+    return mean_of_rows(row_means(accepted, positives), positives) + refused.sum() / count
 
 
-def smile(scores: Tensor, negatives: Tensor | None = None, *, tau: float) -> Tensor:
+def smile(scores: Tensor, negatives: Mask = None, positives: Mask = None, *, tau: float) -> Tensor:
     r"""Return `donsker_varadhan` with the scores inside the partition clipped.
 
     .. math:: P[f] - \log Q[\mathrm{clip}(e^f, e^{-\tau}, e^\tau)]
@@ -491,9 +506,11 @@ def smile(scores: Tensor, negatives: Tensor | None = None, *, tau: float) -> Ten
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that are draws of the joint distribution; by default the diagonal.
     tau : float
         Where to clip, positive; ``math.inf`` gives `donsker_varadhan`.
 
@@ -516,11 +533,13 @@ def smile(scores: Tensor, negatives: Tensor | None = None, *, tau: float) -> Ten
     """
     if not tau > 0:
         raise ValueError(f"tau={tau!r}; expected a positive number.")
-    partition = log_partition(scores.clamp(-tau, tau), negatives)
-    return scores.diagonal().to(partition.dtype).mean() - partition
+    partition = log_partition(scores.clamp(-tau, tau), negatives, positives)
+    return _joint(scores, positives, partition.dtype) - partition
 
 
-def tuba(scores: Tensor, log_baseline: Tensor, negatives: Tensor | None = None) -> Tensor:
+def tuba(
+    scores: Tensor, log_baseline: Tensor, negatives: Mask = None, positives: Mask = None
+) -> Tensor:
     r"""Return the tractable unnormalised bound with a baseline for every column.
 
     .. math:: 1 + P[f - \log a(y)] - Q[e^f / a(y)]
@@ -530,11 +549,13 @@ def tuba(scores: Tensor, log_baseline: Tensor, negatives: Tensor | None = None) 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     log_baseline : Tensor of shape (m,)
         :math:`\log a(y_j)`, a function of y alone.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that are draws of the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -553,9 +574,9 @@ def tuba(scores: Tensor, log_baseline: Tensor, negatives: Tensor | None = None) 
     >>> tuba(torch.full((3, 3), 1000.0), torch.full((3,), 1000.0)).item()
     0.0
     """
-    scores = _checked(scores, negatives)
+    scores = checked(scores, negatives, positives)
     _check_length("log_baseline", log_baseline, scores.shape[1])
-    return nwj_of_ratio(scores - log_baseline, negatives)
+    return nwj_of_ratio(scores - log_baseline, negatives, positives)
 
 
 def _leave_one_out(scores: Tensor) -> Tensor:
@@ -571,7 +592,11 @@ def _leave_one_out(scores: Tensor) -> Tensor:
 
 
 def interpolated(
-    scores: Tensor, log_baseline: Tensor, alpha: float, negatives: Tensor | None = None
+    scores: Tensor,
+    log_baseline: Tensor,
+    alpha: float,
+    negatives: Mask = None,
+    positives: Mask = None,
 ) -> Tensor:
     r"""Return the interpolation between TUBA (alpha = 0) and InfoNCE (alpha = 1).
 
@@ -582,18 +607,21 @@ def interpolated(
         f_{jj} - \log a_{N_j \cup \{j\} \setminus \{k\}}(y_j) - e^{f_{kj}} / a_{N_j}(y_j) \Big]
 
     Each sum leaves one row out, so that both baselines hold equally many. At alpha = 1 this is
-    InfoNCE over the n - 1 rows that are left. Columns without a partner are not used.
+    InfoNCE over the n - 1 rows that are left. Columns without a partner are not used. A positive
+    in row i of column j takes the place of :math:`f_{jj}`.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     log_baseline : Tensor of shape (m,)
         :math:`\log q(y_j)`, a function of y alone.
     alpha : float
         Weight of the InfoNCE baseline, from 0 to 1.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that are draws of the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -615,27 +643,59 @@ def interpolated(
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha={alpha!r}; expected a number from 0 to 1.")
-    scores = _checked(scores, negatives)
+    scores = checked(scores, negatives, positives)
     _check_length("log_baseline", log_baseline, scores.shape[1])
+    if positives is not None:
+        return _interpolated_at(scores, log_baseline, alpha, negatives, positives)
     n = len(scores)
     scores, log_baseline = scores[:, :n], log_baseline[:n]
     negatives = None if negatives is None else negatives[:, :n]
-    counts = _n_negatives_each(scores, negatives, axis=0)
+    turned = None if negatives is None else negatives.T
+    counts = count_negatives_each(scores.T, turned, None, "columns")
     held = scores
     if negatives is not None:
-        held = scores.masked_fill(~_candidates(scores, negatives), -math.inf)
-    others = _leave_one_out(held) - counts.log()
-    log_a = torch.logaddexp(others + _log(alpha), log_baseline + _log(1 - alpha))
-    baseline = _negatives_only(log_a, negatives, 0.0).sum(0) / counts
+        held = scores.masked_fill(~candidate_cells(scores, negatives), -math.inf)
+    others, log_a = _mixed(held, counts, log_baseline, alpha)
+    baseline = negatives_only(log_a, negatives, 0.0).sum(0) / counts
     product = _exp((others - log_a).diagonal())
     return 1 + (scores.diagonal() - baseline - product).mean()
+
+
+def _mixed(
+    held: Tensor, counts: Tensor, log_baseline: Tensor, alpha: float
+) -> tuple[Tensor, Tensor]:
+    """Return, for cell (k, j), the log mean of column j without row k, and that mixed with q."""
+    others = _leave_one_out(held) - counts.log()
+    return others, torch.logaddexp(others + _log(alpha), log_baseline + _log(1 - alpha))
+
+
+def _interpolated_at(
+    scores: Tensor, log_baseline: Tensor, alpha: float, negatives: Mask, positives: Tensor
+) -> Tensor:
+    """Return `interpolated` for any positives: the first of every column, then the second, ..."""
+    turned = None if negatives is None else negatives.T
+    counts = count_negatives_each(scores.T, turned, positives.T, "columns")
+    cells = negative_cells(scores.T, turned, positives.T).T
+    numbers = positives.sum(0)
+    order = positives.long().argsort(dim=0, descending=True, stable=True)
+    terms = scores.new_zeros(scores.shape)
+    for place in range(int(numbers.max())):
+        row, has = order[place : place + 1], place < numbers
+        held = scores.masked_fill(~cells.scatter(0, row, True), -math.inf)
+        # A column without a further positive may hold nothing: its gradient would be NaN.
+        others, log_a = _mixed(held.masked_fill(~has, 0.0), counts, log_baseline, alpha)
+        baseline = log_a.masked_fill(~cells, 0.0).sum(0) / counts
+        product = _exp((others - log_a).gather(0, row))
+        found = torch.zeros_like(positives).scatter(0, row, has[None])
+        terms = torch.where(found, scores - baseline - product, terms)
+    return 1 + mean_of_positives(terms, positives)
 
 
 def _log(number: float) -> float:
     return math.log(number) if number > 0 else -math.inf
 
 
-def flo(scores: Tensor, u: Tensor, negatives: Tensor | None = None) -> Tensor:
+def flo(scores: Tensor, u: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
     r"""Return the Fenchel-Legendre bound, valid for any number u of each pair.
 
     .. math:: 1 - \frac1n \sum_i \Big[u_i + e^{-u_i} \frac{1}{|N_i|}
@@ -647,11 +707,14 @@ def flo(scores: Tensor, u: Tensor, negatives: Tensor | None = None) -> Tensor:
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     u : Tensor of shape (n,)
         A function of the pair alone. Chosen by these very scores, it makes the value too large.
+        With a mask of positives as many as there are, row by row.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that are draws of the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -670,15 +733,19 @@ def flo(scores: Tensor, u: Tensor, negatives: Tensor | None = None) -> Tensor:
     >>> flo(torch.zeros(3, 3), torch.zeros(3)).item()
     0.0
     """
-    scores = _checked(scores, negatives)
-    _check_length("u", u, len(scores))
-    counts = _n_negatives_each(scores, negatives, axis=1)
-    partition = _negatives_only(scores, negatives, -math.inf).logsumexp(1) - counts.log()
-    return 1 - (u + _exp(partition - scores.diagonal() - u)).mean()
+    scores = checked(scores, negatives, positives)
+    _check_length("u", u, len(scores) if positives is None else int(positives.sum()))
+    counts = count_negatives_each(scores, negatives, positives, "rows")
+    partition = _row_sums(scores, negatives, positives) - counts.log()
+    if positives is None:
+        return 1 - (u + _exp(partition - scores.diagonal() - u)).mean()
+    terms = u + _exp((partition[:, None] - scores)[positives] - u)
+    spread = terms.new_zeros(scores.shape).masked_scatter(positives, terms)
+    return 1 - mean_of_positives(spread, positives)
 
 
 class BoundModule(nn.Module, ABC):
-    """What `Bound.build` returns: a bound with its head or its state, trained with the critic."""
+    """What ``build`` returns: an objective with its head or state, trained with the critic."""
 
     @abstractmethod
     def forward(self, codes: Codes) -> Tensor:
@@ -687,7 +754,7 @@ class BoundModule(nn.Module, ABC):
         Parameters
         ----------
         codes : Codes
-            Codes, scores and negatives of one batch.
+            Codes, scores, negatives and positives of one batch.
 
         Returns
         -------
@@ -702,13 +769,18 @@ class BoundModule(nn.Module, ABC):
         Parameters
         ----------
         codes : Codes
-            Codes, scores and negatives of rows that training never saw.
+            Codes, scores, negatives and positives of rows that training never saw.
 
         Returns
         -------
         value : Tensor of shape ()
             In nats.
         """
+
+
+def _masks(negatives: Mask, positives: Mask) -> tuple[Tensor | None, ...]:
+    """Return the masks of a call: a bound of one's own need not know of positives."""
+    return (negatives,) if positives is None else (negatives, positives)
 
 
 class _Stateless(BoundModule):
@@ -717,15 +789,19 @@ class _Stateless(BoundModule):
         self.bound = bound
 
     def forward(self, codes: Codes) -> Tensor:
-        value = self.bound.of_large(codes) if is_large(codes) else None
-        return self.bound.surrogate(codes.scores, codes.negatives) if value is None else value
+        return self._value(self.bound.surrogate, codes)
 
     def report(self, codes: Codes) -> Tensor:
+        return self._value(self.bound, codes)
+
+    def _value(self, formula: Callable[..., Tensor], codes: Codes) -> Tensor:
         value = self.bound.of_large(codes) if is_large(codes) else None
-        return self.bound(codes.scores, codes.negatives) if value is None else value
+        if value is not None:
+            return value
+        return formula(codes.scores, *_masks(codes.negatives, codes.positives))
 
 
-class Bound(Component, ABC):
+class Bound(Objective):
     """Base of the bounds; a subclass states its status and writes ``__call__``.
 
     Attributes
@@ -733,6 +809,9 @@ class Bound(Component, ABC):
     status : {"lower", "upper", "neither"}
         Which side of the mutual information the value estimates, in expectation over independent
         pairs.
+    has_head, keeps_state : bool
+        Whether ``build`` returns a module with a network for codes of one width, and one that
+        remembers batches.
 
     Examples
     --------
@@ -741,24 +820,29 @@ class Bound(Component, ABC):
     >>> class Cautious(Bound):
     ...     status = "lower"
     ...
-    ...     def __call__(self, scores, negatives=None):
-    ...         return infonce(scores, negatives) - 0.1
+    ...     def __call__(self, scores, negatives=None, positives=None):
+    ...         return infonce(scores, negatives, positives) - 0.1
     >>> print(f"{Cautious()(50 * torch.eye(4)):.4f}")
     1.2863
     """
 
-    status: ClassVar[Status]
+    @property
+    @abstractmethod
+    def status(self) -> Status:
+        """Return which side of the mutual information the value estimates."""
 
     @abstractmethod
-    def __call__(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
         """Return the value to report.
 
         Parameters
         ----------
         scores : Tensor of shape (n, m)
-            Scores of every pair; column i is the partner of row i.
+            Scores of every pair; without positives, column i is the partner of row i.
         negatives : Tensor of bool of shape (n, m), default=None
-            The cells that count as negatives; by default all off the diagonal.
+            The cells that count as negatives; by default all that are no positives.
+        positives : Tensor of bool of shape (n, m), default=None
+            The pairs that are draws of the joint distribution; by default the diagonal.
 
         Returns
         -------
@@ -766,13 +850,18 @@ class Bound(Component, ABC):
             In nats.
         """
 
+    @property
+    def reported(self) -> Bound:
+        """Return the bound itself."""
+        return self
+
     def ceiling(self, n: int) -> float:
         """Return the largest possible value with n candidates, the partner among them."""
         return math.inf
 
-    def surrogate(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def surrogate(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
         """Return what training maximises; by default the value itself."""
-        return self(scores, negatives)
+        return self(scores, *_masks(negatives, positives))
 
     def of_large(self, codes: Codes) -> Tensor | None:
         """Return the value of a batch without making its scores as a whole.
@@ -836,13 +925,13 @@ class InfoNCE(Bound):
 
     status: ClassVar[Status] = "lower"
 
-    def __call__(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
         """Return `infonce`."""
-        return infonce(scores, negatives)
+        return infonce(scores, negatives, positives)
 
     def of_large(self, codes: Codes) -> Tensor:
         """Return `infonce`, some rows of scores at a time."""
-        return by_rows(infonce_terms, codes).mean()
+        return mean_of_rows(by_rows(infonce_terms, codes), codes.positives)
 
     def ceiling(self, n: int) -> float:
         """Return log(n)."""
@@ -871,14 +960,17 @@ class SymmetricInfoNCE(Bound):
 
     status: ClassVar[Status] = "lower"
 
-    def __call__(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
         """Return `symmetric_infonce`."""
-        return symmetric_infonce(scores, negatives)
+        return symmetric_infonce(scores, negatives, positives)
 
     def of_large(self, codes: Codes) -> Tensor:
         """Return `symmetric_infonce`, some rows and some columns of scores at a time."""
         rows, columns = (by_rows(infonce_terms, codes, columns=way) for way in (False, True))
-        return (rows.mean() + columns.mean()) / 2
+        if codes.positives is None:
+            return (rows.mean() + columns.mean()) / 2
+        rows = mean_of_rows(rows, codes.positives)
+        return (rows + mean_of_rows(columns, codes.positives.T)) / 2
 
     def ceiling(self, n: int) -> float:
         """Return log(n)."""
@@ -892,7 +984,7 @@ class MultiLabelCPC(Bound):
     InfoNCE compares a score with those of its row alone, this one with the whole matrix, so that
     scores of different rows compare. At alpha = 1 a lower bound, never above InfoNCE, with the
     ceiling log(number of candidates) and little variance. A smaller alpha lifts the ceiling to
-    log(number of candidates / alpha) and brings variance, and then the value is neither bound: the
+    log(number of candidates / alpha) and adds variance, and the value is then no bound: the
     reference proves one for rows with negatives of their own, down to
     alpha = K / (n (K - 1) + 1), whereas the rows of a batch share theirs. (For two equal uniform
     variables and that alpha, the mean can exceed the mutual information by 0.002 nats.)
@@ -925,9 +1017,9 @@ class MultiLabelCPC(Bound):
         """Return "lower" at alpha = 1, "neither" below."""
         return "lower" if self.alpha == 1 else "neither"
 
-    def __call__(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
         """Return `multi_label_cpc`."""
-        return multi_label_cpc(scores, negatives, self.alpha)
+        return multi_label_cpc(scores, negatives, positives, self.alpha)
 
     def ceiling(self, n: int) -> float:
         """Return log(n / alpha)."""
@@ -958,9 +1050,9 @@ class NWJ(Bound):
 
     status: ClassVar[Status] = "lower"
 
-    def __call__(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
         """Return `nwj`."""
-        return nwj(scores, negatives)
+        return nwj(scores, negatives, positives)
 
     def of_large(self, codes: Codes) -> Tensor:
         """Return `nwj`, some rows of scores at a time."""
@@ -972,7 +1064,7 @@ class NWJ(Bound):
 class DonskerVaradhan(Bound):
     """Representation of Donsker and Varadhan (`donsker_varadhan`).
 
-    Neither bound for a finite sample: the value is biased upwards, the more so the fewer the
+    No bound for a finite sample: the value is biased upwards, the more so the fewer the
     pairs and the larger the mutual information. No ceiling; exponential variance. Use it to
     compare with older work; `JensenShannon` reports a true lower bound.
 
@@ -991,9 +1083,9 @@ class DonskerVaradhan(Bound):
 
     status: ClassVar[Status] = "neither"
 
-    def __call__(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
         """Return `donsker_varadhan`."""
-        return donsker_varadhan(scores, negatives)
+        return donsker_varadhan(scores, negatives, positives)
 
     def of_large(self, codes: Codes) -> Tensor:
         """Return `donsker_varadhan`, some rows of scores at a time."""
@@ -1027,20 +1119,20 @@ class JensenShannon(Bound):
 
     status: ClassVar[Status] = "lower"
 
-    def __call__(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
         """Return `nwj_of_ratio`."""
-        return nwj_of_ratio(scores, negatives)
+        return nwj_of_ratio(scores, negatives, positives)
 
-    def surrogate(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def surrogate(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
         """Return `jensen_shannon`."""
-        return jensen_shannon(scores, negatives)
+        return jensen_shannon(scores, negatives, positives)
 
 
 @dataclass(repr=False, eq=False)
 class SMILE(Bound):
     """Train a logistic classifier, report Donsker-Varadhan with a clipped partition (`smile`).
 
-    Neither bound: where log ratios exceed tau it reports too much. No ceiling and a variance
+    No bound: where log ratios exceed tau it reports too much. No ceiling and a variance
     that stays small, so it follows mutual information too large for any bound to certify. Quote a
     lower bound beside it.
 
@@ -1065,13 +1157,13 @@ class SMILE(Bound):
     tau: float = 5.0
     status: ClassVar[Status] = "neither"
 
-    def __call__(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
         """Return `smile`."""
-        return smile(scores, negatives, tau=self.tau)
+        return smile(scores, negatives, positives, tau=self.tau)
 
-    def surrogate(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def surrogate(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
         """Return `jensen_shannon`."""
-        return jensen_shannon(scores, negatives)
+        return jensen_shannon(scores, negatives, positives)
 
 
 class _MovingAverage(BoundModule):
@@ -1088,16 +1180,16 @@ class _MovingAverage(BoundModule):
         self.register_buffer("weight", torch.zeros(()))
 
     def forward(self, codes: Codes) -> Tensor:
-        partition = log_partition(codes.scores, codes.negatives)
+        partition = log_partition(codes.scores, codes.negatives, codes.positives)
         if self.training:
             seen = partition.detach()
             self._update(seen)
             # The value is that of Donsker-Varadhan, the gradient that of Q[e^f] / average.
             partition = seen + _exp(seen - self.log_average) * (partition - seen)
-        return codes.scores.diagonal().to(partition.dtype).mean() - partition
+        return _joint(codes.scores, codes.positives, partition.dtype) - partition
 
     def report(self, codes: Codes) -> Tensor:
-        return donsker_varadhan(codes.scores, codes.negatives)
+        return donsker_varadhan(codes.scores, codes.negatives, codes.positives)
 
     @torch.no_grad()
     def _update(self, partition: Tensor) -> None:
@@ -1116,8 +1208,8 @@ class MINE(Bound):
     .. math:: P[\nabla f] - Q[e^f \nabla f] \,/\, \mathrm{average}(Q[e^f])
 
     instead. The average lives in logarithms in the built module, is free of bias from the first
-    batch on, and moves in training mode only. The value is `donsker_varadhan`: neither bound, no
-    ceiling, exponential variance.
+    batch on, and moves in training mode only. The value is `donsker_varadhan`: no bound, without a
+    ceiling and with exponential variance.
 
     Parameters
     ----------
@@ -1138,10 +1230,11 @@ class MINE(Bound):
 
     decay: float = 0.99
     status: ClassVar[Status] = "neither"
+    keeps_state: ClassVar[bool] = True
 
-    def __call__(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
         """Return `donsker_varadhan`."""
-        return donsker_varadhan(scores, negatives)
+        return donsker_varadhan(scores, negatives, positives)
 
     def build(self, d_x: int, d_y: int) -> BoundModule:
         """Return the module with the moving average.
@@ -1156,15 +1249,9 @@ class MINE(Bound):
         return _MovingAverage(self.decay)
 
 
-def _mlp(n_inputs: int, hidden: tuple[int, ...]) -> nn.Sequential:
-    """Return a perceptron with one output."""
-    if not all(width > 0 for width in hidden):
-        raise ValueError(f"hidden={hidden!r}; expected positive integers.")
-    layers: list[nn.Module] = []
-    for width in hidden:
-        layers += [nn.Linear(n_inputs, width), nn.ReLU()]
-        n_inputs = width
-    return nn.Sequential(*layers, nn.Linear(n_inputs, 1), nn.Flatten(0))
+def _head(n_inputs: int, hidden: Sequence[int]) -> nn.Sequential:
+    """Return a perceptron with one output, by torch's own draws."""
+    return mlp((n_inputs, *sizes("hidden", hidden, "(64,)"), 1), nn.Linear).append(nn.Flatten(0))
 
 
 class _BaselineHead(BoundModule):
@@ -1175,7 +1262,8 @@ class _BaselineHead(BoundModule):
         self.value, self.head = value, head
 
     def forward(self, codes: Codes) -> Tensor:
-        return self.value(codes.scores, self.head(codes.z_y), negatives=codes.negatives)
+        masks = {"negatives": codes.negatives, "positives": codes.positives}
+        return self.value(codes.scores, self.head(codes.z_y), **masks)
 
     def report(self, codes: Codes) -> Tensor:
         return self(codes)
@@ -1189,8 +1277,13 @@ class _PairHead(BoundModule):
         self.value, self.head = value, head
 
     def forward(self, codes: Codes) -> Tensor:
-        pairs = torch.cat([codes.z_x, codes.z_y[: len(codes.z_x)]], dim=1)
-        return self.value(codes.scores, self.head(pairs), negatives=codes.negatives)
+        z_x, z_y = codes.z_x, codes.z_y[: len(codes.z_x)]
+        if codes.positives is not None:
+            rows, columns = codes.positives.nonzero(as_tuple=True)
+            z_x, z_y = codes.z_x[rows], codes.z_y[columns]
+        numbers = self.head(torch.cat([z_x, z_y], dim=1))
+        masks = {"negatives": codes.negatives, "positives": codes.positives}
+        return self.value(codes.scores, numbers, **masks)
 
     def report(self, codes: Codes) -> Tensor:
         return self(codes)
@@ -1224,10 +1317,11 @@ class TUBA(Bound):
 
     hidden: tuple[int, ...] = (64,)
     status: ClassVar[Status] = "lower"
+    has_head: ClassVar[bool] = True
 
-    def __call__(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
         """Return `tuba` with the baseline e."""
-        return nwj(scores, negatives)
+        return nwj(scores, negatives, positives)
 
     def build(self, d_x: int, d_y: int) -> BoundModule:
         """Return the module with the head.
@@ -1237,7 +1331,7 @@ class TUBA(Bound):
         ValueError
             If a width in ``hidden`` is not positive.
         """
-        return _BaselineHead(tuba, _mlp(d_y, self.hidden))
+        return _BaselineHead(tuba, _head(d_y, self.hidden))
 
 
 @dataclass(repr=False, eq=False)
@@ -1271,11 +1365,13 @@ class Interpolated(Bound):
     alpha: float = 0.01
     hidden: tuple[int, ...] = (64,)
     status: ClassVar[Status] = "lower"
+    has_head: ClassVar[bool] = True
 
-    def __call__(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
         """Return `interpolated` with the baseline e."""
-        scores = _checked(scores, negatives)
-        return interpolated(scores, scores.new_ones(scores.shape[1]), self.alpha, negatives)
+        scores = checked(scores, negatives, positives)
+        baseline = scores.new_ones(scores.shape[1])
+        return interpolated(scores, baseline, self.alpha, negatives, positives)
 
     def ceiling(self, n: int) -> float:
         """Return 1 + log((n - 1) / alpha), or log(n - 1) at alpha = 1."""
@@ -1293,7 +1389,7 @@ class Interpolated(Bound):
         ValueError
             If a width in ``hidden`` is not positive.
         """
-        return _BaselineHead(partial(interpolated, alpha=self.alpha), _mlp(d_y, self.hidden))
+        return _BaselineHead(partial(interpolated, alpha=self.alpha), _head(d_y, self.hidden))
 
 
 @dataclass(repr=False, eq=False)
@@ -1325,11 +1421,13 @@ class FLO(Bound):
 
     hidden: tuple[int, ...] = (64,)
     status: ClassVar[Status] = "lower"
+    has_head: ClassVar[bool] = True
 
-    def __call__(self, scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
         """Return `flo` with u = 1 - f."""
-        scores = _checked(scores, negatives)
-        return flo(scores, 1 - scores.diagonal(), negatives)
+        scores = checked(scores, negatives, positives)
+        joint = scores.diagonal() if positives is None else scores[positives]
+        return flo(scores, 1 - joint, negatives, positives)
 
     def build(self, d_x: int, d_y: int) -> BoundModule:
         """Return the module with the head.
@@ -1339,7 +1437,7 @@ class FLO(Bound):
         ValueError
             If a width in ``hidden`` is not positive.
         """
-        return _PairHead(flo, _mlp(d_x + d_y, self.hidden))
+        return _PairHead(flo, _head(d_x + d_y, self.hidden))
 
 
 BOUNDS: dict[str, Callable[[], Bound]] = {

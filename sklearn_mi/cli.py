@@ -1,4 +1,4 @@
-"""The command line: ``sklearn-mi study paper``."""
+"""The command line: ``sklearn-mi study paper`` runs the experiments of a paper."""
 
 from __future__ import annotations
 
@@ -10,22 +10,39 @@ __all__ = ["main"]
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sklearn-mi", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="sklearn-mi", description="Mutual-information representation learning."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    study = commands.add_parser("study", help="run a study and write its table")
+    study = commands.add_parser("study", help="run a study and write its results as CSV")
     study.add_argument("name", choices=["paper"], help="the experiments of Tschannen et al. (2020)")
     study.add_argument(
-        "--figure", nargs="+", default=["3"], help="1 1c 2 3 4 4c 8 9 beyond label-free, or all"
+        "--figure",
+        nargs="+",
+        default=["3"],
+        help="figures to run: 1 1c 2 3 4 4c 8 9 beyond label-free, or all; default: 3",
     )
-    study.add_argument("--scale", choices=["quick", "cpu", "full"], default="quick")
     study.add_argument(
-        "--steps", type=int, nargs="+", help="where to measure, e.g. 0 1000 5000, on all rows"
+        "--scale",
+        choices=["quick", "cpu", "full"],
+        default="quick",
+        help="how much to run: quick (a trial), cpu (some steps, 3 seeds), full (as in the paper)",
     )
-    study.add_argument("--seeds", type=int, help="how many seeds; default: the scale's")
-    study.add_argument("--only", default="", help="learners with this in their name, e.g. bilinear")
-    study.add_argument("--rows", type=int, help="use so many rows; default: the scale's")
-    study.add_argument("--folder", type=Path, default=Path("results/paper"))
-    study.add_argument("--jobs", type=int, default=1, help="cells at a time")
+    study.add_argument(
+        "--steps", type=int, nargs="+", help="steps at which to measure, on all rows: 0 1000 5000"
+    )
+    study.add_argument("--seeds", type=int, help="number of seeds; default: that of the scale")
+    study.add_argument(
+        "--only", default="", help="run only learners whose name contains this, such as bilinear"
+    )
+    study.add_argument("--rows", type=int, help="number of rows; default: that of the scale")
+    study.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("results/paper"),
+        help="where to write, and to resume from; default: results/paper",
+    )
+    study.add_argument("--jobs", type=int, default=1, help="fits at the same time; default: 1")
     return parser
 
 
@@ -35,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Parameters
     ----------
     arguments : sequence of str or None, default=None
-        None: those of the process.
+        None: the arguments of the process.
     """
     args = _parser().parse_args(arguments)
     _study_paper(args)
@@ -47,7 +64,7 @@ def _study_paper(args: argparse.Namespace) -> None:
     figures = list(FIGURES) if "all" in args.figure else args.figure
     unknown = [name for name in figures if name not in FIGURES]
     if unknown:
-        raise SystemExit(f"--figure {' '.join(unknown)}: expected {', '.join(FIGURES)} or all.")
+        raise SystemExit(f"--figure {' '.join(unknown)}; expected {', '.join(FIGURES)} or all.")
     scale = SCALES[args.scale]
     seeds = range(args.seeds or scale.seeds)
     part = {"only": args.only, "rows": args.rows or (None if args.steps else scale.rows)}

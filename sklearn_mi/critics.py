@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
-from typing import Any, cast
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sklearn_mi._base import Component, positive_integer, resolve
-from sklearn_mi.tiles import recomputed
+from sklearn_mi._base import Component, check_equal_widths, positive_integer, sizes
+from sklearn_mi.layers import as_description, copied, dense, made_by, mlp
+from sklearn_mi.tiles import CriticModule, Scores, recomputed
 
 __all__ = [
     "CRITICS",
@@ -26,6 +26,7 @@ __all__ = [
     "Concat",
     "Cosine",
     "Critic",
+    "CriticModule",
     "Factory",
     "InnerProduct",
     "Ready",
@@ -37,9 +38,9 @@ __all__ = [
     "inner_scores",
 ]
 
-
-Scores = Callable[[Tensor, Tensor], Tensor]
-# A concatenated critic has a hidden layer for every pair: beyond 1 GB some rows at a time.
+# The cure where codes differ in width.
+FREE_WIDTHS = "critic='bilinear', 'separable' or 'concat'"
+# A concatenated critic has a hidden layer for every pair: above 1 GB it goes some rows at a time.
 NUMBERS_AT_ONCE = 2**26
 
 
@@ -64,7 +65,7 @@ def cosine_scores(z_x: Tensor, z_y: Tensor, scale: Tensor | float = 1.0) -> Tens
     ----------
     z_x, z_y : Tensor of shape (n, d), (m, d)
     scale : Tensor or float
-        Multiplies n codes instead of n * m scores, of which each pass costs memory.
+        Applied to the n codes, not to the n * m scores, which saves memory.
 
     Returns
     -------
@@ -78,8 +79,8 @@ def cauchy_scores(z_x: Tensor, z_y: Tensor) -> Tensor:
     """Return ``-log(1 + |z_x - z_y|^2)`` of all pairs of codes.
 
     The squared distance is ``|z_x|^2 + |z_y|^2 - 2 z_x . z_y``, without a tensor of shape
-    (n, m, d); rounding below 0 is cut off, and the gradient is 0 where two codes coincide. The
-    distance errs by about the dtype's precision times the squared lengths of the codes; half
+    (n, m, d); negative rounding errors are cut off, and the gradient is 0 where two codes coincide.
+    The distance errs by about the dtype's precision times the squared lengths of the codes; half
     precision is computed in float32.
 
     Parameters
@@ -90,25 +91,11 @@ def cauchy_scores(z_x: Tensor, z_y: Tensor) -> Tensor:
     -------
     Tensor of shape (n, m)
     """
-    # The difference of large numbers wants all the digits that there are: no half precision.
+    # Differences of large numbers need every digit: no half precision.
     z_x, z_y = (z.to(torch.promote_types(z.dtype, torch.float32)) for z in (z_x, z_y))
     with torch.autocast(z_x.device.type, enabled=False):
         lengths = z_x.square().sum(1)[:, None] + z_y.square().sum(1)
         return -torch.log1p((lengths - 2 * z_x @ z_y.T).clamp_min(0))
-
-
-def _sizes(name: str, value: Any) -> tuple[int, ...]:
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise TypeError(f"{name}={value!r}; expected a tuple of positive integers: (200,).")
-    return tuple(positive_integer(f"each of {name}", size) for size in value)
-
-
-def _check_equal_widths(d_x: int, d_y: int, critic: Critic) -> None:
-    if d_x != d_y:
-        raise ValueError(
-            f"d_x={d_x} and d_y={d_y}; {critic!r} compares codes of one width; give both encoders "
-            "the same width, or take critic='bilinear', 'separable' or 'concat'."
-        )
 
 
 def _check_scores(module: nn.Module, d_x: int, d_y: int) -> None:
@@ -131,22 +118,7 @@ def _check_scores(module: nn.Module, d_x: int, d_y: int) -> None:
         )
 
 
-def _dense(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:
-    layer = nn.Linear(n_in, n_out, bias=bias)
-    nn.init.xavier_uniform_(layer.weight)
-    if bias:
-        nn.init.zeros_(layer.bias)
-    return layer
-
-
-def _mlp(sizes: Sequence[int]) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for n_in, n_out in itertools.pairwise(sizes):
-        layers += [_dense(n_in, n_out), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
-
-
-class _Formula(nn.Module):
+class _Formula(CriticModule):
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
         self.function = function
@@ -158,7 +130,7 @@ class _Formula(nn.Module):
         return self.function.__name__
 
 
-class _Cosine(nn.Module):
+class _Cosine(CriticModule):
     def __init__(self, temperature: float, *, learn: bool) -> None:
         super().__init__()
         self.start = temperature
@@ -177,35 +149,34 @@ class _Cosine(nn.Module):
         return f"temperature={self.temperature:g}"
 
 
-class _Bilinear(nn.Module):
+class _Bilinear(CriticModule):
     def __init__(self, d_x: int, d_y: int) -> None:
         super().__init__()
-        self.map = _dense(d_x, d_y, bias=False)
+        self.map = dense(d_x, d_y, bias=False)
 
     def forward(self, z_x: Tensor, z_y: Tensor) -> Tensor:
         return self.map(z_x) @ z_y.T
 
 
-class _Separable(nn.Module):
+class _Separable(CriticModule):
     def __init__(self, phi_x: nn.Module, phi_y: nn.Module) -> None:
         super().__init__()
         self.phi_x, self.phi_y = phi_x, phi_y
 
     def project(self, z_x: Tensor, z_y: Tensor) -> tuple[Tensor, Tensor, Scores]:
-        """Return both codes as far as each goes by itself, and what makes scores of them."""
         return self.phi_x(z_x), self.phi_y(z_y), inner_scores
 
     def forward(self, z_x: Tensor, z_y: Tensor) -> Tensor:
         return self.phi_x(z_x) @ self.phi_y(z_y).T
 
 
-class _Concat(nn.Module):
+class _Concat(CriticModule):
     def __init__(self, d_x: int, d_y: int, hidden: Sequence[int]) -> None:
         super().__init__()
         self.widths = (d_x, d_y)
         # One layer for both halves, so that its Glorot bound is that of the joined input.
-        self.first = _dense(d_x + d_y, hidden[0])
-        self.rest = _mlp((*hidden, 1))
+        self.first = dense(d_x + d_y, hidden[0])
+        self.rest = mlp((*hidden, 1))
 
     def forward(self, z_x: Tensor, z_y: Tensor) -> Tensor:
         weight_x, weight_y = self.first.weight.split(self.widths, dim=1)
@@ -221,15 +192,16 @@ class _Concat(nn.Module):
         return self.rest((first[:, None] + second).relu_()).squeeze(-1)
 
 
-class _Split(nn.Module):
+class _Split(CriticModule):
     """Critics of their own for parts of the codes."""
+
+    has_parts: ClassVar[bool] = True
 
     def __init__(self, parts: Sequence[nn.Module], widths: Sequence[tuple[int, int]]) -> None:
         super().__init__()
         self.parts, self.widths = nn.ModuleList(parts), tuple(zip(*widths, strict=True))
 
     def cut(self, z_x: Tensor, z_y: Tensor) -> list[tuple[Tensor, Tensor, nn.Module]]:
-        """Return the parts of the codes, each with its critic."""
         cuts = z_x.split(self.widths[0], dim=1), z_y.split(self.widths[1], dim=1)
         return list(zip(*cuts, self.parts, strict=True))
 
@@ -291,7 +263,7 @@ class InnerProduct(Critic):
 
     def build(self, d_x: int, d_y: int) -> nn.Module:
         """Return the module; see `Critic.build`."""
-        _check_equal_widths(d_x, d_y, self)
+        check_equal_widths(d_x, d_y, self, FREE_WIDTHS)
         return _Formula(inner_scores)
 
 
@@ -299,8 +271,8 @@ class InnerProduct(Critic):
 class Cosine(Critic):
     """The cosine of the angle between two codes over a temperature, ``cos(z_x, z_y) / T``.
 
-    Scores lie in [-1/T, 1/T], so training is calm; a bound that needs larger scores is held down
-    unless T is small or learned. Codes must have equal widths.
+    Scores lie in [-1/T, 1/T], so training is stable; unless T is small or learned, this range
+    limits the bound. Codes must have equal widths.
 
     Parameters
     ----------
@@ -325,7 +297,7 @@ class Cosine(Critic):
 
     def build(self, d_x: int, d_y: int) -> nn.Module:
         """Return the module; see `Critic.build`."""
-        _check_equal_widths(d_x, d_y, self)
+        check_equal_widths(d_x, d_y, self, FREE_WIDTHS)
         if isinstance(self.temperature, bool) or not isinstance(self.temperature, Real):
             raise TypeError(f"temperature={self.temperature!r}; expected a positive number.")
         if not 0 < self.temperature < math.inf:
@@ -361,9 +333,9 @@ class Bilinear(Critic):
 class Separable(Critic):
     """The inner product of two networks, ``phi_x(z_x)^T phi_y(z_y)``.
 
-    Each phi is an own multilayer perceptron with ReLU and a linear last layer: 40 400 parameters
-    at codes of width 100. Costs n + m passes for n * m scores, so it is the strong critic that
-    scales. Codes may differ in width.
+    Each phi is a multilayer perceptron with ReLU and a linear last layer: together 40 400
+    parameters at codes of width 100. It costs n + m passes for n * m scores, so it is the strong
+    critic that scales. Codes may differ in width.
 
     Parameters
     ----------
@@ -388,8 +360,8 @@ class Separable(Critic):
 
     def build(self, d_x: int, d_y: int) -> nn.Module:
         """Return the module; see `Critic.build`."""
-        sizes = (*_sizes("hidden", self.hidden), positive_integer("width", self.width))
-        return _Separable(_mlp((d_x, *sizes)), _mlp((d_y, *sizes)))
+        widths = (*sizes("hidden", self.hidden), positive_integer("width", self.width))
+        return _Separable(mlp((d_x, *widths)), mlp((d_y, *widths)))
 
 
 @dataclass(repr=False, eq=False)
@@ -421,7 +393,7 @@ class Concat(Critic):
 
     def build(self, d_x: int, d_y: int) -> nn.Module:
         """Return the module; see `Critic.build`."""
-        hidden = _sizes("hidden", self.hidden)
+        hidden = sizes("hidden", self.hidden)
         if not hidden:
             raise ValueError(f"hidden={self.hidden!r}; expected at least one layer: (200,).")
         return _Concat(d_x, d_y, hidden)
@@ -431,8 +403,8 @@ class Concat(Critic):
 class Cauchy(Critic):
     """Closeness of two codes with heavy tails, ``-log(1 + |z_x - z_y|^2)``: no parameters.
 
-    Codes that look alike lie close in Euclidean distance, which kNN, clustering and pictures in
-    2-D want; pairs that are far apart anyway hardly pull, as in t-SNE. Codes must have equal
+    Similar codes lie close in Euclidean distance, which nearest neighbours, clustering and plots in
+    2-D need; pairs that are far apart already hardly pull, as in t-SNE. Codes must have equal
     widths, and scores never exceed 0.
 
     References
@@ -448,7 +420,7 @@ class Cauchy(Critic):
 
     def build(self, d_x: int, d_y: int) -> nn.Module:
         """Return the module; see `Critic.build`."""
-        _check_equal_widths(d_x, d_y, self)
+        check_equal_widths(d_x, d_y, self, FREE_WIDTHS)
         return _Formula(cauchy_scores)
 
 
@@ -458,16 +430,16 @@ class Split(Critic):
 
     .. math:: f(z, z') = \sum_k f_k(z_{(k)}, z'_{(k)})
 
-    Critics shape codes: distances mean what they say under `Cauchy`, which serves few labels;
-    directions under `Cosine` keep more of what tells rows apart, which serves many. A code of two
-    parts has both. With `sklearn_mi.objectives.EachPart` every part learns alone, which on digits
-    was better than training the sum.
+    The critic shapes the code. Under `Cauchy` scores fall with distance, so nearest neighbours are
+    meaningful, which helps with few labels; under `Cosine` directions keep more of what tells rows
+    apart, which helps with many. A code of two parts has both. With
+    `sklearn_mi.objectives.EachPart` every part learns alone, which on digits was better than
+    training the sum.
 
     Parameters
     ----------
     critics : sequence of str, Critic, Module or callable
-        One a part. The code is cut into as many parts of nearly equal width; the first are the
-        wider ones.
+        One for each part. Parts have nearly equal widths; the first ones are the wider.
 
     Examples
     --------
@@ -506,7 +478,7 @@ class Split(Critic):
 
 @dataclass(repr=False, eq=False)
 class Ready(Critic):
-    """A network of your own; what a bare ``nn.Module`` is taken for.
+    """A network of your own; what a bare ``nn.Module`` becomes.
 
     `build` returns a deep copy, weights included, so the module given is never trained.
 
@@ -520,16 +492,14 @@ class Ready(Critic):
 
     def build(self, d_x: int, d_y: int) -> nn.Module:
         """Return a copy of the module, its scores' shape checked; see `Critic.build`."""
-        if not isinstance(self.module, nn.Module):
-            raise TypeError(f"module={self.module!r}; expected an nn.Module.")
-        built = copy.deepcopy(self.module)
+        built = copied(self.module)
         _check_scores(built, d_x, d_y)
         return built
 
 
 @dataclass(repr=False, eq=False)
 class Factory(Critic):
-    """A function that makes the network; what a bare callable is taken for.
+    """A function that makes the network; what a bare callable becomes.
 
     A function defined in a module pickles, a lambda does not.
 
@@ -544,15 +514,7 @@ class Factory(Critic):
 
     def build(self, d_x: int, d_y: int) -> nn.Module:
         """Return a copy of what the function makes, checked; see `Critic.build`."""
-        try:
-            made = self.function(d_x, d_y)
-        except Exception as error:  # a foreign function may fail in any way; the cause is chained
-            raise ValueError(
-                f"function={self.function!r} made no critic from d_x={d_x} and d_y={d_y}: {error}"
-            ) from error
-        if not isinstance(made, nn.Module):
-            raise TypeError(f"function={self.function!r} returned {made!r}; expected an nn.Module.")
-        return Ready(made).build(d_x, d_y)
+        return Ready(made_by(self.function, "critic", d_x=d_x, d_y=d_y)).build(d_x, d_y)
 
 
 def as_critic(value: Any, parameter: str = "critic") -> Critic:
@@ -578,16 +540,15 @@ def as_critic(value: Any, parameter: str = "critic") -> Critic:
     >>> as_critic("bilinear"), as_critic(Concat(hidden=(50,)))
     (Bilinear(), Concat(hidden=(50,)))
     """
-    value = resolve(parameter, value, CRITICS)
-    if isinstance(value, Critic):
-        return value
-    if isinstance(value, nn.Module):
-        return Ready(value)
-    if callable(value) and not (isinstance(value, type) and issubclass(value, Critic)):
-        return Factory(cast(Any, value))
-    raise TypeError(
-        f"{parameter}={value!r}; expected a name {sorted(CRITICS)}, a Critic object such as "
-        "Bilinear(), an nn.Module, or a function (d_x, d_y) -> nn.Module."
+    return as_description(
+        parameter,
+        value,
+        CRITICS,
+        Critic,  # type: ignore[type-abstract]
+        ready=Ready,
+        factory=Factory,
+        expected="a Critic object such as Bilinear(), an nn.Module, or a function (d_x, d_y) -> "
+        "nn.Module",
     )
 
 

@@ -41,7 +41,7 @@ Transform = Callable[[np.ndarray], np.ndarray]
 
 
 def data_home() -> Path:
-    """Return the folder in which fetched data are kept.
+    """Return the folder that holds fetched data.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def fetch_cifar10() -> Arrays:
 
 
 def _fetch(name: str, dataset: str) -> Arrays:
-    """Read ``name.npz`` from the data folder, after making it if it is not there."""
+    """Read ``name.npz`` from the data folder; download the data first if it is not there."""
     path = data_home() / f"{name}.npz"
     if not path.exists():
         _download(dataset, path)
@@ -107,7 +107,7 @@ def _download(dataset: str, path: Path) -> None:
     except (OSError, RuntimeError) as error:
         raise OSError(
             f"{dataset} is not in {path} and could not be downloaded ({error}); set "
-            "SKLEARN_MI_DATA to a folder that holds it."
+            f"SKLEARN_MI_DATA to a folder that holds {path.name}."
         ) from error
     arrays = [np.asarray(array) for part in parts for array in (part.data, part.targets)]
     np.savez_compressed(
@@ -122,10 +122,10 @@ def correlated_gaussian(
     true_mi: float = 1.0,
     random_state: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    r"""Return Gaussian pairs whose mutual information is chosen.
+    r"""Return Gaussian pairs with a given mutual information.
 
     Column k of ``X`` and column k of ``Y`` have correlation
-    :math:`\rho = \sqrt{1 - e^{-2 I / p}}`, all other pairs of columns none.
+    :math:`\rho = \sqrt{1 - e^{-2 I / p}}`; all other pairs of columns are independent.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def correlated_gaussian(
     True
     """
     if true_mi < 0:
-        raise ValueError(f"true_mi={true_mi}; expected a number of nats that is not negative.")
+        raise ValueError(f"true_mi={true_mi}; expected a number of nats, 0 or more.")
     rng = np.random.default_rng(random_state)
     rho = _shared_evenly(true_mi, n_features)
     X, noise = rng.normal(size=(2, n_samples, n_features))
@@ -167,20 +167,21 @@ def correlated_gaussian(
 
 
 def _shared_evenly(true_mi: float, n_features: int) -> float:
-    """Return the correlation of each pair of columns that gives the information in all."""
+    """Return the correlation of each pair of columns that adds up to an information."""
     return math.sqrt(-math.expm1(-2 * true_mi / n_features))
 
 
-# Covariances of x and y: of what a dependent batch shares, and of what each pair has of its own.
+# Covariances of x and y: of the part that a dependent batch shares, and of each pair's own part.
 _SHARED, _OWN = -0.5, 0.9
 
 
 def toy_pairs(n: int, *, iid: bool = True, generator: Generator) -> tuple[Tensor, Tensor]:
-    r"""Return a batch of the Gaussian toy that shows what dependent pairs do to a bound.
+    r"""Return a batch of Gaussian pairs that shows how dependent pairs break a bound.
 
     A pair is :math:`(x, y) = z + \epsilon`; z and :math:`\epsilon` are Gaussian with unit
-    variances and covariances -.5 and .9. Dependent pairs share one z a batch, others draw their
-    own. Every pair has the same distribution either way, of mutual information `toy_true_mi`.
+    variances and covariances -.5 and .9. Dependent pairs share one z in each batch; independent
+    ones draw their own. Either way each pair has the same distribution, with the mutual information
+    `toy_true_mi`.
 
     Parameters
     ----------
@@ -189,7 +190,7 @@ def toy_pairs(n: int, *, iid: bool = True, generator: Generator) -> tuple[Tensor
     iid : bool, default=True
         Whether each pair draws its own z.
     generator : torch.Generator
-        The only source of randomness; its device is that of the batch.
+        The only source of randomness. The batch is on its device.
 
     Returns
     -------
@@ -248,11 +249,11 @@ def toy_true_mi() -> float:
 
 
 def toy_ceiling(n: int) -> float:
-    r"""Return what InfoNCE on dependent batches of `toy_pairs` bounds from below.
+    r"""Return the information that InfoNCE on dependent batches of `toy_pairs` bounds from below.
 
-    That is :math:`I(x_1, \dots, x_n; y_i)`, the information of the whole batch of x about one y:
-    the other pairs help to guess the z that all share. It exceeds `toy_true_mi`, so InfoNCE is
-    no bound on that any more.
+    It is :math:`I(x_1, \dots, x_n; y_i)`, the information of the whole batch of x about one y:
+    the other pairs help to guess the z that all share. It exceeds `toy_true_mi`, so InfoNCE no
+    longer bounds that.
 
     Parameters
     ----------
@@ -296,8 +297,8 @@ class KnownPairs:
     draw : callable
         ``draw(n, rng)`` gives n rows of X and of Y from a NumPy Generator.
     under_ranks : str
-        Name of the distribution that this one is under ranks: a strictly increasing map of a column
-        changes no information. Itself where there is none.
+        Name of the distribution that has the same ranks: a strictly increasing map of a column
+        changes no information. Its own name if there is no other.
 
     Examples
     --------
@@ -338,11 +339,11 @@ class KnownPairs:
         Parameters
         ----------
         prefix : str
-            Put before the name.
+            Precedes the name.
         x, y : callable
             From rows to rows; ``y`` is ``x`` by default.
         increasing : bool, default=True
-            Whether the maps act on each column alone and increase strictly.
+            Whether the maps act on each column alone and are strictly increasing.
 
         Returns
         -------
@@ -406,7 +407,7 @@ def student_pairs(name: str, n_features_x: int, n_features_y: int, dof: float) -
     name : str
     n_features_x, n_features_y : int
     dof : float
-        Degrees of freedom :math:`\nu`: the fewer, the heavier the tails.
+        Degrees of freedom :math:`\nu`: fewer make heavier tails.
 
     Returns
     -------
@@ -424,16 +425,17 @@ def student_pairs(name: str, n_features_x: int, n_features_y: int, dof: float) -
         return rows[:, :n_features_x], rows[:, n_features_x:]
 
     mi = sum(
-        sign * _student_entropy(k, dof)
+        sign * student_entropy(k, dof)
         for sign, k in ((1, n_features_x), (1, n_features_y), (-1, d))
     )
     return KnownPairs(name, float(mi), draw)
 
 
-def _student_entropy(d: int, dof: float) -> float:
+def student_entropy(d: int, dof: float) -> float:
+    """Return the entropy of a d-dimensional t distribution of unit dispersion, in nats."""
     half, total = dof / 2, (dof + d) / 2
     volume = gammaln(half) - gammaln(total) + d / 2 * math.log(dof * math.pi)
-    return volume + total * (digamma(total) - digamma(half))
+    return float(volume + total * (digamma(total) - digamma(half)))
 
 
 def additive_uniform_pairs(name: str, noise: float) -> KnownPairs:
@@ -468,17 +470,17 @@ def discrete_pairs(joint: ArrayLike) -> KnownPairs:
     Parameters
     ----------
     joint : array-like of shape (n_categories_x, n_categories_y)
-        Not negative; divided by its sum.
+        Numbers of 0 or more; they are divided by their sum.
 
     Returns
     -------
     pairs : KnownPairs
-        Of integers, in tables of one column.
+        Integers, in tables of one column.
 
     Raises
     ------
     ValueError
-        If ``joint`` is no table of probabilities.
+        If ``joint`` is not a table of numbers of 0 or more.
 
     Examples
     --------
@@ -488,7 +490,7 @@ def discrete_pairs(joint: ArrayLike) -> KnownPairs:
     """
     p = np.asarray(joint, dtype=float)
     if p.ndim != 2 or not (p >= 0).all() or not 0 < p.sum() < np.inf:
-        raise ValueError(f"joint={joint!r}; expected a table of numbers that are not negative.")
+        raise ValueError(f"joint={joint!r}; expected a table of numbers of 0 or more.")
     p = p / p.sum()
     product = p.sum(1, keepdims=True) * p.sum(0, keepdims=True)
 
@@ -555,8 +557,8 @@ def gaussian_staircase(
     n_features : int, default=20
         Columns of X and of Y.
     map : {"identity", "cubic", "rotated cubic"}
-        What is done to Y: nothing; its cube, column by column, which ranks undo; the cube followed
-        by a fixed rotation, which they do not.
+        The map of Y: none; the cube of each column, which ranks undo; the cube followed by a fixed
+        rotation, which ranks do not undo.
 
     Returns
     -------
@@ -565,7 +567,7 @@ def gaussian_staircase(
     Raises
     ------
     ValueError
-        If the map's name is unknown.
+        If ``map`` is not a known name.
 
     References
     ----------
@@ -620,7 +622,7 @@ def _wiggly_y(y: np.ndarray) -> np.ndarray:
 def _two_modes(left: float, right: float, share: float) -> Transform:
     """Return the map from a standard normal to a mixture of two, of equal widths."""
     grid = np.linspace(left - 9, right + 9, 20_001)
-    # From the nearer tail: close to 1 a distribution function has no digits left.
+    # Computed from the nearer tail: close to 1 a distribution function has lost its digits.
     below = share * ndtr(grid - left) + (1 - share) * ndtr(grid - right)
     above = share * ndtr(left - grid) + (1 - share) * ndtr(right - grid)
     normal = np.where(below < 0.5, ndtri(below), -ndtri(above))
@@ -633,7 +635,7 @@ def _swiss_roll(x: np.ndarray) -> np.ndarray:
 
 
 def _spiral(i: int, j: int) -> Transform:
-    """Return the turn of columns i and j by the squared norm of a row over its width."""
+    """Return a rotation of columns i and j by the squared norm of a row over its width."""
 
     def turn(rows: np.ndarray) -> np.ndarray:
         angle = (rows**2).sum(1) / rows.shape[1]
@@ -658,10 +660,10 @@ def _two_pairs(d: int) -> KnownPairs:
 
 
 def beyond_normal() -> dict[str, KnownPairs]:
-    """Return the 40 distributions of the benchmark "Beyond Normal", by the names that it uses.
+    """Return the 40 distributions of the benchmark "Beyond Normal", by its names.
 
-    They need none of its packages. 26 are different ones under ranks (``under_ranks``): an
-    estimator that looks at ranks alone gets the same value for the others.
+    They need none of its packages. Only 26 differ in their ranks (``under_ranks``): an estimator
+    that uses ranks alone gives the same value for the others.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""What can be said about a representation without labels: geometry, spectrum, conditioning.
+"""Numbers that describe a representation without labels: geometry, spectrum, conditioning.
 
-Functions of arrays, each a number. None of them is accuracy; that any of them follows it has to be
-measured. `log_condition` alone takes a network.
+Functions of arrays that return one number. None of them is accuracy; whether one follows accuracy
+has to be measured. `log_condition` alone takes a network.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
+
+from sklearn_mi._checks import check_codes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,12 +38,8 @@ __all__ = [
 _DOUBLES_AT_ONCE = 2**23
 
 
-def _codes(Z: ArrayLike, least: int = 1) -> NDArray[np.float64]:
-    return np.asarray(check_array(Z, dtype="float64", ensure_min_samples=least, input_name="Z"))
-
-
-def _directions(Z: ArrayLike, least: int = 1) -> NDArray[np.float64]:
-    return np.asarray(normalize(_codes(Z, least)))
+def _directions(name: str, Z: ArrayLike, least_rows: int = 1) -> NDArray[np.float64]:
+    return np.asarray(normalize(check_codes(name, Z, least_rows=least_rows)))
 
 
 def alignment(Z: ArrayLike, Z_prime: ArrayLike, *, alpha: float = 2.0) -> float:
@@ -50,15 +48,15 @@ def alignment(Z: ArrayLike, Z_prime: ArrayLike, *, alpha: float = 2.0) -> float:
     .. math:: \frac{1}{n} \sum_i \lVert z_i - z'_i \rVert^\alpha,
         \quad \lVert z_i \rVert = \lVert z'_i \rVert = 1
 
-    Zero where both views get one direction, 2 on average for unrelated codes (at the default
-    power), 4 for opposite ones. Constant codes are perfectly aligned, so read it together with
+    At the default power it is zero if both views have one direction, 2 on average for unrelated
+    codes and 4 for opposite ones. Constant codes are perfectly aligned, so read it together with
     :func:`uniformity`.
 
     Parameters
     ----------
     Z, Z_prime : array-like of shape (n_rows, n_components)
-        Codes of the two views, row by row; they are brought to unit norm here (a row of zeros
-        stays as it is).
+        Codes of the two views, row by row. They are scaled to unit norm here; a row of zeros
+        stays as it is.
     alpha : float
         Power of the distance.
 
@@ -83,11 +81,11 @@ def alignment(Z: ArrayLike, Z_prime: ArrayLike, *, alpha: float = 2.0) -> float:
     >>> round(alignment([[2, 0], [0, 1]], [[0, 3], [0, 5]]), 6)  # at a right angle, and equal
     1.0
     """
-    U, U_prime = _directions(Z), _directions(Z_prime)
+    U, U_prime = _directions("Z", Z), _directions("Z_prime", Z_prime)
     if U.shape != U_prime.shape:
         raise ValueError(
-            f"Z has shape {U.shape} and Z_prime {U_prime.shape}; expected equal shapes, row i of "
-            "the one being the partner of row i of the other."
+            f"Z has shape {U.shape} and Z_prime {U_prime.shape}; expected equal shapes, with the "
+            "partner of row i in row i."
         )
     return float(np.mean(np.linalg.norm(U - U_prime, axis=1) ** alpha))
 
@@ -98,18 +96,18 @@ def uniformity(Z: ArrayLike, t: float = 2.0, *, chunk_size: int = 1024) -> float
     .. math:: \log \frac{2}{n (n - 1)} \sum_{i < j} e^{-t \lVert z_i - z_j \rVert^2},
         \quad \lVert z_i \rVert = 1
 
-    Zero if all codes point one way, and smaller the more evenly they are spread; no less than
+    Zero if all codes have one direction, and smaller the more evenly they are spread, down to
     ``-4 t``. It does not see what is spread: noise is uniform, too.
 
     Parameters
     ----------
     Z : array-like of shape (n_rows, n_components)
-        Codes; they are brought to unit norm here (a row of zeros stays as it is).
+        Codes. They are scaled to unit norm here; a row of zeros stays as it is.
     t : float
         Sharpness of the potential.
     chunk_size : int
-        Rows compared with all others at a time; memory is ``chunk_size * n_rows`` numbers, time
-        grows with ``n_rows`` squared.
+        Number of rows that are compared with all others at a time. Memory is
+        ``chunk_size * n_rows`` numbers; time grows with ``n_rows`` squared.
 
     Returns
     -------
@@ -127,7 +125,7 @@ def uniformity(Z: ArrayLike, t: float = 2.0, *, chunk_size: int = 1024) -> float
     >>> uniformity([[1, 0], [-2, 0]])  # one pair, at distance 2
     -8.0
     """
-    U = _directions(Z, least=2)
+    U = _directions("Z", Z, least_rows=2)
     n = len(U)
     chunks: list[float] = []
     for start in range(0, n - 1, chunk_size):
@@ -139,14 +137,14 @@ def uniformity(Z: ArrayLike, t: float = 2.0, *, chunk_size: int = 1024) -> float
 
 
 def effective_rank(Z: ArrayLike) -> float:
-    r"""Effective number of directions that codes use, weighed by how much; also known as RankMe.
+    r"""Effective number of directions that codes use, also known as RankMe.
 
     .. math:: \exp \Bigl( -\sum_k p_k \log p_k \Bigr), \quad p_k = \sigma_k / \sum_l \sigma_l
 
     with the singular values :math:`\sigma_k` of the codes as they are. Equal singular values give
     their number, a single one gives 1; codes that are all zero give 0. Columns are not centred, so
-    a large common offset counts as the one direction that rules; subtract the mean to leave it
-    out. Rank is not quality: noise has full rank.
+    a large common offset counts as a dominant direction; subtract the mean to leave it out. Rank is
+    not quality: noise has full rank.
 
     Parameters
     ----------
@@ -172,25 +170,25 @@ def effective_rank(Z: ArrayLike) -> float:
     >>> round(effective_rank(np.diag([5.0, 5.0, 5.0, 0.0])), 6)
     3.0
     """
-    singular = np.linalg.svd(_codes(Z), compute_uv=False)
+    singular = np.linalg.svd(check_codes("Z", Z), compute_uv=False)
     total = singular.sum()
     return float(np.exp(entr(singular / total).sum())) if total > 0 else 0.0
 
 
 def alpha_req(Z: ArrayLike, *, first: int = 11, last: int | None = 100) -> float:
-    r"""Exponent of the power law by which the spectrum of the codes' covariance falls.
+    r"""Exponent of the power law that the spectrum of the codes' covariance follows.
 
     The slope of :math:`-\log \lambda_i` on :math:`\log i` over the ranks ``first`` to ``last``
     of the eigenvalues :math:`\lambda_1 \ge \lambda_2 \ge \dots`, by least squares with weights
-    :math:`1/i`, so that every stretch of the logarithmic axis counts alike. Large: few directions
-    hold nearly all of the variance; near zero: all directions are alike. Its authors found
-    features best near 1. The first ranks are left out since spectra bend there.
+    :math:`1/i`, so that equal lengths of the logarithmic axis count alike. A large exponent means
+    that few directions hold nearly all of the variance; near zero all directions are alike. Its
+    authors found features best near 1. The first ranks are left out since spectra bend there.
 
     Parameters
     ----------
     Z : array-like of shape (n_rows, n_components)
-        Codes; columns are centred here. Use many more rows than components: with few, sampling
-        alone bends the tail down.
+        Codes; columns are centred here. Use many more rows than components: with few rows,
+        sampling alone bends the tail down.
     first, last : int, int or None
         Ranks between which the line is fitted, counted from 1, both included; ``None``, or a rank
         beyond the last eigenvalue, means all. Exponents from different ranks do not compare.
@@ -198,8 +196,8 @@ def alpha_req(Z: ArrayLike, *, first: int = 11, last: int | None = 100) -> float
     Returns
     -------
     alpha : float
-        The exponent; nan where fewer than two eigenvalues within these ranks are larger than
-        rounding, as with codes that have collapsed or have too few components.
+        The exponent; nan if fewer than two eigenvalues within these ranks exceed rounding, as
+        with codes that have collapsed or have too few components.
 
     Raises
     ------
@@ -221,8 +219,8 @@ def alpha_req(Z: ArrayLike, *, first: int = 11, last: int | None = 100) -> float
     """
     if first < 1:
         raise ValueError(f"first={first!r}; expected a positive integer.")
-    Z = _codes(Z, least=2)
-    # Relative to the codes as they are: centring constant codes leaves the rounding of their size.
+    Z = check_codes("Z", Z, least_rows=2)
+    # Relative to the codes before centring, whose rounding errors are what constant codes leave.
     rounding = max(Z.shape) * np.finfo(float).eps * np.linalg.norm(Z)
     singular = np.linalg.svd(Z - Z.mean(axis=0), compute_uv=False)
     n_varying = int(np.sum(singular > rounding))
@@ -243,27 +241,27 @@ def cluster_stability(
     n_init: int = 3,
     random_state: int | np.random.RandomState | None = 0,
 ) -> float:
-    """Agreement of two clusterings that were made from disjoint halves of the rows.
+    """Agreement of two clusterings that were fitted to disjoint halves of the rows.
 
-    The rows are halved at random; k-means is fitted to each half and labels all rows; the two
-    labellings are compared by the adjusted Rand index; the mean over several splits is returned.
-    It is 1 if both halves tell the same clusters, and near 0 if clusters are an accident of the
-    rows at hand. Codes that have collapsed to one point are stable, too. Columns count by their
-    spread: scale them first where that is not meant.
+    The rows are halved at random; k-means is fitted to each half and labels all rows; the adjusted
+    Rand index compares the two labellings; the result is its mean over several splits. It is 1 if
+    both halves give the same clusters, and near 0 if clusters depend on the sample. Codes that have
+    collapsed to one point are stable, too. Columns count by their spread: scale them first if
+    that is not meant.
 
     Parameters
     ----------
     Z : array-like of shape (n_rows, n_components)
         Codes.
     n_clusters : int
-        Number of clusters; the number of classes where it is known. Stability at different
-        numbers does not compare.
+        Number of clusters; the number of classes if it is known. Stabilities at different
+        numbers cannot be compared.
     n_splits : int
-        Random halvings.
+        Number of random halvings.
     n_init : int
-        Starts of each k-means, of which the best counts.
+        Number of starts of each k-means; the best one counts.
     random_state : int, RandomState or None
-        Decides halves and starts.
+        Draws halves and starts.
 
     Returns
     -------
@@ -273,7 +271,7 @@ def cluster_stability(
     Raises
     ------
     ValueError
-        If half of the rows are fewer than the clusters.
+        If half of the rows are fewer than the clusters, or ``Z`` is no table of finite numbers.
 
     References
     ----------
@@ -287,11 +285,11 @@ def cluster_stability(
     >>> cluster_stability(Z, n_clusters=3)
     1.0
     """
-    Z = _codes(Z)
+    Z = check_codes("Z", Z)
     if len(Z) // 2 < n_clusters:
         raise ValueError(
             f"n_clusters={n_clusters!r} with {len(Z)} rows; expected at most {len(Z) // 2}, the "
-            "rows of a half."
+            "number of rows in a half."
         )
     generator = check_random_state(random_state)
     agreements = []
@@ -307,30 +305,31 @@ def cluster_stability(
 
 
 def intrinsic_dimension(Z: ArrayLike, *, discard: float = 0.1) -> float:
-    r"""Dimensions that codes fill near each row, however curved: the estimator TwoNN.
+    r"""Intrinsic dimension of codes near each row, by the estimator TwoNN.
 
     With :math:`\mu = r_2 / r_1`, the distance from a row to its second neighbour over that to its
     first, :math:`-\log (1 - F(\mu)) = d \log \mu` wherever the density changes little within
     :math:`r_2`. The dimension d is the slope of the line through the origin, by least squares,
     with the empirical distribution for F.
 
-    Unlike :func:`effective_rank` it does not care in how many directions a curved sheet extends
-    as a whole. It looks at the smallest scale: noise of full dimension around a sheet counts as
-    soon as neighbours lie closer than the noise. Of many dimensions it finds too few, since rows
-    that would fill them are too rare: of a cube of 5 some 4.7, of 20 some 15, with 2000 rows.
+    Unlike :func:`effective_rank` it does not depend on how many directions a curved sheet extends
+    in as a whole. It measures the smallest scale: noise of full dimension around a sheet counts as
+    soon as neighbours lie closer than the noise. It underestimates many dimensions, since too few
+    rows fill them: with 2,000 rows it finds about 4.7 for a cube of 5 dimensions and 15 for one
+    of 20.
 
     Parameters
     ----------
     Z : array-like of shape (n_rows, n_components)
         Codes. Rows that repeat an earlier one are left out. Columns count by their spread.
     discard : float
-        Share of the rows, those of the largest :math:`\mu`, that the line ignores: outliers.
+        Share of the rows with the largest :math:`\mu`, outliers, that the line ignores.
 
     Returns
     -------
     dimension : float
-        Zero where fewer than three rows are distinct; infinite where both neighbours of all rows
-        in the fit are equally far, as on a lattice.
+        Zero if fewer than three rows are distinct; infinite if both neighbours of all rows in
+        the fit are equally far, as on a lattice.
 
     Raises
     ------
@@ -354,12 +353,12 @@ def intrinsic_dimension(Z: ArrayLike, *, discard: float = 0.1) -> float:
     """
     if not 0 < discard < 1:
         raise ValueError(f"discard={discard!r}; expected a share above 0 and below 1.")
-    Z = np.unique(_codes(Z, least=3), axis=0)
+    Z = np.unique(check_codes("Z", Z, least_rows=3), axis=0)
     n = len(Z)
     if n < 3:
         return 0.0
     nearest = NearestNeighbors(n_neighbors=2).fit(Z).kneighbors(return_distance=False)
-    # Anew from differences: the search takes them from inner products, which rounds small ones.
+    # Computed anew from differences: the search uses inner products, which rounds small distances.
     r1, r2 = np.sort(np.linalg.norm(Z[nearest] - Z[:, None], axis=2), axis=1).T
     log_mu = np.sort(np.log(r2 / r1))
     n_kept = max(1, min(n - 1, int(n * (1 - discard))))
@@ -384,24 +383,25 @@ def log_condition(
 
     .. math:: \log \frac{\sigma_{\max}(J)}{\sigma_{\min}(J)}, \quad J = \partial z / \partial x
 
-    with the least of the ``min(width, p)`` singular values. Zero for rotations; large where the
-    code all but loses some direction of the row, or, for a code narrower than the row, where some
-    combination of components hardly moves. A linear map has the same at every row.
+    with the least of the ``min(width, p)`` singular values. Zero for rotations; large if the code
+    nearly loses some direction of the row, or, for a code narrower than the row, if some
+    combination of components hardly changes. A linear map has the same value at every row.
 
-    All is computed in float64, on a copy of the module in evaluation mode. A value above about 34,
-    the logarithm of float64's resolution, says no more than "singular".
+    Computed in float64, on a copy of the module in evaluation mode. A value above about 34, the
+    logarithm of float64's resolution, says no more than "singular".
 
     Parameters
     ----------
     module : Module
-        Encoder, ``(b, *input_shape) -> (b, width)``. It is given one row at a time, with a batch
-        axis of 1, by ``torch.func.vmap``: rows must not depend on each other, and the module must
-        not branch on values or write to its buffers. `SkipMLP`, `RealNVP`, `MLP` and `ConvNet` do.
+        Encoder, ``(b, *input_shape) -> (b, width)``. ``torch.func.vmap`` passes it one row at a
+        time, with a batch axis of 1: rows must not depend on each other, and the module must
+        neither branch on values nor write to its buffers. `SkipMLP`, `RealNVP`, `MLP` and
+        `ConvNet` comply.
     x : array-like or Tensor of shape (b, \*input_shape)
         Rows, scaled as the encoder expects them; moved to the module's device.
     chunk_size : int, optional
-        Rows whose Jacobians, each ``width * p`` numbers, are held at a time. By default as many
-        as fit in some 64 MB if the code is as wide as the row.
+        Number of rows whose Jacobians, each ``width * p`` numbers, are held at a time. By default
+        as many as fit in about 64 MB if the code is as wide as the row.
 
     Returns
     -------
@@ -411,7 +411,7 @@ def log_condition(
     Raises
     ------
     ValueError
-        If ``chunk_size`` is not positive.
+        If ``chunk_size`` is not positive, or a row is not finite.
 
     References
     ----------
@@ -433,6 +433,8 @@ def log_condition(
     tensors: list[Any] = [*module.parameters(), *module.buffers()]
     device = tensors[0].device if tensors else None
     rows = torch.as_tensor(x, dtype=torch.float64, device=device).detach()
+    if not bool(rows.isfinite().all()):
+        raise ValueError("x has NaN or infinity; drop these rows, or fill them in.")
     if chunk_size is None:
         chunk_size = max(1, _DOUBLES_AT_ONCE // max(1, math.prod(rows.shape[1:])) ** 2)
     if chunk_size < 1:

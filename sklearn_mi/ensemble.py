@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import orthogonal_procrustes
 from scipy.sparse import issparse
+from sklearn import get_config
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -16,9 +18,13 @@ from sklearn.base import (
     clone,
 )
 from sklearn.utils import check_random_state, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
+
+from sklearn_mi._base import DocLinkMixin
+from sklearn_mi._compat import HasMethods, Interval, StrOptions, in_container
 
 __all__ = ["Ensemble"]
 
@@ -33,57 +39,76 @@ def _with_seeds(learner: Any, generator: np.random.RandomState) -> Any:
     ]
     if not keys:
         raise ValueError(
-            f"learner={learner!r} has no random_state; its members would all be equal. Expected a "
+            f"learner={learner!r} has no random_state, so all members would be equal; expected a "
             "transformer whose fit depends on a seed."
         )
     return member.set_params(**{key: int(generator.randint(2**31 - 1)) for key in keys})
 
 
-def _fit(member: Any, X: Any, y: Any) -> Any:
-    return member.fit(X) if y is None else member.fit(X, y)
+def _fit(member: Any, X: Any, y: Any, metadata: Mapping[str, Any]) -> Any:
+    return member.fit(X, **metadata) if y is None else member.fit(X, y, **metadata)
 
 
-def _transform(member: Any, X: Any) -> NDArray[Any]:
-    Z = member.transform(X)
-    return np.asarray(Z.toarray() if issparse(Z) else Z)
+def _codes(members: Sequence[Any], method: str, X: Any, n_jobs: int | None) -> list[NDArray[Any]]:
+    """Return each member's codes of one table, by ``transform`` or ``transform_pair``."""
+    codes = Parallel(n_jobs=n_jobs)(delayed(getattr(member, method))(X) for member in members)
+    return [np.asarray(Z.toarray() if issparse(Z) else Z) for Z in cast(list, codes)]
 
 
 def _alignment(codes: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the means of the codes, and the maps that turn them onto the first."""
+    """Return the means of the codes, and the maps that rotate them onto the first."""
     widths = [Z.shape[1] for Z in codes]
     if len(set(widths)) > 1:
         raise ValueError(
             f"combine='average' with codes of {widths} components; expected equal numbers. Fix "
-            "them, or take combine='concat'."
+            "n_components, or choose combine='concat'."
         )
     centres = np.array([Z.mean(axis=0) for Z in codes])
     first, *others = (Z - centre for Z, centre in zip(codes, centres, strict=True))
-    turns = [orthogonal_procrustes(Z, first)[0] for Z in others]
-    return centres, np.array([np.eye(widths[0]), *turns])
+    rotations = [orthogonal_procrustes(Z, first)[0] for Z in others]
+    return centres, np.array([np.eye(widths[0]), *rotations])
 
 
-class Ensemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+def _average(
+    codes: list[NDArray[Any]], centres: NDArray[Any], rotations: NDArray[Any]
+) -> NDArray[Any]:
+    """Return the mean of the codes after each was rotated onto the first."""
+    parts = zip(codes, centres, rotations, strict=True)
+    aligned = [(Z - centre) @ rotation for Z, centre, rotation in parts]
+    average = np.mean(aligned, axis=0) + centres[0]
+    return average.astype(np.result_type(*codes), copy=False)
+
+
+def _learner_takes_pairs(ensemble: Ensemble) -> bool:
+    return hasattr(ensemble.learner, "transform_pair")
+
+
+class Ensemble(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Codes of several members that differ in their seeds, side by side or averaged.
 
     What a trained encoder finds depends on its first weights and its batches. Members that agree
-    on what is in the rows and differ in their errors are better together; the price is as many
-    fits as there are members. Any transformer with a ``random_state`` can be a member; a seed for
-    each comes from ``random_state``, for steps of a Pipeline, too.
+    on the content of the rows and differ in their errors are better together; the price is one
+    fit for each member. Any transformer with a ``random_state`` can be a member. Each member gets
+    a seed drawn from ``random_state``; within a Pipeline, so does each step.
 
     ``combine="concat"`` puts the codes side by side; a later step may weigh them. Codes of one
-    member have no common axes with those of another, so ``"average"`` first moves and turns each
-    member's codes onto the first's, by the orthogonal map Q that solves
+    member have no common axes with those of another, so ``"average"`` first moves and rotates
+    each member's codes onto the first's, by the orthogonal map Q that solves
 
     .. math:: \min_{Q^T Q = 1} \lVert (Z_k - \bar z_k) Q - (Z_1 - \bar z_1) \rVert_F
 
-    on the training rows, which leaves distances within a member as they are. The average is as
+    on the training rows. This leaves distances within a member as they are. The average is as
     narrow as one member's code; where members disagree it shrinks.
 
-    A ``FeatureUnion`` of clones would do for codes side by side, with a name and a seed written
+    Paired tables work as with one learner: ``fit(X, X_pair=B)``, then ``transform(X)`` and
+    ``transform_pair(B)``. The second table's codes are aligned by maps of their own, since the
+    two encoders of a member need not share axes.
+
+    A ``FeatureUnion`` of clones would also put codes side by side, with a name and a seed written
     for each; this class sets the seeds, aligns, and has one number to vary in a grid.
 
-    There is no ``mi_``: a bound of each member (``members_[0].mi_``) is one of its own codes, and
-    says nothing of the combination.
+    There is no ``mi_``: the bound of a member (``members_[0].mi_``) describes that member's codes,
+    not the combination.
 
     Parameters
     ----------
@@ -105,6 +130,8 @@ class Ensemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         Means of the members' codes on the training rows; None with ``combine="concat"``.
     rotations_ : ndarray of shape (n_members, n_components, n_components) or None
         The orthogonal maps, likewise; that of the first member is the identity.
+    centres_pair_, rotations_pair_ : ndarray or None
+        The same for the codes of ``X_pair``; None without it.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Where the rows came with names.
@@ -125,6 +152,13 @@ class Ensemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     (150, 12)
     >>> Ensemble(learner, 3, combine="average", random_state=0).fit_transform(X).shape
     (150, 4)
+
+    Two tables whose rows belong together:
+
+    >>> petals, sepals = X[:, 2:], X[:, :2]
+    >>> ensemble = Ensemble(learner, 3, random_state=0).fit(petals, X_pair=sepals)
+    >>> ensemble.transform_pair(sepals).shape
+    (150, 12)
     """
 
     _parameter_constraints = {
@@ -150,7 +184,7 @@ class Ensemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any = None) -> Ensemble:
+    def fit(self, X: Any, y: Any = None, **metadata: Any) -> Ensemble:
         """Fit every member to the same rows.
 
         Parameters
@@ -158,7 +192,11 @@ class Ensemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         X : array-like of shape (n_samples, ...)
             Whatever the learner takes.
         y : array-like of shape (n_samples,), optional
-            Handed to members as a Pipeline does; a learner without labels ignores it.
+            Passed to the members as a Pipeline does; a learner without labels ignores it.
+        **metadata : dict
+            Passed to the members' ``fit``: ``X_pair``, ``groups`` or whatever else the learner
+            takes. Where scikit-learn's metadata routing is enabled, the learner must request
+            it: ``Ensemble(learner.set_fit_request(X_pair=True))``.
 
         Returns
         -------
@@ -174,15 +212,22 @@ class Ensemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         seed = self.random_state
         generator = np.random.RandomState() if seed is None else check_random_state(seed)
         members = [_with_seeds(self.learner, generator) for _ in range(self.n_members)]
+        if get_config()["enable_metadata_routing"]:
+            metadata = process_routing(self, "fit", **metadata)["learner"]["fit"]
         fit = delayed(_fit)
         self.members_ = cast(
-            list, Parallel(n_jobs=self.n_jobs)(fit(member, X, y) for member in members)
+            list, Parallel(n_jobs=self.n_jobs)(fit(member, X, y, metadata) for member in members)
         )
-        codes = self._codes(X)
-        self.centres_, self.rotations_ = (
-            _alignment(codes) if self.combine == "average" else (None, None)
-        )
-        self._n_features_out = self._combined(codes).shape[1]
+        codes = _codes(self.members_, "transform", X, self.n_jobs)
+        self._n_features_out = sum(Z.shape[1] for Z in codes)
+        self.centres_ = self.rotations_ = self.centres_pair_ = self.rotations_pair_ = None
+        if self.combine == "average":
+            self.centres_, self.rotations_ = _alignment(codes)
+            self._n_features_out = codes[0].shape[1]
+            X_pair = metadata.get("X_pair")
+            if X_pair is not None and _learner_takes_pairs(self):
+                pair = _codes(self.members_, "transform_pair", X_pair, self.n_jobs)
+                self.centres_pair_, self.rotations_pair_ = _alignment(pair)
         return self
 
     def transform(self, X: Any) -> NDArray[Any]:
@@ -198,20 +243,60 @@ class Ensemble(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             With ``combine="concat"`` the first columns are the first member's.
         """
         check_is_fitted(self)
-        return self._combined(self._codes(X))
-
-    def _codes(self, X: Any) -> list[NDArray[Any]]:
-        transform = delayed(_transform)
-        codes = Parallel(n_jobs=self.n_jobs)(transform(member, X) for member in self.members_)
-        return cast(list, codes)
-
-    def _combined(self, codes: list[NDArray[Any]]) -> NDArray[Any]:
+        codes = _codes(self.members_, "transform", X, self.n_jobs)
         if self.centres_ is None or self.rotations_ is None:
             return np.hstack(codes)
-        parts = zip(codes, self.centres_, self.rotations_, strict=True)
-        turned = [(Z - centre) @ rotation for Z, centre, rotation in parts]
-        average = np.mean(turned, axis=0) + self.centres_[0]
-        return average.astype(np.result_type(*codes), copy=False)
+        return _average(codes, self.centres_, self.rotations_)
+
+    @available_if(_learner_takes_pairs)
+    def transform_pair(self, X_pair: Any) -> Any:
+        """Return the combined codes of rows of the second table.
+
+        There where the learner has this method.
+
+        Parameters
+        ----------
+        X_pair : array-like of shape (n_samples, n_features_pair)
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_features_out)
+            With ``combine="concat"`` the first columns are the first member's. In the container
+            that ``set_output`` asks for.
+
+        Raises
+        ------
+        ValueError
+            If the ensemble was fitted without ``X_pair``.
+        """
+        check_is_fitted(self)
+        codes = _codes(self.members_, "transform_pair", X_pair, self.n_jobs)
+        combined = self._combined_pair(codes)
+        prefix = type(self).__name__.lower()
+        names = np.array([f"{prefix}{i}" for i in range(combined.shape[1])], dtype=object)
+        return in_container(combined, X_pair, self, lambda: names)
+
+    def _combined_pair(self, codes: list[NDArray[Any]]) -> NDArray[Any]:
+        if self.centres_ is None:
+            return np.hstack(codes)
+        if self.centres_pair_ is None or self.rotations_pair_ is None:
+            raise ValueError(
+                "combine='average' needs the second table in fit, to align the members' codes of "
+                "it: fit(X, X_pair=...)."
+            )
+        return _average(codes, self.centres_pair_, self.rotations_pair_)
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return how metadata reach the learner, as scikit-learn's routing asks.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        mapping = MethodMapping()
+        for caller in ("fit", "fit_transform"):
+            mapping.add(caller=caller, callee="fit")
+        return MetadataRouter(owner=self).add(learner=self.learner, method_mapping=mapping)
 
     @property
     def n_features_in_(self) -> int:

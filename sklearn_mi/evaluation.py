@@ -1,7 +1,7 @@
-"""What features are worth: contestants side by side over folds and numbers of labels.
+"""What features are worth: contestants compared over folds and numbers of labels.
 
 `compare` makes a table of anything with ``fit`` and ``transform``; `summarise` and `differences`
-read it. The probes are those of `sklearn_mi.probes`, and can be imported from here, too.
+read it. The probes of `sklearn_mi.probes` can be imported from here, too.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from scipy.sparse import issparse
 from scipy.stats import t as student_t
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
-from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
 
 from sklearn_mi._base import resolve
+from sklearn_mi._checks import check_classes, check_codes, check_values
+from sklearn_mi._compat import _safe_indexing
 from sklearn_mi.diagnostics import (
     alignment,
     alpha_req,
@@ -69,7 +71,7 @@ DIAGNOSTICS = (
     "fit_seconds",
     "transform_seconds",
 )
-# The time of two of the diagnostics grows with the square of the rows.
+# The time of two of the diagnostics grows with the square of the number of rows.
 MOST_DIAGNOSED = 2000
 CONTEST = ["name", "probe", "labels_per_class"]
 
@@ -117,7 +119,7 @@ class _Plan(NamedTuple):
     every_label: bool
 
     def readouts(self) -> list[tuple[str, str]]:
-        # The best readout brings a scale of its own.
+        # The best readout chooses its own scale.
         return [
             (probe, scale)
             for probe in self.probes
@@ -141,28 +143,28 @@ def label_free_score(
     criterion: str = "cluster-stability",
     max_rows: int = 2000,
 ) -> float:
-    """Score a fitted transformer without labels, for a grid that chooses between settings.
+    """Score a fitted transformer without labels, so that a grid search can choose settings.
 
     ``GridSearchCV(learner, grid, scoring=label_free_score)``. The held-out bound, which is the
-    learner's own ``score``, does not say which setting gives good features, and does not compare
-    views; none of these numbers is accuracy either. What each of them was worth over some hundred
-    settings stands in the docs, "Choosing without labels"; where a few labels are at hand, a probe
-    on them is better.
+    learner's own ``score``, does not tell which setting gives good features, and does not compare
+    views; none of these numbers is accuracy either. The docs, "Choosing without labels", show what
+    each was worth over some hundred settings. With a few labels at hand, a probe on them is
+    better.
 
     Parameters
     ----------
     estimator : transformer
         Fitted; anything with ``transform``.
     X : array-like of shape (n_samples, ...)
-        Rows, best such as the fit did not see.
+        Rows, preferably ones that the fit did not see.
     y : None
         Ignored.
     criterion : {"cluster-stability", "effective-rank", "alpha-req", "uniformity"}
-        From `sklearn_mi.diagnostics`, turned so that more is meant to be better: minus the
-        uniformity, and minus the distance of the spectrum's exponent from 1. Codes are taken as
-        they are.
+        From `sklearn_mi.diagnostics`, signed so that more is meant to be better: minus the
+        uniformity, and minus the distance of the spectrum's exponent from 1. Codes are not
+        scaled.
     max_rows : int
-        Only so many of the first rows are looked at: uniformity and stability cost time.
+        Use at most the first ``max_rows`` rows: uniformity and stability cost time.
 
     Returns
     -------
@@ -171,7 +173,7 @@ def label_free_score(
     Raises
     ------
     ValueError
-        If ``criterion`` is not a known name.
+        If ``criterion`` is not a known name, or the codes are no table of finite numbers.
 
     Examples
     --------
@@ -186,7 +188,7 @@ def label_free_score(
     """
     value = resolve("criterion", criterion, CRITERIA)
     rows = _safe_indexing(X, slice(max_rows))
-    return float(value(np.asarray(estimator.transform(rows))))
+    return float(value(estimator.transform(rows)))
 
 
 def _label_draws(
@@ -199,8 +201,8 @@ def _label_draws(
     smallest = int(np.bincount(y, minlength=n_classes).min())
     draws = []
     for draw in range(n_draws):
-        # Nested within a draw: the labelled rows of 1 a class are among those of 5, so that the
-        # points of a curve share most of their luck.
+        # Nested within a draw: the rows labelled at 1 per class are among those at 5 per class, so
+        # that the points of a curve share most of their luck.
         order = generator.permutation(len(y))
         rank_in_class = pd.Series(y[order]).groupby(y[order]).cumcount().to_numpy()
         for labels in labels_per_class:
@@ -211,8 +213,8 @@ def _label_draws(
                 draws.append(_Draw(draw, float(labels), np.sort(order[rank_in_class < labels])))
             else:
                 raise ValueError(
-                    f"labels_per_class={labels}; expected 1 to {smallest}, the rows of the "
-                    "smallest class in a training fold, or None for all."
+                    f"labels_per_class={labels}; expected 1 to {smallest}, the number of rows of "
+                    "the smallest class in a training fold, or None for all."
                 )
     return draws
 
@@ -227,6 +229,14 @@ def _splits(
     if cv is not None:
         splits: Any = check_cv(cv)
         return list(splits.split(y, y, groups))
+    if n_folds < 2:
+        raise ValueError(f"n_folds={n_folds}; expected at least 2.")
+    most = int(np.bincount(y).max())
+    if n_folds > most:
+        raise ValueError(
+            f"n_folds={n_folds}, but no class of y has more than {most} of {len(y)} rows; expected "
+            "at most as many folds. Merge classes, or bin y if it is a measurement."
+        )
     if groups is None:
         return list(StratifiedKFold(n_folds, shuffle=True, random_state=generator).split(y, y))
     n_groups = len(np.unique(groups))
@@ -250,8 +260,8 @@ def _folds(
     for number, (train, test) in enumerate(splits):
         if not len(test) or len(np.unique(y[train])) < n_classes:
             raise ValueError(
-                f"{len(splits)} folds; fold {number} has no row to test on, or a class none to "
-                "train on. Take fewer folds, or leave out classes of few rows or few groups."
+                f"Fold {number} of {len(splits)} has no test row, or no training row of some "
+                "class of y. Take fewer folds, or leave out classes of few rows or few groups."
             )
         draws = _label_draws(y[train], n_classes, labels_per_class, n_draws, generator)
         inner = None if groups is None else groups[train]
@@ -265,7 +275,7 @@ def _check_names(
     probes: Sequence[str],
     scales: Sequence[str],
 ) -> None:
-    # Before the first fit: a name that is wrong should not cost an hour of training.
+    # Before the first fit: a wrong name should not cost an hour of training.
     for probe in probes:
         if probe not in (*PROBES, BEST):
             raise ValueError(f"probe={probe!r}; expected one of {sorted([*PROBES, BEST])}.")
@@ -289,7 +299,7 @@ def _held_out_bound(transformer: Any) -> dict[str, float]:
 
 
 def _alignment(transformer: Any, X: Any) -> float:
-    """Return the alignment of the codes of both views where the last step can tell them."""
+    """Return the alignment of the codes of both views, nan if the last step has one view."""
     *before, last = _steps(transformer)
     if not hasattr(last, "transform_views"):
         return math.nan
@@ -301,21 +311,24 @@ def _fitted(estimator: Any, *data: Any) -> Any:
     return cast(Any, clone(estimator)).fit(*data)
 
 
-def _dense(Z: Any) -> NDArray[Any]:
-    Z = np.asarray(Z.toarray() if issparse(Z) else Z)
-    return Z.reshape(len(Z), -1)
+def _flat(name: str, Z: Any) -> NDArray[Any]:
+    """Return codes as a table of numbers, those of images flattened."""
+    table = Z if np.ndim(Z) == 2 else np.asarray(Z).reshape(len(Z), -1)
+    return check_codes(name, table, dtype=None)
 
 
-def _encode(transformer: Any, X_train: Any, X_test: Any) -> _Encoded:
+def _encode(name: str, transformer: Any, X_train: Any, X_test: Any) -> _Encoded:
+    table = f"Z, the codes of {name!r},"
     if transformer is None:
-        return _Encoded(None, _dense(X_train), _dense(X_test), 0.0, 0.0)
+        return _Encoded(None, _flat(table, X_train), _flat(table, X_test), 0.0, 0.0)
     start = time.perf_counter()
     fitted = _fitted(transformer, X_train)
     fit_seconds = time.perf_counter() - start
-    Z_train = _dense(fitted.transform(X_train))
+    Z_train = _flat(table, fitted.transform(X_train))
     start = time.perf_counter()
-    Z_test = _dense(fitted.transform(X_test))
-    return _Encoded(fitted, Z_train, Z_test, fit_seconds, time.perf_counter() - start)
+    Z_test = fitted.transform(X_test)
+    seconds = time.perf_counter() - start
+    return _Encoded(fitted, Z_train, _flat(table, Z_test), fit_seconds, seconds)
 
 
 def _diagnose(
@@ -336,10 +349,10 @@ def _diagnose(
 
 
 def _probe_fold(
-    transformer: Any, X: Any, y: NDArray[np.intp], fold: _Fold, plan: _Plan
+    name: str, transformer: Any, X: Any, y: NDArray[np.intp], fold: _Fold, plan: _Plan
 ) -> list[dict[str, Any]]:
     (X_train, X_test), (y_train, y_test) = fold.parts(X), fold.parts(y)
-    codes = _encode(transformer, X_train, X_test)
+    codes = _encode(name, transformer, X_train, X_test)
     facts = fold.sizes() | _held_out_bound(codes.fitted)
     if plan.diagnostics:
         facts |= _diagnose(codes, X_test, y_train, y_test, plan)
@@ -359,7 +372,7 @@ def _probe_fold(
 
 
 def _classify_fold(
-    classifier: Any, X: Any, y: NDArray[np.intp], fold: _Fold, plan: _Plan
+    name: str, classifier: Any, X: Any, y: NDArray[np.intp], fold: _Fold, plan: _Plan
 ) -> list[dict[str, Any]]:
     (X_train, X_test), (y_train, y_test) = fold.parts(X), fold.parts(y)
     facts = fold.sizes() | NO_BOUND
@@ -369,7 +382,7 @@ def _classify_fold(
     for draw in fold.draws:
         known = np.full(len(y_train), UNLABELLED)
         known[draw.rows] = y_train[draw.rows]
-        # Label propagation divides 0 by 0 for a row that no label reaches, and says so each time.
+        # Label propagation divides 0 by 0 for a row that no label reaches, and warns each time.
         with np.errstate(divide="ignore", invalid="ignore"):
             fitted = _fitted(classifier, X_train, known)
             accuracy = float(np.mean(fitted.predict(X_test) == y_test))
@@ -400,50 +413,50 @@ def compare(
     In each stratified fold a transformer is cloned and fitted to the training rows without
     labels; both parts are transformed; then some training rows are labelled at random and a
     probe trained on them classifies the test rows. The scaling of a probe is fitted to all
-    training rows. Nothing is fitted to a test row, and nothing but the diagnostics looks at the
-    test rows before they are classified. Every contestant sees the same folds and the same
-    labelled rows, so that their accuracies can be compared in pairs.
+    training rows. Nothing is fitted to test rows, and only the diagnostics use them before they
+    are classified. Every contestant sees the same folds and the same labelled rows, so that
+    accuracies can be compared in pairs.
 
     Parameters
     ----------
     transformers : dict of str to transformer
-        What is compared, by name. Anything with ``fit(X)`` and ``transform``, a Pipeline among
-        them; None stands for the rows as they are.
+        The contestants, by name. Anything with ``fit(X)`` and ``transform``, such as a Pipeline;
+        None stands for the rows as they are.
     X : array-like, sparse matrix or data frame of shape (n_samples, ...)
-        Rows: tables, images, whatever every contestant takes.
+        Rows: a table, images, or whatever every contestant takes.
     y : array-like of shape (n_samples,)
-        Classes. No transformer sees them.
+        Classes, at least two, none missing. No transformer sees them.
     groups : array-like of shape (n_samples,), optional
-        Rows of one group, such as a patient's, are all in the training part of a fold or all in
-        its test part.
+        Rows of one group, such as a patient, are all in the training part of a fold or all in its
+        test part.
     classifiers : dict of str to classifier, optional
-        Semi-supervised classifiers for the same table, fitted to all training rows with -1
-        where the label is withheld, such as ``LabelSpreading``.
+        Semi-supervised classifiers for the same table, such as ``LabelSpreading``. They are
+        fitted to all training rows, with -1 for a withheld label.
     labels_per_class : sequence of int or None
-        How many rows of each class are labelled; None: all, in a single draw.
+        Number of labelled rows of each class; None: all, in a single draw.
     n_folds, n_draws : int
         Number of folds, and of draws of labelled rows in each.
     cv : int, splitter or iterable of (train, test), optional
-        Folds of your own instead of the stratified ones: whatever scikit-learn takes as ``cv``.
-        Training parts may leave out other rows than those that the fold is tested on.
+        Your own folds instead of the stratified ones: anything that scikit-learn takes as
+        ``cv``. Training parts may leave out other rows than the test rows of the fold.
     probes : sequence of {"logistic", "knn", "mlp", "best"}
-        :func:`linear_probe`, :func:`knn_probe`, :func:`mlp_probe`, and the better of the first
-        two together with its scaling, chosen for each contestant and draw by cross-validation of
-        the labelled rows (:func:`best_readout`, with its fixed rule for one label a class).
-        Where readouts differ in what suits them, "best" is the fair one: the others show the
-        scaling that did better on test rows.
+        :func:`linear_probe`, :func:`knn_probe`, :func:`mlp_probe`. "best" is the better of the
+        first two together with its scaling, chosen for each contestant and draw by
+        cross-validation of the labelled rows (:func:`best_readout`, with its fixed rule for one
+        label per class). It is the fair choice if contestants need different readouts: with the
+        others, `summarise` keeps the scaling that did better on test rows.
     scales : sequence of {"column", "common", "none"}
-        Scalings that each probe is run with, and that "best" chooses among.
+        Scalings that each probe is run with, and that "best" chooses from.
     diagnostics : bool
-        Add what can be said about the codes of each test fold, and how long they took.
+        Add diagnostics of the codes of each test fold, and the seconds that they took.
     only_folds : sequence of int, optional
-        Numbers of the folds to run, from 0; by default all. Parts of a long table that have the
-        same integer as ``random_state`` fit together: each fold is what it would be in the whole.
+        Numbers of the folds to run, from 0; by default all. Tables of single folds with the same
+        integer as ``random_state`` add up to the table of all folds.
     random_state : int, RandomState or None
-        Decides folds and draws. Transformers bring their own.
+        Draws folds and labelled rows. Transformers have a seed of their own.
     n_jobs : int, optional
-        Processes, by joblib; a task is one contestant in one fold. Seconds are those of a busy
-        machine then.
+        Processes, by joblib; a task is one contestant in one fold. The seconds are then those of
+        a busy machine.
 
     Returns
     -------
@@ -453,27 +466,28 @@ def compare(
         in all classes), ``probe`` (``"own"``: a classifier), ``scale``, ``chosen`` (probe and
         scaling that ran, ``"knn, common"``), ``accuracy``, ``n_train`` and ``n_test`` (rows of
         the fold's parts), ``n_left_out`` (rows that other folds train on and this one does not:
-        as many as ``n_test`` in a cross-validation), and, where a fitted transformer has ``mi_``,
+        as many as ``n_test`` in a cross-validation), and, if a fitted transformer has ``mi_``,
         its held-out bound in nats: ``mi``, ``mi_stderr``, ``mi_ceiling``.
 
         With ``diagnostics``, also: ``effective_rank``, ``uniformity`` and
-        ``intrinsic_dimension`` of the test rows' codes as they are (of 2000 rows spread over
-        them, if there are more); ``alignment``, where the transformer, or the last step of a
+        ``intrinsic_dimension`` of the test rows' codes without scaling (of 2,000 evenly spaced
+        rows, if there are more); ``alignment``, if the transformer, or the last step of a
         Pipeline, has ``transform_views``; ``v_information`` in nats, linear, columns scaled,
-        where ``labels_per_class`` has None, so that all labels are to be had; ``fit_seconds``,
-        and ``transform_seconds`` of the test rows. Not a number where there is none.
+        if ``labels_per_class`` has None, so that all labels are available; ``fit_seconds``,
+        and ``transform_seconds`` of the test rows. Otherwise nan.
 
     Raises
     ------
     ValueError
-        If a probe or scale is not a known name, a name is given twice, lengths differ, a class
-        has fewer rows than ``labels_per_class`` asks for, rows or groups do not suffice for the
-        folds, or ``only_folds`` names one that there is not.
+        If a probe or scale is not a known name, a name is given twice, ``y`` is continuous or has
+        missing values or one class, lengths differ, a class has fewer rows than
+        ``labels_per_class`` asks for, rows or groups do not suffice for the folds, ``only_folds``
+        names a fold that does not exist, or a contestant's codes are not finite numbers.
 
     See Also
     --------
-    summarise : The table in one line a contestant.
-    differences : Every contestant less a reference, with intervals.
+    summarise : The table in one row for each contestant.
+    differences : Each contestant minus a reference, with intervals.
     sklearn_mi.plots.LabelEfficiencyDisplay : Accuracy against labels, drawn.
     sklearn_mi.plots.DiagnosticsDisplay : The diagnostics, drawn.
 
@@ -498,9 +512,10 @@ def compare(
     """
     classifiers = classifiers or {}
     _check_names(transformers, classifiers, probes, scales)
-    check_consistent_length(X, y, groups)
-    classes = np.unique(np.asarray(y), return_inverse=True)[1]
-    groups = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    n_rows = X.shape[0] if issparse(X) else len(X)
+    classes = np.unique(check_classes("y", y, n_rows, least=2), return_inverse=True)[1]
+    if groups is not None:
+        groups = np.unique(check_values("groups", groups, n_rows), return_inverse=True)[1]
     generator = check_random_state(random_state)
     splits = _splits(classes, groups, n_folds, cv, generator)
     if not set(only_folds or ()) <= set(range(len(splits))):
@@ -513,8 +528,8 @@ def compare(
         *product(classifiers.items(), folds, [_classify_fold]),
     ]
     tasks = [
-        delayed(measure)(estimator, X, classes, fold, plan)
-        for (_, estimator), fold, measure in contests
+        delayed(measure)(name, estimator, X, classes, fold, plan)
+        for (name, estimator), fold, measure in contests
     ]
     results = cast(list, Parallel(n_jobs=n_jobs)(tasks))
     return pd.DataFrame(
@@ -529,7 +544,7 @@ def _resample(table: pd.DataFrame) -> list[str]:
 
 
 def _in_better_scale(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each contest and fold: means over draws, in the better scale."""
+    """Return one row for each contest and fold: means over draws, in the better scale."""
     counted = ["n_labelled", "n_train", "n_test", "accuracy"]
     absent = [name for name in (*CONTEST, "scale", "fold", *counted) if name not in table]
     if absent:
@@ -537,7 +552,7 @@ def _in_better_scale(table: pd.DataFrame) -> pd.DataFrame:
             f"The table has no column {absent[0]!r}; it has {list(table)}. Expected what compare "
             "returns."
         )
-    # Tables of before there was `cv` have no such column: left out were the test rows.
+    # A table without this column was made with stratified folds, which leave out their test rows.
     table = table if "n_left_out" in table else table.assign(n_left_out=table["n_test"])
     counted = [*counted, "n_left_out"]
     in_scale = [*CONTEST, "scale"]
@@ -549,7 +564,7 @@ def _in_better_scale(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _corrected_t(values: ArrayLike, folds: pd.DataFrame) -> dict[str, float]:
-    """Return the mean of one number a fold, its 95 % interval, and the p-value of a mean of 0."""
+    """Return the mean over folds, its 95 % interval, and the p-value of a mean of 0."""
     values = np.asarray(values, dtype=float)
     mean, n_folds = float(values.mean()), len(values)
     if n_folds == 1:
@@ -557,7 +572,7 @@ def _corrected_t(values: ArrayLike, folds: pd.DataFrame) -> dict[str, float]:
     overlap = folds["n_left_out"].sum() / folds["n_train"].sum()
     error = math.sqrt(values.var(ddof=1) * (1 / n_folds + overlap))
     half = float(student_t.ppf(0.975, n_folds - 1)) * error
-    # Folds that agree to the last bit: certain, or nothing at all.
+    # Without spread over folds any mean but 0 is certain.
     t = abs(mean) / error if error else math.inf * abs(mean) if mean else 0.0
     p_value = 2 * float(student_t.sf(t, n_folds - 1))
     return {"mean": mean, "low": mean - half, "high": mean + half, "p_value": p_value}
@@ -566,25 +581,24 @@ def _corrected_t(values: ArrayLike, folds: pd.DataFrame) -> dict[str, float]:
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
     r"""Mean accuracy and its interval for each contestant, number of labels and probe.
 
-    Of the scalings the one with the better mean over all folds and draws is kept. That choice
-    looks at test rows, for every contestant alike, and flatters each a little; the probe "best"
-    looks at none.
+    The scaling with the better mean over all folds and draws is kept. That choice uses test rows
+    and overstates each contestant's accuracy a little; the probe "best" uses none.
 
-    The interval is Student's t over folds, the mean over draws counting as one number a fold,
+    The interval is Student's t over folds, with one number, the mean over draws, for each fold, and
     with the correction of Nadeau and Bengio for training parts that overlap: with J folds, the
-    variance of their mean is taken to be
+    variance of their mean is estimated by
 
     .. math:: \Bigl( \frac1J + \frac{n_{test}}{n_{train}} \Bigr) s^2,
 
-    since folds that share rows err together and :math:`s^2` does not see it. The interval of five
-    folds is half as wide again as without. Where the rows that a fold leaves out are not its test
-    rows (``cv``), they take the place of :math:`n_{test}`: they are what training parts differ in.
+    since the errors of folds that share rows are correlated, which :math:`s^2` does not show. It
+    makes the interval of five folds half as wide again. If the rows that a fold leaves out are not
+    its test rows (``cv``), their number replaces :math:`n_{test}`: training parts differ in them.
 
     Parameters
     ----------
     table : DataFrame
-        From :func:`compare`. Several such tables below one another need a column ``seed`` where
-        they differ in ``random_state``; every fold of every seed then counts as one of the J.
+        From :func:`compare`. Concatenated tables that differ in ``random_state`` need a column
+        ``seed``; every fold of every seed then counts as one of the J.
 
     Returns
     -------
@@ -633,17 +647,17 @@ def _holm(p_values: pd.Series) -> pd.Series:
 def differences(
     table: pd.DataFrame, reference: str, *, families: Sequence[str] = ("name", "probe")
 ) -> pd.DataFrame:
-    """Accuracy of each contestant less that of a reference, paired by fold.
+    """Accuracy of each contestant minus that of a reference, paired by fold.
 
     Contestants of one call of :func:`compare` see the same folds and labels, so the difference
-    within a fold is free of their luck. Both sides take the same probe, each in its better
+    within a fold does not depend on their luck. Both sides use the same probe, each in its better
     scaling, as in :func:`summarise`; interval and p-value are those of Student's t with the
     correction of Nadeau and Bengio (2003) for folds that overlap. A classifier has no probe: it
-    meets the reference's first one.
+    is compared with the reference's first one.
 
-    The more differences are looked at, the more of them are large by chance. Holm's adjusted
-    p-values hold the probability of one or more false claims within a family at their level,
-    whatever the dependence; intervals are not adjusted.
+    The more differences there are, the more of them are large by chance. Holm's adjusted p-values
+    bound the probability of any false claim within a family, whatever the dependence; intervals
+    are not adjusted.
 
     Parameters
     ----------
@@ -652,9 +666,8 @@ def differences(
     reference : str
         Name of the contestant that is subtracted.
     families : sequence of str
-        Differences that are equal in these columns are one family of tests. By default the
-        numbers of labels at which one contestant is compared by one probe; ``()`` makes all rows
-        one family.
+        Rows that are equal in these columns are one family of tests. By default a family is one
+        contestant with one probe at all numbers of labels; ``()`` makes all rows one family.
 
     Returns
     -------

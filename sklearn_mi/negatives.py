@@ -1,9 +1,9 @@
 """Negatives: which pairs stand for draws from the product of the marginals.
 
 A row's partner is a draw from the joint distribution; its negatives stand for draws of the second
-view that know nothing of the row. Where they really are such draws a bound stays a bound. A choice
-that looks at scores, groups or labels, and codes of an older encoder, make the value one that is
-neither below nor above the mutual information, however useful for training.
+view that are independent of the row. Where they are, a bound stays valid. Negatives chosen by
+scores, groups or labels, and codes of an older encoder, are not: the value is then no bound,
+however useful for training.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ __all__ = [
 
 
 def next_columns(n: int, n_negatives: int, device: torch.device | None = None) -> Tensor:
-    """Return the mask of the next few columns after the diagonal, round the corner.
+    """Return the mask of the next few columns after the diagonal, wrapping around.
 
-    Rows of a batch come in random order, so that these are a random choice of the others.
+    Rows of a batch come in random order, so these are a random choice of the others.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def hardest(scores: Tensor, n_negatives: int) -> Tensor:
     scores : Tensor of shape (n, m)
         Column i is the partner of row i, which is no negative.
     n_negatives : int
-        How many of each row; all others where there are fewer.
+        Negatives of each row; all others where there are fewer.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def hardest(scores: Tensor, n_negatives: int) -> Tensor:
 def semi_hard(scores: Tensor, n_negatives: int | None = None) -> Tensor:
     """Return the mask of the negatives that score below the partner of their row.
 
-    Those above it are often of the row's own kind. A row whose every negative scores above its
+    Negatives above it are often of the row's own class. A row whose negatives all score above its
     partner has none.
 
     Parameters
@@ -103,7 +103,7 @@ def semi_hard(scores: Tensor, n_negatives: int | None = None) -> Tensor:
     scores : Tensor of shape (n, m)
         Column i is the partner of row i.
     n_negatives : int or None, default=None
-        Only the highest so many of them; None: all.
+        Keep only this many, the highest; None: all.
 
     Returns
     -------
@@ -154,12 +154,12 @@ def other_groups(groups: Tensor) -> Tensor:
 
 
 class NegativesModule(nn.Module, ABC):
-    """What `Negatives.build` returns: marks the negatives of a batch.
+    """What `Negatives.build` returns: it marks the negatives of a batch.
 
     Attributes
     ----------
     n_extra : int
-        Rows beyond the batch that training must draw, for their second view alone.
+        Rows beyond the batch that training must draw for their second view alone.
     """
 
     n_extra = 0
@@ -245,7 +245,7 @@ class InBatch(Negatives):
     Parameters
     ----------
     n_negatives : int or None, default=None
-        So many for each row, whatever the size of the batch; None: all others.
+        Negatives of each row, whatever the batch size; None: all others.
 
     Examples
     --------
@@ -292,11 +292,11 @@ class _Extra(NegativesModule):
 
 @dataclass(repr=False, eq=False)
 class Independent(Negatives):
-    """The second views of rows that are drawn anew for each batch, and shared by all its rows.
+    """The second views of further rows, drawn anew for each batch and shared by all its rows.
 
-    Batch size and number of negatives are then free of one another: a small batch can have many
-    negatives, at the price of encoding one view of each. On rows that training did not see the
-    other rows of a block serve, as for `InBatch`.
+    Batch size and number of negatives are then independent: a small batch can have many negatives,
+    at the price of encoding one view of each. On rows that training did not see, the other rows of
+    a block serve as negatives, as for `InBatch`.
 
     Parameters
     ----------
@@ -318,16 +318,16 @@ class Independent(Negatives):
 
 @dataclass(repr=False, eq=False)
 class Hard(Negatives):
-    """The highest scoring others of the batch.
+    """The highest-scoring other rows of the batch.
 
-    They carry most of the gradient, and the false ones among them most of the harm: on data with
-    few classes many hard negatives are of the row's own class. What is reported with them is no
-    bound: at .51 nats the true density ratio reports -.36 with the 16 hardest of 127.
+    They carry most of the gradient, and false negatives among them do most of the harm: on data
+    with few classes many hard negatives are of the row's own class. The reported value is no bound:
+    at 0.51 nats the true density ratio reports -0.36 with the 16 hardest of 127.
 
     Parameters
     ----------
     n_negatives : int, default=16
-        So many for each row.
+        Negatives of each row.
 
     References
     ----------
@@ -352,16 +352,16 @@ class Hard(Negatives):
 
 @dataclass(repr=False, eq=False)
 class SemiHard(Negatives):
-    """The others of the batch that score below the row's partner, or the highest few of them.
+    """The other rows of the batch that score below the row's partner, or the highest few of them.
 
-    Others that score above the partner are often of the row's own kind; a row that has no other
-    is left out. What is reported with them is no bound: at .51 nats the true density ratio reports
-    1.12 with the semi-hard ones of 127.
+    Rows that score above the partner are often of the row's own class; a row with none below adds
+    nothing. The reported value is no bound: at 0.51 nats the true density ratio reports 1.12 with
+    the semi-hard ones of 127.
 
     Parameters
     ----------
     n_negatives : int or None, default=None
-        Only the highest so many; None: all.
+        Keep only this many, the highest; None: all.
 
     References
     ----------
@@ -396,11 +396,11 @@ class _ByScore:
 
 @dataclass(repr=False, eq=False)
 class OtherGroups(Negatives):
-    """The others of the batch that are of another group: subject, document, class.
+    """The other rows of the batch that belong to other groups: subjects, documents, classes.
 
-    For rows of one group that mean the same thing, which as negatives would push like from like.
-    ``fit(X, groups=...)`` names them; whole groups are then held out. The negatives are draws from
-    the other groups, not from all rows, so that what is reported with them is no bound.
+    Use it where rows of one group mean the same thing and, as negatives, would be pushed apart.
+    ``fit(X, groups=...)`` names the groups; whole groups are then held out. The negatives are draws
+    from the other groups, not from all rows, so the reported value is no bound.
 
     Examples
     --------
@@ -446,7 +446,7 @@ class _QueueModule(NegativesModule):
         in_batch = ~torch.eye(n, dtype=torch.bool, device=codes.z_y.device)
         known = (torch.arange(size, device=self.codes.device) < self.filled).expand(n, size)
         if rows is not None:
-            # Where the data are few a row would meet its own partner of a step ago.
+            # With few rows of data a row would meet its own partner of a step ago.
             known = known & (self.rows[None, :] != rows[:, None])
         older = self.codes.clone()
         if self.training:
@@ -461,7 +461,7 @@ class _QueueModule(NegativesModule):
         )
 
     def _take(self, newest: Tensor, rows: Tensor | None) -> None:
-        """Let the newest codes stand in for the oldest."""
+        """Replace the oldest codes by the newest."""
         size = len(self.codes)
         newest = newest[-size:]
         places = (self.place + torch.arange(len(newest), device=newest.device)) % size
@@ -480,9 +480,9 @@ class Queue(Negatives):
     """The batch, and codes of the batches before it.
 
     Many negatives for the price of one batch: the codes are kept, not computed anew, and get no
-    gradient. They were made by the encoder as it was some steps ago, so that the value is no
-    bound; with a small learning rate and a queue of a few dozen batches they are hardly stale. The
-    queue is saved with the model.
+    gradient. They come from the encoder of some steps ago, so the value is no bound; with a small
+    learning rate and a queue of a few dozen batches they are hardly stale. The queue is saved with
+    the model.
 
     Parameters
     ----------

@@ -1,15 +1,15 @@
 """Objectives: what training maximises, where it is not itself the number that is reported.
 
-Some are functions of scores, ``scores[i, j] = f(x_i, y_j)``, with negatives as in
-`sklearn_mi.bounds`: a row that has none adds 0. Others (the spectral loss, alignment and
-uniformity, Barlow Twins, VICReg) compare codes; the critic then only reports. Each formula is
-written as what is maximised, minus the loss of its paper.
+Some are functions of scores, ``scores[i, j] = f(x_i, y_j)``, with negatives and positives as in
+`sklearn_mi.bounds`: a row without negatives adds 0. Others, such as Barlow Twins, compare codes;
+the critic then only reports. Each formula is written as what is maximised, minus the loss of its
+paper.
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,19 +20,23 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sklearn_mi._base import Codes, Component, Status, resolve
-from sklearn_mi.bounds import (
-    BOUNDS,
-    Bound,
-    BoundModule,
-    InfoNCE,
-    _checked,
-    infonce,
-    infonce_terms,
+from sklearn_mi._base import Codes, Objective, check_equal_widths, resolve
+from sklearn_mi.bounds import BOUNDS, Bound, BoundModule, InfoNCE, infonce, infonce_terms
+from sklearn_mi.cells import (
+    beside,
+    checked,
+    log_sum,
+    mean_of_rows,
+    negative_cells,
+    partner_scores,
+    row_means,
 )
+from sklearn_mi.comparisons import Parts, mean_over
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from sklearn_mi._base import Mask
 
 
 __all__ = [
@@ -48,10 +52,12 @@ __all__ = [
     "Objective",
     "SigLIP",
     "Spectral",
+    "Surrogate",
     "Triplet",
     "VICReg",
     "Wasserstein",
     "align_uniform",
+    "as_objective",
     "barlow_twins",
     "debiased",
     "decoupled_infonce",
@@ -67,24 +73,17 @@ __all__ = [
 Mining = Literal["semi-hard", "hard", "all"]
 
 
-def _negative_cells(scores: Tensor, negatives: Tensor | None) -> Tensor:
-    """Return the mask of the negatives: no partner is one."""
-    others = ~torch.eye(*scores.shape, dtype=torch.bool, device=scores.device)
-    return others if negatives is None else negatives & others
+# What compares codes component by component takes instead.
+ON_SCORES = "an objective on scores such as 'infonce'"
 
 
-def _mean_of_rows(terms: Tensor, cells: Tensor) -> Tensor:
+def _mean(terms: Tensor, cells: Tensor, positives: Mask) -> Tensor:
     """Return the mean over all rows; those without negatives add 0."""
-    return torch.where(cells.any(1), terms, 0.0).mean()
+    terms = row_means(terms, positives)
+    return mean_of_rows(torch.where(cells.any(1), terms, 0.0), positives)
 
 
-def _log_sum(scores: Tensor, cells: Tensor) -> Tensor:
-    """Return the logsumexp over the cells of each row, or a finite number where there are none."""
-    empty = ~cells.any(1, keepdim=True)
-    return scores.masked_fill(~cells, -math.inf).masked_fill(empty, 0.0).logsumexp(1)
-
-
-def k_pair(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+def k_pair(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
     r"""Return minus the multi-class K-pair loss of metric learning.
 
     .. math:: -\frac1n \sum_i \log\Big(1 + \sum_{j \neq i} e^{f_{ij} - f_{ii}}\Big)
@@ -95,9 +94,11 @@ def k_pair(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that belong together, whose mean a row gives; by default the diagonal.
 
     Returns
     -------
@@ -116,7 +117,10 @@ def k_pair(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
     >>> print(f"{k_pair(torch.zeros(4, 4)):.4f}")  # minus log(4): nothing was learned
     -1.3863
     """
-    terms = infonce_terms(scores, negatives)
+    terms = infonce_terms(scores, negatives, positives)
+    if positives is not None:
+        counts = negative_cells(scores, negatives, positives).sum(1) + 1
+        return mean_of_rows(terms - counts.to(terms.dtype).log(), positives)
     if negatives is None:
         return terms.mean() - math.log(scores.shape[1])
     counts = negatives.sum(1) - negatives.diagonal().long() + 1
@@ -139,9 +143,19 @@ def _mined(gaps: Tensor, cells: Tensor, mining: str) -> Tensor:
     return torch.where(below.any(1), semi_hard, easiest)
 
 
+def _hinges(scores: Tensor, partners: Tensor, cells: Tensor, margin: float, mining: str) -> Tensor:
+    """Return the bracket of `triplet` for one partner a row."""
+    gaps = scores - partners[:, None]
+    hinges = (margin + gaps).relu()
+    if mining == "all":
+        return hinges.masked_fill(~cells, 0.0).sum(1) / cells.sum(1).clamp_min(1)
+    return hinges.gather(1, _mined(gaps.detach(), cells, mining)[:, None])[:, 0]
+
+
 def triplet(
     scores: Tensor,
-    negatives: Tensor | None = None,
+    negatives: Mask = None,
+    positives: Mask = None,
     margin: float = 1.0,
     mining: Mining = "semi-hard",
 ) -> Tensor:
@@ -156,9 +170,11 @@ def triplet(
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that belong together, whose mean a row gives; by default the diagonal.
     margin : float, default=1.0
         In units of the scores.
     mining : {"semi-hard", "hard", "all"}, default="semi-hard"
@@ -183,18 +199,22 @@ def triplet(
     [-0.1667, -1.0]
     """
     _check_mining(mining)
-    scores = _checked(scores, negatives)
-    cells = _negative_cells(scores, negatives)
-    gaps = scores - scores.diagonal()[:, None]
-    hinges = (margin + gaps).relu()
-    if mining == "all":
-        terms = hinges.masked_fill(~cells, 0.0).sum(1) / cells.sum(1).clamp_min(1)
-    else:
-        terms = hinges.gather(1, _mined(gaps.detach(), cells, mining)[:, None])[:, 0]
-    return -_mean_of_rows(terms, cells)
+    scores = checked(scores, negatives, positives)
+    cells = negative_cells(scores, negatives, positives)
+    if positives is None:
+        return -_mean(_hinges(scores, scores.diagonal(), cells, margin, mining), cells, None)
+    # Each positive mines its own negative: the first of every row, then the second, ...
+    order = positives.long().argsort(dim=1, descending=True, stable=True)
+    numbers, total = positives.sum(1), scores.new_zeros(len(scores))
+    for place in range(int(numbers.max())):
+        partners = scores.gather(1, order[:, place : place + 1])[:, 0]
+        hinges = _hinges(scores, partners, cells, margin, mining)
+        total = total + hinges.masked_fill(place >= numbers, 0.0)
+    terms = torch.where(cells.any(1), total / numbers.clamp_min(1), 0.0)
+    return -mean_of_rows(terms, positives)
 
 
-def decoupled_infonce(scores: Tensor, negatives: Tensor | None = None) -> Tensor:
+def decoupled_infonce(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
     r"""Return minus the decoupled contrastive loss: InfoNCE without the partner in the sum.
 
     .. math:: \frac1n \sum_i \Big[f_{ii} - \log \sum_{j \neq i} e^{f_{ij}}\Big]
@@ -204,9 +224,11 @@ def decoupled_infonce(scores: Tensor, negatives: Tensor | None = None) -> Tensor
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that belong together, whose mean a row gives; by default the diagonal.
 
     Returns
     -------
@@ -225,9 +247,10 @@ def decoupled_infonce(scores: Tensor, negatives: Tensor | None = None) -> Tensor
     >>> print(f"{decoupled_infonce(50 * torch.eye(4)):.4f}")  # 50 - log(3)
     48.9014
     """
-    scores = _checked(scores, negatives)
-    cells = _negative_cells(scores, negatives)
-    return _mean_of_rows(scores.diagonal() - _log_sum(scores, cells), cells)
+    scores = checked(scores, negatives, positives)
+    cells = negative_cells(scores, negatives, positives)
+    sums = beside(log_sum(scores, cells), positives)
+    return _mean(partner_scores(scores, positives) - sums, cells, positives)
 
 
 def _log_difference(a: Tensor, b: Tensor) -> Tensor:
@@ -241,7 +264,8 @@ def _log_difference(a: Tensor, b: Tensor) -> Tensor:
 
 def hard_negatives(
     scores: Tensor,
-    negatives: Tensor | None = None,
+    negatives: Mask = None,
+    positives: Mask = None,
     beta: float = 1.0,
     tau_plus: float = 0.1,
     floor: float = -10.0,
@@ -254,15 +278,17 @@ def hard_negatives(
         e^{\mathrm{floor}}\Big\}
 
     Both sums run over the negatives :math:`N_i` of row i: their mean, weighted by
-    :math:`e^{\beta f}`, less the share of partners in disguise. Without either, beta = tau_plus =
+    :math:`e^{\beta f}`, less the share of false negatives. Without either, beta = tau_plus =
     0, it is `k_pair`.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that belong together, whose mean a row gives; by default the diagonal.
     beta : float, default=1.0
         How much more high-scoring negatives weigh; 0: all alike.
     tau_plus : float, default=0.1
@@ -289,19 +315,23 @@ def hard_negatives(
     >>> print(f"{plain:.4f}, {k_pair(scores):.4f}, {hard_negatives(scores, tau_plus=0.0):.4f}")
     -0.1698, -0.1698, -0.2027
     """
-    scores = _checked(scores, negatives)
-    cells = _negative_cells(scores, negatives)
-    partners = scores.diagonal()
-    mean = _log_sum((1 + beta) * scores, cells) - _log_sum(beta * scores, cells)
+    scores = checked(scores, negatives, positives)
+    cells = negative_cells(scores, negatives, positives)
+    partners = partner_scores(scores, positives)
+    mean = beside(log_sum((1 + beta) * scores, cells) - log_sum(beta * scores, cells), positives)
     log_tau = math.log(tau_plus) if tau_plus > 0 else -math.inf
     estimate = _log_difference(mean, partners + log_tau) - math.log1p(-tau_plus)
-    log_counts = cells.sum(1).clamp_min(1).to(scores.dtype).log()
+    log_counts = beside(cells.sum(1).clamp_min(1).to(scores.dtype).log(), positives)
     total = torch.logaddexp(partners, log_counts + estimate.clamp_min(floor))
-    return _mean_of_rows(partners - total, cells)
+    return _mean(partners - total, cells, positives)
 
 
 def debiased(
-    scores: Tensor, negatives: Tensor | None = None, tau_plus: float = 0.1, floor: float = -10.0
+    scores: Tensor,
+    negatives: Mask = None,
+    positives: Mask = None,
+    tau_plus: float = 0.1,
+    floor: float = -10.0,
 ) -> Tensor:
     r"""Return minus the debiased contrastive loss: `hard_negatives` with all negatives alike.
 
@@ -313,9 +343,11 @@ def debiased(
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that belong together, whose mean a row gives; by default the diagonal.
     tau_plus : float, default=0.1
         Chance that a negative is of the class of its row, at least 0 and below 1.
     floor : float, default=-10.0
@@ -338,11 +370,13 @@ def debiased(
     >>> print(f"{debiased(torch.zeros(4, 4)):.4f}")  # minus log(4): one class alone
     -1.3863
     """
-    return hard_negatives(scores, negatives, 0.0, tau_plus, floor)
+    return hard_negatives(scores, negatives, positives, 0.0, tau_plus, floor)
 
 
-def siglip(scores: Tensor, negatives: Tensor | None = None, bias: Tensor | float = 0.0) -> Tensor:
-    r"""Return minus the pairwise sigmoid loss: each pair is told alone whether it belongs together.
+def siglip(
+    scores: Tensor, negatives: Mask = None, positives: Mask = None, bias: Tensor | float = 0.0
+) -> Tensor:
+    r"""Return minus the pairwise sigmoid loss: each pair is classified by itself.
 
     .. math:: \frac1n \sum_i \Big[\log \sigma(f_{ii} + b_i) +
         \sum_{j \in N_i} \log \sigma(-f_{ij} - b_i)\Big], \qquad b_i = b - \log |N_i|
@@ -353,9 +387,11 @@ def siglip(scores: Tensor, negatives: Tensor | None = None, bias: Tensor | float
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; column i is the partner of row i.
+        Scores of every pair; without positives, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that belong together, whose mean a row gives; by default the diagonal.
     bias : Tensor of shape () or float, default=0.0
         b.
 
@@ -376,11 +412,12 @@ def siglip(scores: Tensor, negatives: Tensor | None = None, bias: Tensor | float
     >>> print(f"{siglip(torch.zeros(2, 2)):.4f}")  # two coins in each row
     -1.3863
     """
-    scores = _checked(scores, negatives)
-    cells = _negative_cells(scores, negatives)
+    scores = checked(scores, negatives, positives)
+    cells = negative_cells(scores, negatives, positives)
     logits = scores + bias - cells.sum(1, keepdim=True).clamp_min(1).to(scores.dtype).log()
     repelled = functional.logsigmoid(-logits).masked_fill(~cells, 0.0).sum(1)
-    return _mean_of_rows(functional.logsigmoid(logits.diagonal()) + repelled, cells)
+    attracted = functional.logsigmoid(partner_scores(logits, positives))
+    return _mean(attracted + beside(repelled, positives), cells, positives)
 
 
 def _next_negatives(cells: Tensor) -> Tensor:
@@ -392,10 +429,7 @@ def _next_negatives(cells: Tensor) -> Tensor:
 
 
 def gradient_penalty(
-    critic: Callable[[Tensor, Tensor], Tensor],
-    z_x: Tensor,
-    z_y: Tensor,
-    negatives: Tensor | None = None,
+    critic: Callable[[Tensor, Tensor], Tensor], z_x: Tensor, z_y: Tensor, negatives: Mask = None
 ) -> Tensor:
     r"""Return how much steeper than 1 a critic is, squared.
 
@@ -430,7 +464,7 @@ def gradient_penalty(
     """
     with_gradient = torch.is_grad_enabled()
     n = len(z_x)
-    cells = _negative_cells(z_x.new_empty(n, len(z_y)), negatives)
+    cells = negative_cells(z_x.new_empty(n, len(z_y)), negatives)
     shares = (torch.arange(n, device=z_x.device).to(z_x.dtype)[:, None] + 0.5) / n
     with torch.enable_grad():
         # Copies, so that a gradient by the one point never runs through the other.
@@ -443,18 +477,19 @@ def gradient_penalty(
         )
     squares = slopes[0].square().sum(1) + slopes[1].square().sum(1)
     # Cut before the root, whose derivative at 0 is infinite.
-    return _mean_of_rows((squares.clamp_min(1).sqrt() - 1).square(), cells)
+    return _mean((squares.clamp_min(1).sqrt() - 1).square(), cells, None)
 
 
-def _check_codes(z_x: Tensor, z_y: Tensor, least: int = 1) -> None:
+def _check_codes(z_x: Tensor, z_y: Tensor, least: int = 1, positives: Mask = None) -> None:
     shapes = f"{tuple(z_x.shape)} and {tuple(z_y.shape)}"
-    if z_x.ndim != 2 or z_y.ndim != 2 or z_x.shape[1] != z_y.shape[1] or len(z_x) > len(z_y):
+    is_paired = z_x.ndim == z_y.ndim == 2 and z_x.shape[1] == z_y.shape[1]
+    if not is_paired or (positives is None and len(z_x) > len(z_y)):
         raise ValueError(f"codes of shape {shapes}; expected (n, d) and (m, d) with n <= m.")
     if len(z_x) < least:
         raise ValueError(f"codes of shape {shapes}; expected at least {least} rows.")
 
 
-def spectral(z_x: Tensor, z_y: Tensor, negatives: Tensor | None = None) -> Tensor:
+def spectral(z_x: Tensor, z_y: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
     r"""Return minus the spectral contrastive loss, a function of inner products of codes.
 
     .. math:: \frac1n \sum_i \Big[2 s_{ii} - \frac{1}{|N_i|} \sum_{j \in N_i} s_{ij}^2\Big],
@@ -468,7 +503,9 @@ def spectral(z_x: Tensor, z_y: Tensor, negatives: Tensor | None = None) -> Tenso
     z_x, z_y : Tensor of shape (n, d), (m, d)
         Codes of the two views; row i of the one is the partner of row i of the other.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        The cells that count as negatives; by default all that are no positives.
+    positives : Tensor of bool of shape (n, m), default=None
+        The pairs that belong together, whose mean a row gives; by default the diagonal.
 
     Returns
     -------
@@ -487,11 +524,12 @@ def spectral(z_x: Tensor, z_y: Tensor, negatives: Tensor | None = None) -> Tenso
     >>> spectral(torch.ones(3, 1), torch.ones(3, 1)).item()  # independent views: a ratio of 1
     1.0
     """
-    _check_codes(z_x, z_y)
-    scores = _checked(z_x @ z_y.T, negatives)
-    cells = _negative_cells(scores, negatives)
+    _check_codes(z_x, z_y, positives=positives)
+    scores = checked(z_x @ z_y.T, negatives, positives)
+    cells = negative_cells(scores, negatives, positives)
     squares = scores.square().masked_fill(~cells, 0.0).sum(1) / cells.sum(1).clamp_min(1)
-    return _mean_of_rows(2 * scores.diagonal() - squares, cells)
+    terms = 2 * partner_scores(scores, positives) - beside(squares, positives)
+    return _mean(terms, cells, positives)
 
 
 def _uniformity(directions: Tensor, t: float) -> Tensor:
@@ -659,19 +697,8 @@ def vicreg(
     return -(terms + covariance * (mixed_x + mixed_y))
 
 
-class Objective(Component, ABC):
-    """Base of the objectives; a subclass writes ``build``.
-
-    What training maximises and what is reported are two things: ``build`` makes a module with
-    both. ``status`` and ``ceiling`` are those of the reported bound, so an objective stands
-    wherever a `Bound` does.
-
-    Attributes
-    ----------
-    reported : Bound
-        The bound whose value the module reports; by default `InfoNCE`.
-    status : {"lower", "upper", "neither"}
-        Its status.
+class Surrogate(Objective, ABC):
+    """Base of the objectives that are no bound and report InfoNCE; a subclass writes ``build``.
 
     Examples
     --------
@@ -679,49 +706,24 @@ class Objective(Component, ABC):
 
     >>> import torch
     >>> from sklearn_mi.bounds import BoundModule, infonce
-    >>> from sklearn_mi.objectives import Objective
+    >>> from sklearn_mi.objectives import Surrogate
     >>> class SmallCodes(BoundModule):
     ...     def forward(self, codes):
     ...         return self.report(codes) - codes.z_x.square().mean()
     ...
     ...     def report(self, codes):
-    ...         return infonce(codes.scores)
-    >>> class Small(Objective):
+    ...         return infonce(codes.scores, codes.negatives, codes.positives)
+    >>> class Small(Surrogate):
     ...     def build(self, d_x, d_y):
     ...         return SmallCodes()
     >>> Small().status
     'lower'
     """
 
-    @abstractmethod
-    def build(self, d_x: int, d_y: int) -> BoundModule:
-        """Return the module to train with the critic.
-
-        Parameters
-        ----------
-        d_x, d_y : int
-            Number of components of the two codes.
-
-        Returns
-        -------
-        module : BoundModule
-            Maps `Codes` to what training maximises; its ``report`` gives the value of
-            ``reported``, in nats.
-        """
-
     @property
     def reported(self) -> Bound:
-        """Return the bound whose value the module reports."""
+        """Return `sklearn_mi.bounds.InfoNCE`, which the module reports."""
         return InfoNCE()
-
-    @property
-    def status(self) -> Status:
-        """Return the status of the reported bound."""
-        return self.reported.status
-
-    def ceiling(self, n: int) -> float:
-        """Return the largest value that can be reported with n candidates."""
-        return self.reported.ceiling(n)
 
 
 class _Distance(BoundModule):
@@ -793,6 +795,11 @@ class Matched(Objective):
         return _Distance(self.reported.build(d_x, d_y), float(self.target))
 
     @property
+    def has_head(self) -> bool:  # type: ignore[override]
+        """Return whether the bound that is held has a head; its state is not used."""
+        return self.reported.has_head
+
+    @property
     def reported(self) -> Bound:
         """Return the bound that is held."""
         bound = resolve("bound", self.bound, BOUNDS)
@@ -806,26 +813,13 @@ class _EachPart(BoundModule):
 
     def __init__(self, inner: BoundModule) -> None:
         super().__init__()
-        self.inner = inner
+        self.inner, self.parts = inner, Parts().build(())
 
     def forward(self, codes: Codes) -> Tensor:
-        return self._mean(self.inner, codes)
+        return mean_over(self.parts(codes, None), self.inner)
 
     def report(self, codes: Codes) -> Tensor:
-        return self._mean(self.inner.report, codes)
-
-    @staticmethod
-    def _mean(of: Callable[[Codes], Tensor], codes: Codes) -> Tensor:
-        cut = getattr(codes.critic, "cut", None)
-        if cut is None:
-            raise ValueError(
-                f"EachPart needs a critic that cuts codes into parts, but has {codes.critic!r}; "
-                "take critic=Split(...)."
-            )
-        parts = [
-            Codes(a, b, part, negatives=codes.negatives) for a, b, part in cut(codes.z_x, codes.z_y)
-        ]
-        return torch.stack([of(part) for part in parts]).mean()
+        return mean_over(self.parts(codes, None), self.inner.report)
 
 
 @dataclass(repr=False, eq=False)
@@ -839,8 +833,9 @@ class EachPart(Objective):
 
     Parameters
     ----------
-    objective : str, Bound or Objective, default="infonce"
-        What each part maximises; not one with a head, which is as wide as the whole code.
+    objective : str or Objective, default="infonce"
+        What each part maximises; not one with a head, which is as wide as the whole code, or
+        with a state ("mine"), which parts would share.
 
     Examples
     --------
@@ -852,7 +847,7 @@ class EachPart(Objective):
     (60, 4)
     """
 
-    objective: str | Bound | Objective = "infonce"
+    objective: str | Objective = "infonce"
 
     def build(self, d_x: int, d_y: int) -> BoundModule:
         """Return the module, which applies one objective to every part.
@@ -860,29 +855,18 @@ class EachPart(Objective):
         Raises
         ------
         ValueError
-            If the name is unknown, or the bound has a head.
+            If the name is unknown, or the objective has a head or a state.
         TypeError
-            If ``objective`` is neither a name, nor a Bound, nor an Objective.
+            If ``objective`` is neither a name nor an Objective.
         """
-        inner = self._inner()
-        if hasattr(inner, "hidden"):
-            raise ValueError(
-                f"objective={inner!r} has a head for codes of one width; expected one without, "
-                "such as 'infonce'."
-            )
-        return _EachPart(inner.build(d_x, d_y))
-
-    def _inner(self) -> Bound | Objective:
-        inner = resolve("objective", self.objective, {**BOUNDS, **OBJECTIVES})
-        if not isinstance(inner, Bound | Objective):
-            raise TypeError(f"objective={inner!r}; expected a name, a Bound or an Objective.")
-        return inner
+        inner = as_objective(self.objective)
+        Parts().check_objective(inner)
+        return _EachPart(inner.build(d_x, d_y))  # type: ignore[arg-type]
 
     @property
-    def reported(self) -> Bound:
+    def reported(self) -> Objective:
         """Return the bound that each part reports."""
-        inner = self._inner()
-        return inner if isinstance(inner, Bound) else inner.reported
+        return as_objective(self.objective).reported
 
 
 class _OnScores(BoundModule):
@@ -893,10 +877,10 @@ class _OnScores(BoundModule):
         self.formula = formula
 
     def forward(self, codes: Codes) -> Tensor:
-        return self.formula(codes.scores, codes.negatives)
+        return self.formula(codes.scores, codes.negatives, codes.positives)
 
     def report(self, codes: Codes) -> Tensor:
-        return infonce(codes.scores, codes.negatives)
+        return infonce(codes.scores, codes.negatives, codes.positives)
 
 
 def _critic_alone(codes: Codes) -> Tensor | float:
@@ -904,31 +888,34 @@ def _critic_alone(codes: Codes) -> Tensor | float:
     parameters = codes.critic.parameters() if isinstance(codes.critic, nn.Module) else ()
     if not any(parameter.requires_grad for parameter in parameters):
         return 0.0
-    bound = infonce(codes.critic(codes.z_x.detach(), codes.z_y.detach()), codes.negatives)
+    scores = codes.critic(codes.z_x.detach(), codes.z_y.detach())
+    bound = infonce(scores, codes.negatives, codes.positives)
     return bound - bound.detach()
+
+
+def _refuse_positives(name: str, codes: Codes) -> None:
+    if codes.positives is not None:
+        raise ValueError(
+            f"objective={name} compares row i with column i alone, but a mask of positives was "
+            f"given; take {ON_SCORES}, or a comparison of one partner a row."
+        )
 
 
 class _OnCodes(BoundModule):
     """A formula of the codes, beside which the critic learns InfoNCE; reports that."""
 
-    def __init__(self, formula: Callable[..., Tensor], *, masked: bool = False) -> None:
+    def __init__(self, formula: Callable[..., Tensor], name: str, *, masked: bool = False) -> None:
         super().__init__()
-        self.formula, self.masked = formula, masked
+        self.formula, self.name, self.masked = formula, name, masked
 
     def forward(self, codes: Codes) -> Tensor:
-        masks = (codes.negatives,) if self.masked else ()
+        if not self.masked:
+            _refuse_positives(self.name, codes)
+        masks = (codes.negatives, codes.positives) if self.masked else ()
         return self.formula(codes.z_x, codes.z_y, *masks) + _critic_alone(codes)
 
     def report(self, codes: Codes) -> Tensor:
-        return infonce(codes.scores, codes.negatives)
-
-
-def _check_equal_widths(d_x: int, d_y: int, objective: Objective) -> None:
-    if d_x != d_y:
-        raise ValueError(
-            f"d_x={d_x} and d_y={d_y}; {objective!r} compares codes of one width; give both "
-            "encoders the same width, or take an objective on scores such as 'infonce'."
-        )
+        return infonce(codes.scores, codes.negatives, codes.positives)
 
 
 def _number(name: str, value: Any, expected: str, legal: Callable[[float], bool]) -> float:
@@ -955,7 +942,7 @@ def _prior(value: Any) -> float:
 
 
 @dataclass(repr=False, eq=False)
-class KPair(Objective):
+class KPair(Surrogate):
     """The multi-class K-pair loss of metric learning (`k_pair`); reports InfoNCE.
 
     Its gradient is that of `InfoNCE`, which exceeds it by the logarithm of the number of
@@ -984,14 +971,14 @@ class KPair(Objective):
 
 
 @dataclass(repr=False, eq=False)
-class Triplet(Objective):
+class Triplet(Surrogate):
     """The triplet loss with mined negatives (`triplet`); reports InfoNCE.
 
     Pairs that are told apart by the margin are left alone, so codes need not be perfect, only
     good enough to rank; for retrieval. The margin has the unit of the scores: take a critic of
-    fixed scale, `Cosine` or `Cauchy`; any other can satisfy it by growing. The scores learn an
-    order and no log ratio, so InfoNCE is loose here. At ``Cosine(temperature=0.1)`` the default is
-    the reference's margin of 0.2 on squared distances of unit codes.
+    fixed scale, `Cosine` or `Cauchy`; any other can satisfy it by scaling its scores. The scores
+    learn an order and no log ratio, so InfoNCE is loose here. At ``Cosine(temperature=0.1)`` the
+    default is the reference's margin of 0.2 on squared distances of unit codes.
 
     Parameters
     ----------
@@ -1033,13 +1020,13 @@ class Triplet(Objective):
 
 
 @dataclass(repr=False, eq=False)
-class DecoupledInfoNCE(Objective):
+class DecoupledInfoNCE(Surrogate):
     """InfoNCE without the partner in the denominator (`decoupled_infonce`); reports InfoNCE.
 
     InfoNCE learns little from a pair that it already tells apart; without the partner in the sum
     each pair keeps its weight, which helps in small batches. It has no largest value, so take a
-    critic with bounded scores (`Cosine`): any other grows for ever. The negatives here are those
-    across the views; the reference adds those within each view.
+    critic with bounded scores (`Cosine`): any other grows without limit. The negatives here are
+    those across the views; the reference adds those within each view.
 
     References
     ----------
@@ -1061,12 +1048,12 @@ class DecoupledInfoNCE(Objective):
 
 
 @dataclass(repr=False, eq=False)
-class Debiased(Objective):
+class Debiased(Surrogate):
     """Contrastive loss corrected for partners among the negatives (`debiased`); reports InfoNCE.
 
-    Rows of one class are pushed apart wherever they meet as negatives; knowing only how often
-    that happens, the loss subtracts their expected share. Use it where rows fall into few classes,
-    with tau_plus near one over their number, and with `Cosine`, whose scores have a least value.
+    Rows of one class are pushed apart wherever they meet as negatives; the loss subtracts the
+    expected share of such negatives. Use it where rows fall into few classes, with tau_plus near
+    one over their number, and with `Cosine`, whose scores have a least value.
 
     Parameters
     ----------
@@ -1106,7 +1093,7 @@ class Debiased(Objective):
 
 
 @dataclass(repr=False, eq=False)
-class HardNegatives(Objective):
+class HardNegatives(Surrogate):
     """Contrastive loss with hard, debiased negatives (`hard_negatives`); reports InfoNCE.
 
     Negatives weigh the more the higher they score, and the share of partners among them is
@@ -1163,19 +1150,19 @@ class _Sigmoid(BoundModule):
         self.bias = nn.Parameter(torch.tensor(bias))
 
     def forward(self, codes: Codes) -> Tensor:
-        return siglip(codes.scores, codes.negatives, self.bias)
+        return siglip(codes.scores, codes.negatives, codes.positives, self.bias)
 
     def report(self, codes: Codes) -> Tensor:
-        return infonce(codes.scores, codes.negatives)
+        return infonce(codes.scores, codes.negatives, codes.positives)
 
 
 @dataclass(repr=False, eq=False)
-class SigLIP(Objective):
+class SigLIP(Surrogate):
     """The pairwise sigmoid loss with a learned bias (`siglip`); reports InfoNCE.
 
     Each pair is judged alone, so large batches help less and small ones hurt less than with
-    InfoNCE, and scores come out as log ratios of their own right. `JensenShannon` differs in that
-    there all negatives together weigh as much as all partners; here each pair weighs the same.
+    InfoNCE, and the scores themselves are log ratios. In `JensenShannon` all negatives together
+    weigh as much as all partners; here each pair weighs the same.
 
     The bias counts from minus the logarithm of the number of negatives, where the reference's
     start of -10 lies for its batches of 2^15. The scale that the reference learns belongs to the
@@ -1224,23 +1211,24 @@ class _Lipschitz(BoundModule):
         self.penalty = penalty
 
     def forward(self, codes: Codes) -> Tensor:
+        _refuse_positives(f"Wasserstein(penalty={self.penalty:g})", codes)
         steep = gradient_penalty(codes.critic, codes.z_x, codes.z_y, codes.negatives)
         return self.report(codes) - self.penalty * steep
 
     def report(self, codes: Codes) -> Tensor:
-        return infonce(codes.scores, codes.negatives)
+        return infonce(codes.scores, codes.negatives, codes.positives)
 
 
 @dataclass(repr=False, eq=False)
-class Wasserstein(Objective):
+class Wasserstein(Surrogate):
     r"""InfoNCE of a critic that is kept from being steep (`gradient_penalty`); reports InfoNCE.
 
     .. math:: \mathrm{InfoNCE} - \lambda \cdot \mathrm{gradient\_penalty}
 
-    A steep critic tells codes apart by the smallest differences, and InfoNCE is content with one
-    that does; a critic of slope at most 1 needs codes that lie apart, hence more of what the views
-    share. Use it where one factor suffices to recognise a partner and the codes should take up
-    the others, too. It costs a second pass through the critic, differentiated twice.
+    A steep critic tells codes apart by the smallest differences, and InfoNCE asks for no more; a
+    critic of slope at most 1 needs codes that lie apart, hence more of what the views share. Use it
+    where one factor suffices to recognise a partner and the codes should hold the others, too. It
+    costs a second pass through the critic, differentiated twice.
 
     The reference is the Wasserstein predictive coding of Ozair et al.; the penalty is that of
     Gulrajani et al. on its upper side alone, since a slope below 1 is allowed. Distance here is
@@ -1286,7 +1274,7 @@ class Wasserstein(Objective):
 
 
 @dataclass(repr=False, eq=False)
-class Spectral(Objective):
+class Spectral(Surrogate):
     """The spectral contrastive loss (`spectral`); reports InfoNCE.
 
     Inner products of codes fit the density ratio of the views by least squares, which finds its
@@ -1317,12 +1305,12 @@ class Spectral(Objective):
         ValueError
             If the widths differ.
         """
-        _check_equal_widths(d_x, d_y, self)
-        return _OnCodes(spectral, masked=True)
+        check_equal_widths(d_x, d_y, self, ON_SCORES)
+        return _OnCodes(spectral, repr(self), masked=True)
 
 
 @dataclass(repr=False, eq=False)
-class AlignUniform(Objective):
+class AlignUniform(Surrogate):
     """Alignment and uniformity of codes on the unit sphere (`align_uniform`); reports InfoNCE.
 
     The two properties that InfoNCE with a cosine brings about as negatives grow many, stated as
@@ -1366,18 +1354,19 @@ class AlignUniform(Objective):
         ValueError
             If alpha or t is not positive, if the weight is negative, or if the widths differ.
         """
-        _check_equal_widths(d_x, d_y, self)
+        check_equal_widths(d_x, d_y, self, ON_SCORES)
         alpha, t = _positive("alpha", self.alpha), _positive("t", self.t)
         weight = _not_negative("weight", self.weight)
-        return _OnCodes(partial(align_uniform, alpha=alpha, t=t, weight=weight))
+        formula = partial(align_uniform, alpha=alpha, t=t, weight=weight)
+        return _OnCodes(formula, repr(self))
 
 
 @dataclass(repr=False, eq=False)
-class BarlowTwins(Objective):
+class BarlowTwins(Surrogate):
     """Cross-correlations of the codes should form the identity (`barlow_twins`); reports InfoNCE.
 
-    No negatives: what keeps codes from collapsing is that components may not repeat each other.
-    It likes wide codes, through a head if need be. Codes must have equal widths, their scale is
+    No negatives: codes cannot collapse since components may not repeat each other. It works best
+    with wide codes, through a head if need be. Codes must have equal widths, their scale is
     free, and batches should be larger than the codes are wide. The critic never trains the
     encoders; it learns InfoNCE on their codes, to report it: take "separable", which learns fast.
 
@@ -1411,12 +1400,13 @@ class BarlowTwins(Objective):
         ValueError
             If the weight is negative, or if the widths differ.
         """
-        _check_equal_widths(d_x, d_y, self)
-        return _OnCodes(partial(barlow_twins, weight=_not_negative("weight", self.weight)))
+        check_equal_widths(d_x, d_y, self, ON_SCORES)
+        formula = partial(barlow_twins, weight=_not_negative("weight", self.weight))
+        return _OnCodes(formula, repr(self))
 
 
 @dataclass(repr=False, eq=False)
-class VICReg(Objective):
+class VICReg(Surrogate):
     """Variance, invariance and covariance of codes (`vicreg`); reports InfoNCE.
 
     No negatives: partners share a code, each component keeps a standard deviation of 1, no two
@@ -1460,9 +1450,43 @@ class VICReg(Objective):
         ValueError
             If a weight is negative, or if the widths differ.
         """
-        _check_equal_widths(d_x, d_y, self)
+        check_equal_widths(d_x, d_y, self, ON_SCORES)
         weights = {name: _not_negative(name, value) for name, value in self.get_params().items()}
-        return _OnCodes(partial(vicreg, **weights))
+        return _OnCodes(partial(vicreg, **weights), repr(self))
+
+
+def as_objective(value: Any) -> Objective:
+    """Return the objective that a name or an object stands for.
+
+    Parameters
+    ----------
+    value : str or Objective
+        A name in `sklearn_mi.bounds.BOUNDS` or `OBJECTIVES`, a Bound, or another Objective.
+
+    Returns
+    -------
+    objective : Objective
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown.
+    TypeError
+        If ``value`` is neither a name nor an Objective.
+
+    Examples
+    --------
+    >>> from sklearn_mi.objectives import as_objective
+    >>> as_objective("nwj"), as_objective("k-pair")
+    (NWJ(), KPair())
+    """
+    names: dict[str, Callable[[], Objective]] = {**BOUNDS, **OBJECTIVES}
+    objective = resolve("objective", value, names)
+    if not isinstance(objective, Objective):
+        raise TypeError(
+            f"objective={value!r}; expected one of {sorted(names)}, a Bound or an Objective."
+        )
+    return objective
 
 
 OBJECTIVES: dict[str, Callable[[], Objective]] = {

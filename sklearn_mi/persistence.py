@@ -1,92 +1,157 @@
-"""Save and load a fitted learner: one safetensors file with a JSON header, no pickle."""
+"""A fitted model as one safetensors file with a JSON header: no pickle, no paths of modules.
+
+The header holds the current parameters, the recipe that the model was built from, and facts. A
+description is stored as its family and its class, such as ``["views", "Neighbors"]``.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+import inspect
 import json
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from sklearn_mi import bounds, critics, encoders, negatives, objectives, views
+from sklearn_mi import (
+    bounds,
+    comparisons,
+    critics,
+    encoders,
+    negatives,
+    objectives,
+    recipe,
+    views,
+)
 from sklearn_mi._base import Component
 from sklearn_mi._version import __version__
-from sklearn_mi.choices import Choice
-from sklearn_mi.estimators import MIRepresentationLearner
-from sklearn_mi.inputs import Layout
+from sklearn_mi.model import PairModel, build_model
+from sklearn_mi.recipe import Choice, Recipe
 from sklearn_mi.reports import MIEstimate
-from sklearn_mi.training import Scale
+from sklearn_mi.rows import Schema, Standardize
+from sklearn_mi.views import as_view
 
-__all__ = ["load", "save"]
+__all__ = ["Contents", "damage_is_told", "read_estimate", "read_file", "rebuild", "write_file"]
 
-FORMAT = 1
+FORMAT = 2
 _HEADER = "sklearn_mi"
-_HOMES = {
-    module.__name__: module for module in (bounds, critics, encoders, negatives, objectives, views)
+_FAMILIES: dict[str, ModuleType] = {
+    "bounds": bounds,
+    "comparisons": comparisons,
+    "critics": critics,
+    "encoders": encoders,
+    "negatives": negatives,
+    "objectives": objectives,
+    "recipe": recipe,
+    "views": views,
 }
 
 
-def save(learner: MIRepresentationLearner, path: str | os.PathLike) -> None:
-    """Write a fitted learner to a file.
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds.
 
     Parameters
     ----------
-    learner : MIRepresentationLearner
+    params : dict
+        Parameters of the learner as they were when it was saved.
+    recipe : Recipe
+    schemas : tuple of Schema
+        Of the table and, or None, of the paired table.
+    facts : dict
+        What else the learner knows: plain numbers, strings, lists and dicts.
+    tensors : dict of Tensor
+    has_own : bool
+        Whether some of its objects are the user's.
+    """
+
+    params: dict[str, Any]
+    recipe: Recipe
+    schemas: tuple[Schema, Schema | None]
+    facts: dict[str, Any]
+    tensors: dict[str, Tensor]
+    has_own: bool
+
+
+# Writing
+
+
+def write_file(
+    path: str | os.PathLike,
+    params: Mapping[str, Any],
+    model: PairModel,
+    schemas: tuple[Schema, Schema | None],
+    facts: Mapping[str, Any],
+) -> None:
+    """Write a fitted model to a file, whole or not at all.
+
+    Parameters
+    ----------
     path : path-like
+    params : mapping
+        Parameters of the learner.
+    model : PairModel
+    schemas : tuple of Schema
+    facts : mapping
+        What JSON can hold.
 
     Raises
     ------
-    NotFittedError
-        If the learner is not fitted.
+    FileNotFoundError
+        If the folder is not there.
     ValueError
         If a parameter cannot be stored: a callable, a callback, a generator. Nothing is written.
     """
-    check_is_fitted(learner)
+    from safetensors.torch import save_file  # here and below, as few who import the learner save it
+
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"path={os.fspath(path)!r}: there is no folder {folder!r}.")
     header = {
         "format": FORMAT,
         "version": __version__,
-        "params": {
-            name: _to_json(name, value) for name, value in learner.get_params(deep=False).items()
-        },
-        "fitted": _fitted(learner),
-    }
-    tensors = {
-        name: tensor.detach().cpu().contiguous()
-        for name, tensor in learner.net_.model.state_dict().items()
+        "params": {name: _to_json(name, value) for name, value in params.items()},
+        "recipe": _recipe_to_json(model.recipe),
+        "schemas": [schema and schema.to_json() for schema in schemas],
+        "facts": dict(facts),
     }
     text = json.dumps(header, default=float)
     temporary = f"{os.fspath(path)}.part"
     try:
-        safetensors.torch.save_file(tensors, temporary, metadata={_HEADER: text})
+        tensors = _separate(model.state_dict())
+        save_file(tensors, temporary, metadata={_HEADER: text})
         os.replace(temporary, path)
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
 
 
-def _fitted(learner: MIRepresentationLearner) -> dict[str, Any]:
-    names = getattr(learner, "feature_names_in_", None)
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors on the CPU, each in memory of its own, also where weights are tied."""
+    separate: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        place = own.untyped_storage().data_ptr()
+        separate[name] = own.clone() if place in places else own
+        places.add(place)
+    return separate
+
+
+def _recipe_to_json(made: Recipe) -> dict[str, Any]:
     return {
-        "n_features_in_": learner.n_features_in_,
-        "feature_names_in_": None if names is None else list(names),
-        "n_iter_": learner.n_iter_,
-        "seed": learner._seed,
-        "choices": {name: [c.value, c.reason] for name, c in learner.choices_.items()},
-        "mi_": dataclasses.asdict(learner.mi_),
-        "history": list(learner.history_),
-        "layouts": [
-            None if layout is None else dataclasses.asdict(layout)
-            for layout in (learner._layout, learner._pair_layout)
-        ],
+        "kind": made.kind,
+        "parameters": {
+            name: _to_json(name, getattr(made, name)) for name in recipe.MODEL_PARAMETERS
+        },
+        "choices": {name: [_to_json(name, c.value), c.reason] for name, c in made.choices.items()},
+        "given": {name: _to_json(name, value) for name, value in made.given.items()},
     }
 
 
@@ -98,6 +163,8 @@ def _to_json(name: str, value: Any) -> Any:
         return value.item()
     if isinstance(value, list | tuple):
         return {type(value).__name__: [_to_json(f"{name}[{i}]", v) for i, v in enumerate(value)]}
+    if isinstance(value, dict):
+        return {"dict": {key: _to_json(f"{name}__{key}", v) for key, v in value.items()}}
     if isinstance(value, slice):
         return {"slice": [value.start, value.stop, value.step]}
     if isinstance(value, np.ndarray):
@@ -116,19 +183,95 @@ def _to_json(name: str, value: Any) -> Any:
 
 
 def _component_to_json(name: str, value: Component) -> Any:
-    home = _HOMES.get(type(value).__module__)
-    if home is None:
-        return {"own": type(value).__name__}
+    cls = type(value)
+    family = next((f for f, module in _FAMILIES.items() if _class_of(module, cls) is cls), None)
     params = {
         key: _to_json(f"{name}__{key}", inner)
-        for key, inner in value.get_params(deep=False).items()
+        for key, inner in (value.get_params(deep=False).items() if family else ())
     }
-    if any(isinstance(inner, dict) and "own" in inner for inner in params.values()):
-        return {"own": type(value).__name__}
-    return {"component": [home.__name__, type(value).__name__], "params": params}
+    if family is None or any(_holds_own(inner) for inner in params.values()):
+        return {"own": cls.__name__}
+    return {"component": [family, cls.__name__], "params": params}
 
 
-def _from_json(name: str, value: Any, own: dict[str, Any]) -> Any:
+def _class_of(module: ModuleType, cls: type) -> Any:
+    return vars(module).get(cls.__name__)
+
+
+def _holds_own(value: Any) -> bool:
+    return isinstance(value, dict) and "own" in value
+
+
+# Reading
+
+
+def read_file(path: str | os.PathLike, own: Mapping[str, Any]) -> Contents:
+    """Read what `write_file` has written; nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : path-like
+    own : mapping
+        Objects of the user's that the file names but does not hold, by parameter.
+
+    Returns
+    -------
+    contents : Contents
+
+    Raises
+    ------
+    ValueError
+        If the file is not one of ours, is damaged or of another format, or an own object is
+        missing.
+    """
+    header, tensors = _read(path)
+    with damage_is_told(path):
+        return _contents(header, tensors, own)
+
+
+@contextmanager
+def damage_is_told(path: str | os.PathLike) -> Iterator[None]:
+    """Turn what a header lacks into an error that names the file.
+
+    Parameters
+    ----------
+    path : path-like
+    """
+    try:
+        yield
+    except (KeyError, TypeError, IndexError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{os.fspath(path)!r}: its header is damaged ({type(error).__name__}: {error}); save "
+            "the learner again."
+        ) from error
+
+
+def _contents(
+    header: dict[str, Any], tensors: dict[str, Tensor], own: Mapping[str, Any]
+) -> Contents:
+    params = {name: _from_json(name, value, own) for name, value in header["params"].items()}
+    unknown = sorted(set(own) - set(params))
+    if unknown:
+        raise ValueError(f"{unknown} are no parameters of the learner; expected {sorted(params)}.")
+    stored = header["recipe"]
+    parameters = {
+        name: _from_json(name, stored["parameters"][name], own) for name in recipe.MODEL_PARAMETERS
+    }
+    made = Recipe(
+        kind=stored["kind"],
+        **parameters,
+        choices={
+            name: Choice(_from_json(name, value, own), reason)
+            for name, (value, reason) in stored["choices"].items()
+        },
+        given={name: _from_json(name, value, own) for name, value in stored["given"].items()},
+    )
+    first, second = (schema and Schema.from_json(schema) for schema in header["schemas"])
+    has_own = any(map(_holds_own, stored["parameters"].values()))
+    return Contents({**params, **own}, made, (first, second), header["facts"], tensors, has_own)
+
+
+def _from_json(name: str, value: Any, own: Mapping[str, Any]) -> Any:
     if not isinstance(value, dict):
         return value
     if "own" in value:
@@ -139,79 +282,36 @@ def _from_json(name: str, value: Any, own: dict[str, Any]) -> Any:
             )
         return own[name]
     if "component" in value:
-        module, cls = value["component"]
-        return _description(module, cls)(
-            **{key: _from_json(name, inner, own) for key, inner in value["params"].items()}
-        )
+        params = {key: _from_json(name, inner, own) for key, inner in value["params"].items()}
+        return _description(*value["component"])(**params)
     if "optimizer" in value:
-        return getattr(torch.optim, value["optimizer"])
+        return _optimizer(value["optimizer"])
     if "slice" in value:
         return slice(*value["slice"])
+    if "dict" in value:
+        return {key: _from_json(name, inner, own) for key, inner in value["dict"].items()}
     kind, items = next(iter(value.items()))
     return {"list": list, "tuple": tuple}[kind](_from_json(name, item, own) for item in items)
 
 
-def _description(module: str, name: str) -> type[Component]:
+def _description(family: str, name: str) -> type[Component]:
     """Return a description's class; a file can name nothing but the public ones."""
-    found = getattr(_HOMES.get(module), name, None) if module in _HOMES else None
-    if not (isinstance(found, type) and issubclass(found, Component)):
-        raise ValueError(f"The file names {module}.{name}, which is no description of sklearn-mi.")
+    found = vars(_FAMILIES[family]).get(name) if family in _FAMILIES else None
+    if isinstance(found, type) and issubclass(found, Component) and not inspect.isabstract(found):
+        return found
+    raise ValueError(f"The file names {family}.{name}, which is no description of sklearn-mi.")
+
+
+def _optimizer(name: str) -> type[torch.optim.Optimizer]:
+    found = vars(torch.optim).get(name)
+    if not (isinstance(found, type) and issubclass(found, torch.optim.Optimizer)):
+        raise ValueError(f"The file names torch.optim.{name}, which is no optimiser.")
     return found
 
 
-def load(path: str | os.PathLike, **own: Any) -> MIRepresentationLearner:
-    """Read a learner that `MIRepresentationLearner.save` has written.
-
-    Nothing in the file is executed. A learner from a machine with a GPU gets ``device="auto"``
-    where there is none. The optimiser's moments are not stored: ``partial_fit`` starts new ones.
-
-    Parameters
-    ----------
-    path : path-like
-    **own
-        Parameters that were objects of your own, such as ``encoder=my_module``: their weights come
-        from the file, their code from you.
-
-    Returns
-    -------
-    learner : MIRepresentationLearner
-        Fitted.
-
-    Raises
-    ------
-    ValueError
-        If the file is not one of ours or of a newer format, or an own object is missing.
-
-    Examples
-    --------
-    >>> import os, tempfile
-    >>> import numpy as np
-    >>> import sklearn_mi
-    >>> X = np.random.default_rng(0).normal(size=(60, 5))
-    >>> learner = sklearn_mi.MIRepresentationLearner(3, max_steps=5, random_state=0).fit(X)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "learner.safetensors")
-    ...     learner.save(path)
-    ...     again = sklearn_mi.load(path)
-    >>> np.array_equal(again.transform(X), learner.transform(X))
-    True
-    """
-    header, tensors = _read(path)
-    params = {name: _from_json(name, value, own) for name, value in header["params"].items()}
-    unknown = sorted(set(own) - set(params))
-    if unknown:
-        raise ValueError(f"{unknown} are no parameters of the learner; expected {sorted(params)}.")
-    learner = MIRepresentationLearner(**{**params, **own})
-    learner._restore(**_parts(header["fitted"], tensors), weights=tensors)
-    fitted = header["fitted"]
-    learner.n_features_in_, learner.n_iter_ = fitted["n_features_in_"], fitted["n_iter_"]
-    if fitted["feature_names_in_"] is not None:
-        learner.feature_names_in_ = np.array(fitted["feature_names_in_"], dtype=object)
-    learner.mi_ = _estimate(fitted["mi_"])
-    return learner
-
-
 def _read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(os.fspath(path), framework="pt", device="cpu") as file:
             text = (file.metadata() or {}).get(_HEADER)
@@ -220,44 +320,93 @@ def _read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ValueError(f"{os.fspath(path)!r} is not a safetensors file: {error}") from error
     if text is None:
         raise ValueError(f"{os.fspath(path)!r} was not written by MIRepresentationLearner.save.")
-    header = json.loads(text)
-    if header["format"] > FORMAT:
+    with damage_is_told(path):
+        header = json.loads(text)
+        number, version = int(header["format"]), header["version"]
+    if number != FORMAT:
+        cure = "upgrade" if number > FORMAT else "fit and save the learner again"
         raise ValueError(
-            f"{os.fspath(path)!r} was written by sklearn-mi {header['version']} in format "
-            f"{header['format']}, but this is {__version__} with format {FORMAT}; upgrade."
+            f"{os.fspath(path)!r} was written by sklearn-mi {version} in format {number}, but this "
+            f"is {__version__} with format {FORMAT}; {cure}."
         )
     return header, tensors
 
 
-def _parts(fitted: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """Return what `MIRepresentationLearner._restore` is made from."""
-    layouts = [
-        None
-        if layout is None
-        else Layout(tuple(layout["source_shape"]), tuple(layout["row_shape"]), layout["is_table"])
-        for layout in fitted["layouts"]
-    ]
-    scales = [
-        None
-        if layout is None
-        else Scale(tensors[f"{name}.mean"].numpy(), tensors[f"{name}.scale"].numpy())
-        for name, layout in zip(("scale", "scale_pair"), layouts, strict=True)
-    ]
-    prefix = "state."
-    state = {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
-    return {
-        "seed": fitted["seed"],
-        "choices": {name: Choice(*parts) for name, parts in fitted["choices"].items()},
-        "history": fitted["history"],
-        "layouts": layouts,
-        "scales": scales,
-        "state": state or None,
+def rebuild(contents: Contents, seed: int) -> PairModel:
+    """Return the model of a file: built from its recipe, with its weights.
+
+    Parameters
+    ----------
+    contents : Contents
+    seed : int
+
+    Returns
+    -------
+    model : PairModel
+        In evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If the tensors of the file are not those of the recipe.
+    """
+    scales: Any = tuple(
+        schema and _scale(contents.tensors, name)
+        for name, schema in zip(("scale", "scale_pair"), contents.schemas, strict=True)
+    )
+    state = {
+        name.removeprefix("state."): tensor
+        for name, tensor in contents.tensors.items()
+        if name.startswith("state.")
     }
+    shapes: Any = tuple(schema and schema.kind.row_shape for schema in contents.schemas)
+    view = as_view(recipe.snapshot(contents.recipe.view))
+
+    def build() -> PairModel:
+        return build_model(contents.recipe, view, state or None, shapes, scales, seed)
+
+    if not contents.has_own:
+        # Sizes in a header could be anything: they are compared before they take memory.
+        with torch.device("meta"):
+            _compare(build().state_dict(), contents.tensors)
+    model = build()
+    _compare(model.state_dict(), contents.tensors)
+    model.load_state_dict(contents.tensors)
+    return model.eval()
 
 
-def _estimate(fields: dict[str, Any]) -> MIEstimate:
+def _scale(tensors: Mapping[str, Tensor], name: str) -> Standardize:
+    return Standardize(tensors[f"{name}.mean"].numpy(), tensors[f"{name}.scale"].numpy())
+
+
+def _compare(built: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> None:
+    """Refuse tensors of other names or shapes than the model's."""
+    for name in sorted(set(built) | set(stored)):
+        here, there = (
+            f"of shape {tuple(side[name].shape)}" if name in side else "missing"
+            for side in (built, stored)
+        )
+        if here != there:
+            raise ValueError(
+                f"The weights in the file are not those of the model: {name} is {there} in the "
+                f"file, but {here} in the model; pass the objects that the learner was fitted "
+                "with, such as load(path, encoder=...)."
+            )
+
+
+def read_estimate(fields: Mapping[str, Any]) -> MIEstimate:
+    """Return an estimate from its fields, as JSON has them.
+
+    Parameters
+    ----------
+    fields : mapping
+
+    Returns
+    -------
+    estimate : MIEstimate
+    """
     inner = fields["objective"]
-    plain: dict[str, Any] = {**fields, "objective": inner and _estimate(inner)}
+    plain: dict[str, Any] = {**fields, "objective": inner and read_estimate(inner)}
     # JSON knows no tuples.
     made: Any = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()}
     return MIEstimate(**made)

@@ -1,4 +1,4 @@
-"""Pictures of results, as scikit-learn's Display objects: made from tables and arrays alone."""
+"""Plots of results, as scikit-learn's Display objects, made from tables and arrays alone."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from sklearn_mi._checks import check_codes, check_values, is_continuous
+
 __all__ = [
     "BoundsDisplay",
     "ConvergenceDisplay",
@@ -27,8 +29,8 @@ __all__ = [
     "StudyDisplay",
 ]
 
-# Okabe and Ito's colours, told apart by colour-blind readers, without their yellow, which
-# vanishes on white; then Tol's wine, olive and sand for a class or three more.
+# Okabe and Ito's colours, which colour-blind readers can tell apart, without their yellow, which
+# vanishes on white; then Tol's wine, olive and sand for up to three more classes.
 COLOURS = (
     "#D55E00",
     "#0072B2",
@@ -42,11 +44,16 @@ COLOURS = (
     "#A08060",
 )
 
-# What a number in nats says of the mutual information.
+SUMMARY = ("name", "probe", "labels_per_class", "n_labelled", "mean", "low", "high")
+
+# More names than these cannot be read in a plot.
+MOST_CLASSES = 100
+
+# What a number in nats bounds.
 STATUS_COLOURS = {"lower": "#0072B2", "upper": "#D55E00", "neither": "#777777"}
 
-# Which way each diagnostic is taken to be better. Of v-information and seconds there is no doubt;
-# the others are what the literature has, and none of them is accuracy.
+# In which direction each diagnostic is taken to be better. V-information and seconds are certain;
+# the others follow the literature, and none of them is accuracy.
 DIRECTIONS = {
     "v_information": "more",
     "effective_rank": "more",
@@ -97,7 +104,7 @@ def _label_axis(ax: Axes, rows: pd.DataFrame) -> None:
 
 
 class LabelEfficiencyDisplay:
-    """Accuracy against the number of labelled rows, a line and a band for each contestant.
+    """Accuracy against the number of labelled rows, with a line and a band for each contestant.
 
     Parameters
     ----------
@@ -109,7 +116,7 @@ class LabelEfficiencyDisplay:
     Attributes
     ----------
     ax_ : Axes
-        Where the picture was drawn.
+        Where the plot was drawn.
     figure_ : Figure
         Its figure.
     lines_ : dict of str to Line2D
@@ -153,7 +160,7 @@ class LabelEfficiencyDisplay:
         return cls(summary).plot(ax, probe=probe)
 
     def plot(self, ax: Axes | None = None, *, probe: str = "logistic") -> LabelEfficiencyDisplay:
-        """Draw one probe's accuracies, and beside them those of classifiers, dashed.
+        """Draw one probe's accuracies, and those of classifiers as dashed lines.
 
         Parameters
         ----------
@@ -170,8 +177,9 @@ class LabelEfficiencyDisplay:
         Raises
         ------
         ValueError
-            If the summary has no row of the probe.
+            If the summary lacks a column, or has no row of the probe.
         """
+        _need(self.summary, SUMMARY)
         probes = set(self.summary["probe"])
         if probe not in probes:
             raise ValueError(f"probe={probe!r}; expected one of {sorted(probes)}.")
@@ -190,8 +198,6 @@ class LabelEfficiencyDisplay:
 def _two_dimensions(
     Z: NDArray[Any], method: str, random_state: int | np.random.RandomState | None
 ) -> NDArray[Any]:
-    if method not in ("pca", "tsne"):
-        raise ValueError(f"method={method!r}; expected 'pca' or 'tsne'.")
     if Z.shape[1] == 2:
         return Z
     if method == "pca":
@@ -199,8 +205,25 @@ def _two_dimensions(
     return TSNE(random_state=random_state, perplexity=min(30, len(Z) / 4)).fit_transform(Z)
 
 
+def _is_measurement(y: NDArray[Any]) -> bool:
+    many = y.dtype.kind in "iuf" and len(np.unique(y)) > MOST_CLASSES
+    return many or is_continuous(y)
+
+
+def _colour_values(y: ArrayLike, n_rows: int, table: str) -> NDArray[Any]:
+    """Return what rows are coloured by: classes, or numbers."""
+    values = check_values("y", y, n_rows, table)
+    n_different = len(np.unique(values))
+    if n_different > MOST_CLASSES and not _is_measurement(values):
+        raise ValueError(
+            f"y has {n_different} different names; expected at most {MOST_CLASSES}, or numbers. "
+            "Leave y out to draw the rows in one colour."
+        )
+    return values
+
+
 def _name_group(ax: Axes, members: NDArray[Any], name: str, colour: str) -> None:
-    # At a member, not at the mean, which in a group of two parts lies between them.
+    # At a member, not at the mean, which lies between the parts of a group that has two.
     middle = np.median(members, axis=0)
     nearest = members[np.argmin(np.sum((members - middle) ** 2, axis=1))]
     style: dict[str, Any] = {"weight": "bold", "size": 13, "ha": "center", "va": "center"}
@@ -215,21 +238,24 @@ def _name_group(ax: Axes, members: NDArray[Any], name: str, colour: str) -> None
 
 
 class EmbeddingDisplay:
-    """Codes in two dimensions, coloured and named by class.
+    """Codes in two dimensions, coloured by class or by a measurement.
 
     Parameters
     ----------
     embedding : array-like of shape (n_samples, 2)
         Where each row lies.
     y : array-like of shape (n_samples,), optional
-        Classes.
+        Classes, whose names are written beside their rows; or a measurement, which gets a colour
+        bar: numbers that are not whole, or whole ones of more than 100 different values.
 
     Attributes
     ----------
     ax_ : Axes
-        Where the picture was drawn.
+        Where the plot was drawn.
     figure_ : Figure
         Its figure.
+    colorbar_ : Colorbar or None
+        Of a measurement.
 
     Examples
     --------
@@ -254,17 +280,17 @@ class EmbeddingDisplay:
         random_state: int | np.random.RandomState | None = 0,
         ax: Axes | None = None,
     ) -> EmbeddingDisplay:
-        """Bring codes to two dimensions and draw them.
+        """Reduce codes to two dimensions and draw them.
 
         Parameters
         ----------
         Z : array-like of shape (n_samples, n_components)
             Codes; two columns are drawn as they are.
         y : array-like of shape (n_samples,), optional
-            Classes, for the colours only.
+            Classes or a measurement, for the colours only.
         method : {"pca", "tsne"}
-            Principal components keep large distances; t-SNE shows which rows are neighbours,
-            while its distances between groups mean little.
+            Principal components keep large distances; t-SNE shows which rows are neighbours, but
+            its distances between groups mean little.
         random_state : int, RandomState or None
             For t-SNE.
         ax : Axes, optional
@@ -277,9 +303,15 @@ class EmbeddingDisplay:
         Raises
         ------
         ValueError
-            If ``method`` is not a known name.
+            If ``method`` is not a known name, ``Z`` is no table of two or more columns of finite
+            numbers, or ``y`` does not have one value for each row.
         """
-        return cls(_two_dimensions(np.asarray(Z), method, random_state), y).plot(ax)
+        if method not in ("pca", "tsne"):
+            raise ValueError(f"method={method!r}; expected 'pca' or 'tsne'.")
+        codes = check_codes("Z", Z, dtype=None, least_rows=2, least_columns=2)
+        if y is not None:
+            y = _colour_values(y, len(codes), "Z")
+        return cls(_two_dimensions(codes, method, random_state), y).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> EmbeddingDisplay:
         """Draw the rows.
@@ -292,34 +324,51 @@ class EmbeddingDisplay:
         Returns
         -------
         self : EmbeddingDisplay
-            With ``ax_`` and ``figure_``.
+            With ``ax_``, ``figure_`` and ``colorbar_``.
+
+        Raises
+        ------
+        ValueError
+            If the embedding is no table of two columns of finite numbers, or ``y`` does not have
+            one value for each row.
         """
+        points = check_codes("embedding", self.embedding, dtype=None, least_columns=2)
+        if points.shape[1] > 2:
+            raise ValueError(
+                f"embedding has {points.shape[1]} columns; expected two: "
+                "EmbeddingDisplay.from_codes reduces codes."
+            )
+        n, style = len(points), {"s": 9, "alpha": 0.7, "lw": 0}
+        y = np.zeros(n, int) if self.y is None else _colour_values(self.y, n, "embedding")
         self.figure_, self.ax_ = _axes(ax)
-        points = np.asarray(self.embedding)
-        y = np.zeros(len(points)) if self.y is None else np.asarray(self.y)
-        for label, colour in zip(np.unique(y), cycle(COLOURS)):
-            members = points[y == label]
-            self.ax_.scatter(*members.T, s=9, color=colour, alpha=0.7, lw=0)
-            if self.y is not None:
-                _name_group(self.ax_, members, str(label), colour)
+        self.colorbar_ = None
+        if _is_measurement(y):
+            drawn = self.ax_.scatter(*points.T, c=y, **style)
+            self.colorbar_ = self.figure_.colorbar(drawn, ax=self.ax_)
+        else:
+            for label, colour in zip(np.unique(y), cycle(COLOURS)):
+                members = points[y == label]
+                self.ax_.scatter(*members.T, color=colour, **style)
+                if self.y is not None:
+                    _name_group(self.ax_, members, str(label), colour)
         self.ax_.set(xticks=[], yticks=[])
         self.ax_.spines[:].set_visible(False)
         return self
 
 
 class StudyDisplay:
-    """What a study measured along training: a line a learner, a band over its seeds.
+    """Measurements of a study along training: a line for each learner, a band over its seeds.
 
     Parameters
     ----------
     table : DataFrame
-        As ``sklearn_mi.study.run_study`` returns it: columns ``step``, ``seed``, the column that
-        is drawn and the one that tells lines apart.
+        As ``sklearn_mi.study.run_study`` returns it: columns ``step``, ``seed``, the column to
+        draw and the column that distinguishes the lines.
 
     Attributes
     ----------
     ax_ : Axes
-        Where the picture was drawn.
+        Where the plot was drawn.
     figure_ : Figure
         Its figure.
     lines_ : dict of str to Line2D
@@ -363,14 +412,14 @@ class StudyDisplay:
         return cls(table).plot(column, by=by, ax=ax)
 
     def plot(self, column: str, *, by: str = "learner", ax: Axes | None = None) -> StudyDisplay:
-        """Draw one column: the mean over seeds, and one standard deviation of them either way.
+        """Draw one column: the mean over seeds, and a band of one standard deviation either way.
 
         Parameters
         ----------
         column : str
             Such as ``"accuracy"`` or ``"infonce_test"``.
         by : str
-            Column whose values get a line each.
+            Column that has a line for each of its values.
         ax : Axes, optional
             Where to draw; by default a new figure.
 
@@ -403,18 +452,18 @@ class StudyDisplay:
 
 
 def _known_directions(table: pd.DataFrame) -> dict[str, str]:
-    """Return the diagnostics in which two contestants or more can be told apart."""
+    """Return the diagnostics that two or more contestants have."""
     there = [column for column in DIRECTIONS if column in table]
     counts = pd.DataFrame(table.groupby("name")[there].mean()).count().to_dict()
     return {column: DIRECTIONS[column] for column in there if counts[column] > 1}
 
 
 def _outward(values: pd.Series, way: str, scaling: str) -> pd.Series:
-    """Return where each contestant lies on an axis, from 0 for the worst to 1 for the best."""
+    """Return each contestant's place on an axis, from 0 for the worst to 1 for the best."""
     better = values if way == "more" else -values
     better = better.rank() if scaling == "rank" else better
     span = float(better.max() - better.min())
-    # Where all are equal nobody is best: halfway out.
+    # If all are equal none is best: halfway out.
     return (better - better.min()) / span if span > 0 else better * 0 + 0.5
 
 
@@ -437,13 +486,13 @@ def _spokes(ax: Axes, means: pd.DataFrame, directions: Mapping[str, str]) -> NDA
 
 
 class DiagnosticsDisplay:
-    """A radar of diagnostics: an axis for each, outward what is better, a line for each contestant.
+    """A radar of diagnostics: an axis for each, better values outward, a line for each contestant.
 
-    It compares the contestants that are in it with one another, and says nothing of differences
-    that matter: by the scaling the best of three equals lies as far out as the best of three that
-    are worlds apart, which is why the range stands at each axis. Which way is better is known for
-    v-information and for seconds; for the others it is what the literature has found or hoped,
-    written at the axis.
+    It compares the contestants that are in it with one another and does not show whether a
+    difference matters: each axis runs from the worst to the best of them, however close they are.
+    So the label of an axis gives its range. The label also says in which direction values are
+    better; that is certain for v-information and for seconds, and follows the literature for the
+    others.
 
     Parameters
     ----------
@@ -454,13 +503,14 @@ class DiagnosticsDisplay:
     Attributes
     ----------
     ax_ : Axes
-        Where the picture was drawn.
+        Where the plot was drawn.
     figure_ : Figure
         Its figure.
     lines_ : dict of str to Line2D
         The line of each contestant; it has a gap where a contestant has no number.
     outward_ : DataFrame
-        What is drawn: a row a contestant, a column an axis, from 0 for the worst to 1 for the best.
+        What is drawn: a row for each contestant and a column for each axis, from 0 for the worst
+        to 1 for the best.
 
     Examples
     --------
@@ -517,10 +567,10 @@ class DiagnosticsDisplay:
         ax : Axes, optional
             Where to draw, with polar axes; by default a new figure.
         directions : dict of str to {"more", "less"}, optional
-            Columns to draw, and which way each is better. By default the diagnostics of
-            ``compare`` that two contestants or more have.
+            Columns to draw, and in which direction each is better. By default the diagnostics of
+            ``compare`` that two or more contestants have.
         scaling : {"min-max", "rank"}
-            Between the worst and the best mean in proportion, or by rank.
+            Place means between the worst and the best in proportion, or by rank.
 
         Returns
         -------
@@ -577,11 +627,11 @@ class DiagnosticsDisplay:
 
 
 class BoundsDisplay:
-    """The ladder of bounds: each with its interval, its ceiling, and what it is.
+    """All bounds in one column: each with its interval, its ceiling, and its status.
 
-    Bounds from below are blue, numbers that are no bound grey. A bar at the right is the ceiling
-    that the bound cannot exceed with so many candidates: a value close to it says that the
-    information may be larger, not that it is as large.
+    Lower bounds are blue, numbers that are no bound grey. A bar at the right is the ceiling that
+    the bound cannot exceed with its number of candidates: a value close to it means that the
+    information may be larger.
 
     Parameters
     ----------
@@ -591,12 +641,12 @@ class BoundsDisplay:
     best_guess : tuple of float, optional
         A value and the two ends of its interval.
     lower_limit : float, optional
-        What the information is not less than, with the estimator's confidence.
+        A lower limit of the information, at the estimator's confidence.
 
     Attributes
     ----------
     ax_ : Axes
-        Where the picture was drawn.
+        Where the plot was drawn.
     figure_ : Figure
         Its figure.
     bars_ : dict of str to ErrorbarContainer
@@ -645,10 +695,10 @@ class BoundsDisplay:
         display : BoundsDisplay
         """
         mi = estimator.mi_
-        made = cls(
+        display = cls(
             estimator.bounds_, best_guess=(mi.value, *mi.interval), lower_limit=mi.lower_limit
         )
-        return made.plot(ax, true_mi=true_mi)
+        return display.plot(ax, true_mi=true_mi)
 
     def plot(self, ax: Axes | None = None, *, true_mi: float | None = None) -> BoundsDisplay:
         """Draw the bounds.
@@ -697,7 +747,7 @@ class BoundsDisplay:
         return self
 
     def _ceilings(self) -> None:
-        """Draw ceilings as bars, and keep the window on the values where one is far off."""
+        """Draw ceilings as bars, except those so far off that the values would shrink."""
         left, right = self.ax_.get_xlim()
         for k, (ceiling, value) in enumerate(self.bounds[["ceiling", "value"]].to_numpy()):
             if np.isfinite(ceiling) and ceiling - value < 2 * (right - left):
@@ -709,7 +759,7 @@ class BoundsDisplay:
 class PointwiseDisplay:
     """The histogram of the log-ratio of each row, whose mean is an information.
 
-    A long tail says that few rows carry the number; a mass below zero are rows that the critic
+    A long tail shows that few rows carry the number; rows below zero are those that the critic
     takes for unrelated pairs.
 
     Parameters
@@ -720,7 +770,7 @@ class PointwiseDisplay:
     Attributes
     ----------
     ax_ : Axes
-        Where the picture was drawn.
+        Where the plot was drawn.
     figure_ : Figure
         Its figure.
     counts_ : ndarray of shape (n_bins,)
@@ -770,9 +820,14 @@ class PointwiseDisplay:
         -------
         self : PointwiseDisplay
             With ``ax_``, ``figure_`` and ``counts_``.
+
+        Raises
+        ------
+        ValueError
+            If the log-ratios are not finite numbers.
         """
+        values = check_codes("pointwise", np.reshape(self.pointwise, (-1, 1)))[:, 0]
         self.figure_, self.ax_ = _axes(ax)
-        values = np.asarray(self.pointwise)
         counts, _, _ = self.ax_.hist(values, bins, color=COLOURS[1], alpha=0.7)
         self.counts_ = np.asarray(counts).astype(int)
         self.ax_.axvline(
@@ -786,7 +841,7 @@ class PointwiseDisplay:
 
 
 class ConvergenceDisplay:
-    """The loss of the networks on stopping rows along training: a line a fold, a colour a kind.
+    """The loss of the networks on stopping rows along training: a line for each fold.
 
     Parameters
     ----------
@@ -796,7 +851,7 @@ class ConvergenceDisplay:
     Attributes
     ----------
     ax_ : Axes
-        Where the picture was drawn.
+        Where the plot was drawn.
     figure_ : Figure
         Its figure.
     lines_ : dict of tuple to Line2D
@@ -835,7 +890,7 @@ class ConvergenceDisplay:
         return cls(estimator.curves_).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> ConvergenceDisplay:
-        """Draw the curves, with a point at the step that was kept.
+        """Draw the curves, coloured by kind of network, with a point at the step that was kept.
 
         Parameters
         ----------
@@ -850,7 +905,7 @@ class ConvergenceDisplay:
         Raises
         ------
         ValueError
-            If the table lacks a column, or has no rows: without a network nothing converges.
+            If the table lacks a column, or has no rows because the estimator had no network.
         """
         _need(self.curves, ("fold", "candidate", "step", "loss"))
         if self.curves.empty:
@@ -875,18 +930,18 @@ class ConvergenceDisplay:
 
 
 class StaircaseDisplay:
-    """Estimates against the truth on data of rising information; the diagonal is right.
+    """Estimates against the truth on data of rising information; the diagonal is the truth.
 
     Parameters
     ----------
     table : DataFrame
-        Columns ``true_mi``, ``value``, ``name`` (a line each) and, for intervals, ``low`` and
-        ``high``. Values of equal name and truth, of several samples, are averaged.
+        Columns ``true_mi``, ``value``, ``name`` (a line for each) and, for intervals, ``low`` and
+        ``high``. Values of several samples with equal name and truth are averaged.
 
     Attributes
     ----------
     ax_ : Axes
-        Where the picture was drawn.
+        Where the plot was drawn.
     figure_ : Figure
         Its figure.
     lines_ : dict of str to Line2D

@@ -1,7 +1,7 @@
 """Probes of frozen codes: what a simple classifier reads from them, with labels on some rows.
 
-Functions of arrays; scikit-learn does the work. Tables over folds and numbers of labels are made of
-them in `sklearn_mi.evaluation`.
+Functions of arrays, built on scikit-learn. `sklearn_mi.evaluation` makes tables of them over folds
+and numbers of labels.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,9 +20,9 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
-from sklearn.utils import check_consistent_length
 
 from sklearn_mi._base import resolve
+from sklearn_mi._checks import check_classes, check_codes, check_values
 
 __all__ = [
     "best_readout",
@@ -33,13 +33,59 @@ __all__ = [
     "v_information",
 ]
 
-# Among these the best readout is chosen; of candidates that do equally well, the first.
+# What the best readout is chosen among; the first wins a tie.
 CANDIDATES = ("logistic", "knn")
 USUAL_SCALE = "common"
 N_SPLITS = 5
 FEW_LABELS = 20
 N_REPEATS = 4
 MOST_TO_CHOOSE_BY = 2000
+
+
+class _Parts(NamedTuple):
+    """What a probe learns from and what it is tested on, checked."""
+
+    Z_train: NDArray[Any]
+    y_train: NDArray[Any]
+    Z_test: NDArray[Any]
+    y_test: NDArray[Any]
+    Z_reference: NDArray[Any]
+
+    def scaled(self, scale: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return both tables of codes in a scaling that was fitted to the reference rows."""
+        scaling = fitted_scaling(scale, self.Z_reference)
+        return scaling(self.Z_train), scaling(self.Z_test)
+
+
+def _checked(
+    Z_train: ArrayLike,
+    y_train: ArrayLike,
+    Z_test: ArrayLike,
+    y_test: ArrayLike,
+    Z_unlabelled: ArrayLike | None = None,
+    *,
+    least_classes: int = 2,
+) -> _Parts:
+    """Return codes and labels, or say what is wrong with which of them."""
+    train = check_codes("Z_train", Z_train, dtype=None)
+    test = check_codes("Z_test", Z_test, dtype=None)
+    reference = train
+    if Z_unlabelled is not None:
+        reference = check_codes("Z_unlabelled", Z_unlabelled, dtype=None)
+    for name, Z in (("Z_test", test), ("Z_unlabelled", reference)):
+        if Z.shape[1] != train.shape[1]:
+            raise ValueError(
+                f"{name} has {Z.shape[1]} columns, but Z_train has {train.shape[1]}; expected "
+                "codes of one transformer."
+            )
+    known = check_classes("y_train", y_train, len(train), "Z_train", least=least_classes)
+    tested = check_classes("y_test", y_test, len(test), "Z_test")
+    if (known.dtype.kind == "U") != (tested.dtype.kind == "U"):
+        raise ValueError(
+            f"y_train holds {known.dtype.type.__name__} and y_test {tested.dtype.type.__name__}; "
+            "expected text in both, or numbers in both."
+        )
+    return _Parts(train, known, test, tested, reference)
 
 
 class _CommonScaler(StandardScaler):
@@ -68,10 +114,6 @@ def fitted_scaling(scale: str, reference: ArrayLike) -> Callable[[ArrayLike], ND
     return lambda table: scaler.transform(np.asarray(table, dtype=np.float64))
 
 
-def _scaled(scale: str, reference: ArrayLike, *tables: ArrayLike) -> list[NDArray[np.float64]]:
-    return list(map(fitted_scaling(scale, reference), tables))
-
-
 def linear_probe(
     Z_train: ArrayLike,
     y_train: ArrayLike,
@@ -85,26 +127,25 @@ def linear_probe(
 ) -> float:
     """Accuracy of a logistic regression on frozen codes.
 
-    The usual yardstick of a representation: how much of the label a linear readout finds. It
-    says little about what a nonlinear classifier would find, for which see :func:`knn_probe` and
-    :func:`mlp_probe`.
+    The usual yardstick of a representation: how much of the label a linear readout finds. For
+    what a nonlinear classifier would find, see :func:`knn_probe` and :func:`mlp_probe`.
 
     Parameters
     ----------
     Z_train, Z_test : array-like of shape (n_rows, n_components)
-        Codes of the labelled rows, and of the rows to be classified.
+        Codes of the labelled rows, and of the rows to classify.
     y_train, y_test : array-like of shape (n_rows,)
-        Their labels; those of the test rows are used for nothing but the accuracy.
+        Their classes; those of the test rows serve only to measure the accuracy.
     Z_unlabelled : array-like of shape (n_unlabelled, n_components), optional
-        Codes of every training row, labelled or not; the scaling is fitted on them, since a
-        scaling fitted on ten labelled rows cripples the probe. By default ``Z_train``.
+        Codes of every training row, labelled or not, to fit the scaling to: ten labelled rows
+        do not suffice for that. By default ``Z_train``.
     scale : {"column", "common", "none"}
-        A scale of its own for each column, one standard deviation for all of them (which keeps
-        their proportions), or no scaling.
+        Divide each column by its own standard deviation, all columns by a common one (which
+        keeps their proportions), or none.
     C : float
         Inverse strength of the L2 penalty.
     max_iter : int
-        Most iterations of the solver.
+        Maximum number of iterations of the solver.
 
     Returns
     -------
@@ -114,7 +155,8 @@ def linear_probe(
     Raises
     ------
     ValueError
-        If ``scale`` is not a known name.
+        If ``scale`` is not a known name, or for codes and labels that do not fit: the message
+        names the argument and the cure.
 
     Examples
     --------
@@ -125,10 +167,10 @@ def linear_probe(
     >>> 0.80 < accuracy < 0.90
     True
     """
-    reference = Z_train if Z_unlabelled is None else Z_unlabelled
-    train, test = _scaled(scale, reference, Z_train, Z_test)
-    model = LogisticRegression(C=C, max_iter=max_iter).fit(train, y_train)
-    return float(model.score(test, y_test))
+    parts = _checked(Z_train, y_train, Z_test, y_test, Z_unlabelled)
+    train, test = parts.scaled(scale)
+    model = LogisticRegression(C=C, max_iter=max_iter).fit(train, parts.y_train)
+    return float(model.score(test, parts.y_test))
 
 
 def knn_probe(
@@ -143,22 +185,22 @@ def knn_probe(
 ) -> float:
     """Accuracy of the nearest labelled neighbours on frozen codes.
 
-    Asks whether rows of a class lie together, however the classes are arranged. It has nothing
-    to fit, so distances count as they are: the scaling matters more than for a linear probe.
+    Shows whether rows of a class lie together, however the classes are arranged. Nothing is
+    fitted, so distances count as they are: the scaling matters more than for a linear probe.
 
     Parameters
     ----------
     Z_train, Z_test : array-like of shape (n_rows, n_components)
-        Codes of the labelled rows, and of the rows to be classified.
+        Codes of the labelled rows, and of the rows to classify.
     y_train, y_test : array-like of shape (n_rows,)
-        Their labels; those of the test rows are used for nothing but the accuracy.
+        Their classes; those of the test rows serve only to measure the accuracy.
     Z_unlabelled : array-like of shape (n_unlabelled, n_components), optional
-        Codes of every training row; the scaling is fitted on them. By default ``Z_train``.
+        Codes of every training row, to fit the scaling to. By default ``Z_train``.
     scale : {"column", "common", "none"}
         As in :func:`linear_probe`.
     n_neighbors : int, optional
-        Neighbours that vote. By default 5 where every class has at least 50 labelled rows, else
-        1: with few labels a class, the fifth neighbour is mostly another class's.
+        Neighbours that vote. By default 5 if every class has at least 50 labelled rows, else 1:
+        with few labels per class, the fifth neighbour mostly belongs to another class.
 
     Returns
     -------
@@ -168,7 +210,8 @@ def knn_probe(
     Raises
     ------
     ValueError
-        If ``scale`` is not a known name.
+        If ``scale`` is not a known name, or for codes and labels that do not fit: the message
+        names the argument and the cure.
 
     Examples
     --------
@@ -178,13 +221,13 @@ def knn_probe(
     >>> knn_probe(X[:1000], y[:1000], X[1000:], y[1000:], scale="common") > 0.95
     True
     """
+    parts = _checked(Z_train, y_train, Z_test, y_test, Z_unlabelled, least_classes=1)
     if n_neighbors is None:
-        smallest = np.unique(np.asarray(y_train), return_counts=True)[1].min()
+        smallest = np.unique(parts.y_train, return_counts=True)[1].min()
         n_neighbors = 5 if smallest >= 50 else 1
-    reference = Z_train if Z_unlabelled is None else Z_unlabelled
-    train, test = _scaled(scale, reference, Z_train, Z_test)
-    model = KNeighborsClassifier(n_neighbors=n_neighbors).fit(train, y_train)
-    return float(model.score(test, y_test))
+    train, test = parts.scaled(scale)
+    model = KNeighborsClassifier(n_neighbors=n_neighbors).fit(train, parts.y_train)
+    return float(model.score(test, parts.y_test))
 
 
 def mlp_probe(
@@ -201,19 +244,19 @@ def mlp_probe(
 ) -> float:
     """Accuracy of a perceptron with one hidden layer on frozen codes.
 
-    What a small nonlinear readout finds. Beside :func:`linear_probe` it tells whether a class is
-    absent from the codes or merely curled up in them. The weights are penalised as strongly as
-    those of :func:`linear_probe`, which keeps the perceptron from being worse with one row a
-    class; Adam runs until the loss of the training rows stands still.
+    What a small nonlinear readout finds. Together with :func:`linear_probe` it tells whether a
+    class is absent from the codes or only not linearly separable. The weights are penalised as
+    strongly as those of :func:`linear_probe`, so that the perceptron is not worse with one row per
+    class. Adam runs until the training loss stops falling.
 
     Parameters
     ----------
     Z_train, Z_test : array-like of shape (n_rows, n_components)
-        Codes of the labelled rows, and of the rows to be classified.
+        Codes of the labelled rows, and of the rows to classify.
     y_train, y_test : array-like of shape (n_rows,)
-        Their labels; those of the test rows are used for nothing but the accuracy.
+        Their classes; those of the test rows serve only to measure the accuracy.
     Z_unlabelled : array-like of shape (n_unlabelled, n_components), optional
-        Codes of every training row; the scaling is fitted on them. By default ``Z_train``.
+        Codes of every training row, to fit the scaling to. By default ``Z_train``.
     scale : {"column", "common", "none"}
         As in :func:`linear_probe`.
     hidden_layer_sizes : sequence of int
@@ -231,7 +274,8 @@ def mlp_probe(
     Raises
     ------
     ValueError
-        If ``scale`` is not a known name.
+        If ``scale`` is not a known name, or for codes and labels that do not fit: the message
+        names the argument and the cure.
 
     Examples
     --------
@@ -241,18 +285,18 @@ def mlp_probe(
     >>> 0.80 < mlp_probe(X[:100], y[:100], X[1000:], y[1000:], Z_unlabelled=X[:1000]) < 0.90
     True
     """
-    reference = Z_train if Z_unlabelled is None else Z_unlabelled
-    train, test = _scaled(scale, reference, Z_train, Z_test)
+    parts = _checked(Z_train, y_train, Z_test, y_test, Z_unlabelled)
+    train, test = parts.scaled(scale)
     model = FAMILIES["mlp"]().set_params(
         hidden_layer_sizes=tuple(hidden_layer_sizes), alpha=alpha, random_state=random_state
     )
-    return float(model.fit(train, y_train).score(test, y_test))
+    return float(model.fit(train, parts.y_train).score(test, parts.y_test))
 
 
 def _label_splits(
     y: NDArray[Any], groups: NDArray[Any] | None
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Return splits of labelled rows to choose a readout by; none where a class has one row."""
+    """Return splits of labelled rows for choosing a readout; none if a class has one row."""
     smallest = int(np.unique(y, return_counts=True)[1].min())
     most = smallest if groups is None else min(smallest, len(np.unique(groups)))
     if most < 2:
@@ -272,9 +316,9 @@ def _label_splits(
 def best_of(
     tables: Mapping[str, NDArray[np.float64]], y: NDArray[Any], groups: NDArray[Any] | None
 ) -> tuple[str, str]:
-    """Return the best readout of labelled codes that have been scaled, by the name of the scale."""
+    """Return the best probe and scale for labelled codes, given as one table for each scale."""
     usual = CANDIDATES[0], USUAL_SCALE if USUAL_SCALE in tables else next(iter(tables))
-    # Every so many-th row in order of the labels: all of them but where there are very many.
+    # Every k-th row in the order of the labels, with k = 1 unless there are very many.
     some = np.argsort(y, kind="stable")[:: math.ceil(len(y) / MOST_TO_CHOOSE_BY)]
     if len(some) < len(y):
         tables, y = {scale: Z[some] for scale, Z in tables.items()}, y[some]
@@ -301,16 +345,17 @@ def best_readout(
 ) -> tuple[str, str]:
     """Probe and scaling that classify best, chosen by cross-validation of the labelled rows.
 
-    Some codes are read best by logistic regression, others by nearest neighbours, and a scaling
-    may help or ruin them. Choosing by test rows flatters, all the more the fewer the rows; this
-    looks at none. Each candidate classifies labelled rows in stratified folds, as many as a class
-    has rows but at most 5; below 20 rows a class this is repeated four times, since with so few
-    rows one partition is luck. Of more than 2,000 rows no more than that are looked at, stratified.
-    Most rows right wins; of equals the usual one wins, else the first.
+    Logistic regression reads some codes best, nearest neighbours others, and a scaling may help
+    or ruin them. Choosing by test rows overstates the accuracy, more so with few rows; this
+    function sees labelled training rows only. Each candidate classifies them in stratified folds,
+    at most 5 and at most as many as the smallest class has rows. Below 20 rows per class this is
+    repeated four times, since a single partition of so few rows is noisy. At most 2,000 rows are
+    used, stratified. The candidate with the most rows right wins; among equals the usual one does,
+    else the first.
 
-    With one labelled row in some class nothing can be cross-validated. Then the usual readout is
-    taken, by a fixed rule: logistic regression with a common scale, or with the first of
-    ``scales`` where that is not among them.
+    With one labelled row in some class nothing can be cross-validated. Then a fixed rule picks the
+    usual readout: logistic regression with a common scale, or with the first of ``scales`` if
+    "common" is not among them.
 
     Parameters
     ----------
@@ -319,9 +364,9 @@ def best_readout(
     y : array-like of shape (n_rows,)
         Their labels.
     Z_unlabelled : array-like of shape (n_unlabelled, n_components), optional
-        Codes of every training row; scalings are fitted on them. By default ``Z``.
+        Codes of every training row, to fit the scalings to. By default ``Z``.
     scales : sequence of {"column", "common", "none"}
-        Scalings to choose among.
+        Scalings to choose from.
     groups : array-like of shape (n_rows,), optional
         Rows of one group are never on both sides of a split, as in ``StratifiedGroupKFold``.
 
@@ -335,7 +380,8 @@ def best_readout(
     Raises
     ------
     ValueError
-        If a scale is not a known name, there is none, or lengths differ.
+        If a scale is not a known name or none is given, or for codes, labels and groups that do
+        not fit: the message names the argument and the cure.
 
     Examples
     --------
@@ -352,10 +398,13 @@ def best_readout(
     """
     if not scales:
         raise ValueError("scales=(); expected at least one name.")
-    check_consistent_length(Z, y, groups)
-    reference = Z if Z_unlabelled is None else Z_unlabelled
-    tables = {scale: fitted_scaling(scale, reference)(Z) for scale in scales}
-    return best_of(tables, np.asarray(y), None if groups is None else np.asarray(groups))
+    codes = check_codes("Z", Z)
+    classes = check_classes("y", y, len(codes), "Z", least=2)
+    if groups is not None:
+        groups = check_values("groups", groups, len(codes), "Z")
+    reference = codes if Z_unlabelled is None else check_codes("Z_unlabelled", Z_unlabelled)
+    tables = {scale: fitted_scaling(scale, reference)(codes) for scale in scales}
+    return best_of(tables, classes, groups)
 
 
 def paper_probe(
@@ -370,33 +419,32 @@ def paper_probe(
 ) -> float:
     """Accuracy of the probe that Tschannen et al. used, for comparing with their figures.
 
-    Columns are brought to [0, 1] on the training rows, then follows a logistic regression by
+    Columns are scaled to [0, 1] on the training rows, then logistic regression is fitted by
     SAGA with ``tol=0.1`` and ``C=10``. At that tolerance the solver stops after a few passes,
     long before it has converged, so the accuracy depends on the conditioning of the codes as
     well as on how linearly separable they are. To compare representations use
     :func:`linear_probe`.
 
-    Today's ``MinMaxScaler`` takes a column whose range is less than ten times the resolution of
-    its floating-point type for a constant and leaves it alone; that of 2019 spared a range of
-    exactly zero only. So pixels that are constant in the data, and differ by rounding once they
-    went through an encoder near the identity, were blown up to [0, 1]. The figures were made
-    with the latter: their accuracy of .862 before training, against about .85 for clean pixels,
-    comes from it.
+    Today's ``MinMaxScaler`` treats a column as constant if its range is less than ten times the
+    resolution of its floating-point type; that of 2019 did so only if the range was exactly zero.
+    So it scaled rounding errors up to [0, 1]: those of pixels that are constant in the data and
+    went through an encoder near the identity. The figures were made with the scaler of 2019, which
+    explains their accuracy of .862 before training, against about .85 for clean pixels.
 
     Parameters
     ----------
     Z_train, Z_test : array-like of shape (n_rows, n_components)
-        Codes of the labelled rows, and of the rows to be classified. Their type matters: float32
+        Codes of the labelled rows, and of the rows to classify. Their type matters: float32
         codes have float32's resolution.
     y_train, y_test : array-like of shape (n_rows,)
-        Their labels; those of the test rows are used for nothing but the accuracy.
+        Their classes; those of the test rows serve only to measure the accuracy.
     scaler : {"today", "2019"}
         Which columns count as constant; ``"2019"`` is for comparing with the figures only.
     converged : bool
-        Minimise the same loss to its end, by L-BFGS. What remains of a difference is not due to
-        where SAGA stopped.
+        Minimise the same loss until convergence, by L-BFGS: a difference that remains is not due
+        to the step at which SAGA stopped.
     random_state : int, RandomState or None
-        Order in which the solver visits the rows; unconverged, the accuracy depends on it.
+        Order in which the solver visits the rows; without convergence the accuracy depends on it.
 
     Returns
     -------
@@ -406,7 +454,8 @@ def paper_probe(
     Raises
     ------
     ValueError
-        If ``scaler`` is not a known name.
+        If ``scaler`` is not a known name, or for codes and labels that do not fit: the message
+        names the argument and the cure.
 
     References
     ----------
@@ -421,13 +470,14 @@ def paper_probe(
     >>> paper_probe(X[:1000], y[:1000], X[1000:], y[1000:], random_state=0) > 0.85
     True
     """
-    fitted = resolve("scaler", scaler, MIN_MAX_SCALERS).fit(Z_train)
+    parts = _checked(Z_train, y_train, Z_test, y_test)
+    fitted = resolve("scaler", scaler, MIN_MAX_SCALERS).fit(parts.Z_train)
     if converged:
         model = LogisticRegression(C=10.0, max_iter=5000)
     else:
         model = LogisticRegression(solver="saga", tol=0.1, C=10.0, random_state=random_state)
-    model.fit(fitted.transform(Z_train), y_train)
-    return float(model.score(fitted.transform(Z_test), y_test))
+    model.fit(fitted.transform(parts.Z_train), parts.y_train)
+    return float(model.score(fitted.transform(parts.Z_test), parts.y_test))
 
 
 def v_information(
@@ -444,12 +494,12 @@ def v_information(
 
     .. math:: I_V(Z \to Y) = H_V(Y) - H_V(Y \mid Z)
 
-    Each entropy is the log loss on test rows of the best predictor of a family V: H_V(Y) of one
-    that sees no code, so predicts the frequencies of the training labels; H_V(Y|Z) of the probe
+    Each entropy is the log loss on test rows of the best predictor of a family V. For H_V(Y) it
+    sees no code and predicts the frequencies of the training labels; for H_V(Y|Z) it is the probe
     trained on the codes. Unlike mutual information it counts only what the family finds, grows
     when an encoder makes the label easier to read, and can be estimated. It is at most the
-    labels' entropy, log 10 = 2.303 nats for ten equal classes, and falls below zero where the
-    probe overfits or is surer than it should be.
+    labels' entropy, log 10 = 2.303 nats for ten equal classes, and negative if the probe overfits
+    or is overconfident.
 
     Parameters
     ----------
@@ -460,7 +510,7 @@ def v_information(
     probe : {"linear", "mlp"} or classifier
         The family: logistic regression; a perceptron with one hidden layer of 256, its weights
         penalised as strongly; or a classifier of your own with ``predict_proba``, which is cloned.
-        The perceptron takes half a minute for 10 000 rows of 392 columns.
+        The perceptron takes half a minute for 10,000 rows of 392 columns.
     scale : {"column", "common", "none"}
         As in :func:`linear_probe`; fitted on the training rows.
     random_state : int, RandomState or None
@@ -474,7 +524,8 @@ def v_information(
     Raises
     ------
     ValueError
-        If a name is not known, or the training rows lack a class of the test rows.
+        If a name is not known, the training rows lack a class of the test rows, or for codes and
+        labels that do not fit: the message names the argument and the cure.
 
     References
     ----------
@@ -489,19 +540,21 @@ def v_information(
     >>> 1.8 < v_information(X[:1000], y[:1000], X[1000:], y[1000:]) < 2.303
     True
     """
-    y_train, y_test = np.asarray(y_train), np.asarray(y_test)
-    classes, counts = np.unique(y_train, return_counts=True)
-    unseen = np.setdiff1d(y_test, classes)
+    parts = _checked(Z_train, y_train, Z_test, y_test)
+    classes, counts = np.unique(parts.y_train, return_counts=True)
+    unseen = np.setdiff1d(parts.y_test, classes)
     if len(unseen):
-        raise ValueError(f"y_test has classes {unseen.tolist()} that y_train lacks.")
-    train, test = _scaled(scale, Z_train, Z_train, Z_test)
+        raise ValueError(
+            f"y_test has classes {unseen.tolist()} that y_train lacks; stratify the split."
+        )
+    train, test = parts.scaled(scale)
     family = resolve("probe", probe, FAMILIES)
     if isinstance(probe, str):
         family.set_params(random_state=random_state)
-    predicted = cast(Any, clone(family)).fit(train, y_train).predict_proba(test)
-    frequencies = np.tile(counts / counts.sum(), (len(y_test), 1))
-    blind = log_loss(y_test, frequencies, labels=classes)
-    return float(blind - log_loss(y_test, predicted, labels=classes))
+    predicted = cast(Any, clone(family)).fit(train, parts.y_train).predict_proba(test)
+    frequencies = np.tile(counts / counts.sum(), (len(test), 1))
+    without_codes = log_loss(parts.y_test, frequencies, labels=classes)
+    return float(without_codes - log_loss(parts.y_test, predicted, labels=classes))
 
 
 SCALES: dict[str, Callable[[], Any]] = {
@@ -515,8 +568,8 @@ MIN_MAX_SCALERS: dict[str, Callable[[], Any]] = {
 }
 FAMILIES: dict[str, Callable[[], Any]] = {
     "linear": partial(LogisticRegression, max_iter=2000),
-    # Per row, alpha=1 is the penalty of C=1. Stopping early by a tenth of the rows instead lost
-    # .1 to .4 nats on digits, and cannot be done with one row a class.
+    # alpha=1 is the penalty of C=1. Early stopping on a tenth of the rows instead lost .1 to .4
+    # nats on digits, and is impossible with one row per class.
     "mlp": partial(MLPClassifier, hidden_layer_sizes=(256,), alpha=1.0, max_iter=2000),
 }
 PROBES: dict[str, Callable[..., float]] = {

@@ -1,4 +1,4 @@
-"""Numbers that leave the package: held-out bounds with their error, ceiling and caveats."""
+"""Reported numbers: held-out bounds with their error, ceiling and caveats."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_mi._base import Codes, Status
-from sklearn_mi.bounds import BOUNDS, Bound, InfoNCE, infonce_terms
-from sklearn_mi.objectives import Objective
+from sklearn_mi._base import Codes, Objective, Status
+from sklearn_mi.bounds import BOUNDS, InfoNCE, infonce_terms
+from sklearn_mi.comparisons import mean_over
+from sklearn_mi.model import PairModel, global_stream
+from sklearn_mi.rows import AnyRows
 from sklearn_mi.tiles import by_rows, is_large
-from sklearn_mi.training import AnyRows, PairModel, global_stream
 
 __all__ = [
     "MIEstimate",
+    "blocks",
     "describe",
     "every_bound",
     "held_out_bound",
@@ -35,7 +37,7 @@ JACKKNIFE_GROUPS = 20
 
 @dataclass(frozen=True)
 class MIEstimate:
-    """A number in nats with everything that its reader needs to judge it.
+    """A number in nats with everything needed to judge it.
 
     Attributes
     ----------
@@ -48,7 +50,7 @@ class MIEstimate:
     n_pairs : int
         Pairs that the value was computed on, none of them seen in training.
     n_candidates : int
-        Candidates that each pair was compared with (the block size).
+        Candidates of each pair, its partner among them (by default the block size).
     status : {"lower", "upper", "neither"}
         Which side of the mutual information the value estimates, in expectation.
     warnings : tuple of str
@@ -58,8 +60,10 @@ class MIEstimate:
     interval : tuple of float
         95 % for the value; by default from its standard error. Around a bound it covers the bound,
         not the mutual information.
+    objective : MIEstimate or None
+        The objective's own bound, beside held-out InfoNCE.
     lower_limit : float or None
-        One-sided, 95 %, of a lower bound; None where there is none.
+        One-sided, 95 %, of a lower bound; None for any other number.
     """
 
     bound: str
@@ -84,9 +88,17 @@ class MIEstimate:
             object.__setattr__(self, "lower_limit", self.value - 1.645 * self.stderr)
 
     def __str__(self) -> str:
+        if math.isnan(self.value):
+            return "; ".join([f"{self.bound}: no value", *self.warnings])
+        facts = [
+            "no bound" if self.status == "neither" else f"{self.status} bound",
+            "95 % interval {:.3f} to {:.3f}".format(*self.interval),
+            *([] if self.lower_limit is None else [f"lower limit {self.lower_limit:.3f}"]),
+            f"ceiling {self.ceiling:.3f}" if math.isfinite(self.ceiling) else "no ceiling",
+            f"{self.n_pairs} held-out pairs",
+        ]
         return (
-            f"{self.bound} {self.value:.3f} +- {self.stderr:.3f} {self.unit} "
-            f"({self.status} bound, ceiling {self.ceiling:.3f}, {self.n_pairs} held-out pairs)"
+            f"{self.bound} {self.value:.3f} +- {self.stderr:.3f} {self.unit} ({', '.join(facts)})"
         )
 
     def __float__(self) -> float:
@@ -110,21 +122,55 @@ def missing(bound: str, reason: str) -> MIEstimate:
     return MIEstimate(bound, nan, nan, nan, 0, 0, "neither", (reason,))
 
 
-def _blocks(n: int, size: int, seed: int) -> list[tuple[Tensor, int]]:
-    """Cut ``n`` rows into blocks of one size.
+def _check_partners(n: int, least: int) -> None:
+    if n < least:
+        raise ValueError(
+            f"{n} rows have a partner among those given; expected at least {least}: pass more "
+            "rows, and their partners."
+        )
 
-    Returns the row numbers of each block and how many of them no earlier block has counted: the
-    last block is filled up with rows of earlier ones, so that every row is compared with equally
-    many.
+
+def blocks(n: int, size: int, seed: int) -> list[tuple[Tensor, int]]:
+    """Cut rows into blocks of one size, in an order that the seed fixes.
+
+    Parameters
+    ----------
+    n : int
+        Rows, at least 2.
+    size : int
+        Rows of a block; all where there are fewer.
+    seed : int
+
+    Returns
+    -------
+    blocks : list of (Tensor, int)
+        The row numbers of each block and how many of them no earlier block has counted: the last
+        block is filled up with rows of earlier ones, so that every row is compared with equally
+        many.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two rows.
     """
+    _check_partners(n, 2)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     size = min(size, n)
-    blocks = []
+    made = []
     for start in range(0, n, size):
         fresh = order[start : start + size]
         filler = order[: size - len(fresh)]
-        blocks.append((torch.cat([fresh, filler]), len(fresh)))
-    return blocks
+        made.append((torch.cat([fresh, filler]), len(fresh)))
+    return made
+
+
+def _device(model: PairModel) -> torch.device:
+    return next(model.buffers()).device
+
+
+def _stream(model: PairModel, seed: int) -> Any:
+    """Return the context in which a model that draws globally draws from a stream of our own."""
+    return global_stream(model, seed, _device(model)) or nullcontext()
 
 
 def _codes_of_blocks(
@@ -132,9 +178,9 @@ def _codes_of_blocks(
 ) -> Iterator[tuple[Codes, Tensor, int]]:
     """Yield the codes of each block, its row numbers, and how many no earlier block has counted."""
     model.eval()
-    device = next(model.buffers()).device
+    device = _device(model)
     generator = torch.Generator(device).manual_seed(seed)
-    for block, fresh in _blocks(len(rows), size, seed):
+    for block, fresh in blocks(len(rows), size, seed):
         numbers = block.to(device)
         yield model.codes(rows[numbers], None, generator), numbers, fresh
 
@@ -147,13 +193,13 @@ def _with_negatives(model: PairModel, rows: AnyRows, codes: Codes, numbers: Tens
 
 @torch.no_grad()
 def held_out_infonce(model: PairModel, rows: AnyRows, size: int, seed: int) -> tuple[float, float]:
-    """Return InfoNCE of the learned critic and its standard error, in nats.
+    """Return InfoNCE of the learned critic on whole codes and its standard error, in nats.
 
     Parameters
     ----------
     model : PairModel
     rows : Rows, PairedRows or PartnerRows
-        At least two rows that training did not see.
+        At least two rows with a partner that training did not see.
     size : int
         Rows in a block: every row is compared with the partners of its block.
     seed : int
@@ -163,9 +209,14 @@ def held_out_infonce(model: PairModel, rows: AnyRows, size: int, seed: int) -> t
     -------
     value, stderr : float
         The mean of one term a row and its standard error.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two rows have a partner.
     """
     terms = []
-    with global_stream(model, seed) or nullcontext():
+    with _stream(model, seed):
         for codes, _, fresh in _codes_of_blocks(model, rows, size, seed):
             large = is_large(codes)
             made = by_rows(infonce_terms, codes) if large else infonce_terms(codes.scores)
@@ -178,9 +229,9 @@ def held_out_infonce(model: PairModel, rows: AnyRows, size: int, seed: int) -> t
 def held_out_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> tuple[float, float]:
     """Return the bound that the objective reports and its standard error, in nats.
 
-    Its negatives are those of training; where they are no draws from the product of the marginals
-    the value is no bound. The error is a jackknife over groups of rows within each block, which
-    serves any bound.
+    Comparison and negatives are those of training; where these are no draws from the product of
+    the marginals the value is no bound. The error is a jackknife over groups of rows within each
+    block, which serves any bound.
 
     Parameters
     ----------
@@ -193,11 +244,11 @@ def held_out_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> tup
         The mean over blocks, weighted by the rows that each adds, and its standard error.
     """
     values, variances, weights = [], [], []
-    with global_stream(model, seed) or nullcontext():
+    with _stream(model, seed):
         for codes, numbers, fresh in _codes_of_blocks(model, rows, size, seed):
             codes = _with_negatives(model, rows, codes, numbers)
-            values.append(float(model.objective.report(codes)))  # type: ignore[operator]
-            without = partial(_report_without, model.objective, codes)
+            values.append(_reported(model, codes))
+            without = partial(_report_without, model, codes)
             variances.append(float(jackknife(without, len(codes.z_x))))
             weights.append(fresh)
     share = np.array(weights) / sum(weights)
@@ -209,8 +260,9 @@ def held_out_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> tup
 def every_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> dict[str, float]:
     """Return each bound that needs no head of its own, and the objective's own, in nats.
 
-    A bound of a critic that was trained for another one need not be tight. Beside the bound that
-    an objective reports stands the value that it maximises, which may be no bound.
+    The former are of whole codes, and those of a critic that was trained for another bound need
+    not be tight. Beside the bound that an objective reports stands the value that it maximises,
+    which may be no bound.
 
     Parameters
     ----------
@@ -223,19 +275,18 @@ def every_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> dict[s
         Means over blocks, by the names of `sklearn_mi.bounds.BOUNDS`, "objective", and
         "maximised".
     """
-    # A bound with a head says how wide it is; building one to see would draw its weights.
     plain = {name: make() for name, make in BOUNDS.items()}
-    plain = {name: bound for name, bound in plain.items() if not hasattr(bound, "hidden")}
+    plain = {name: bound for name, bound in plain.items() if not bound.has_head}
     sums: dict[str, list[float]] = {name: [] for name in (*plain, "objective", "maximised")}
-    with global_stream(model, seed) or nullcontext():
+    with _stream(model, seed):
         for codes, numbers, fresh in _codes_of_blocks(model, rows, size, seed):
             if fresh < len(codes.z_x):
                 continue
             for name, bound in plain.items():
                 sums[name].append(float(bound(codes.scores)))
             codes = _with_negatives(model, rows, codes, numbers)
-            sums["objective"].append(float(model.objective.report(codes)))  # type: ignore[operator]
-            sums["maximised"].append(float(model.objective(codes)))
+            sums["objective"].append(_reported(model, codes))
+            sums["maximised"].append(float(mean_over(model.compare(codes, None), model.objective)))
     return {name: float(np.mean(values)) for name, values in sums.items()}
 
 
@@ -254,12 +305,18 @@ def pair_codes(
     -------
     z_x, z_y : ndarray of shape (n_rows, n_components)
         In the order of the rows.
+
+    Raises
+    ------
+    ValueError
+        If no row has a partner.
     """
+    _check_partners(len(rows), 1)
     model.eval()
     device = next(model.buffers()).device
     generator = torch.Generator(device).manual_seed(seed)
     first, second = [], []
-    with global_stream(model, seed) or nullcontext():
+    with _stream(model, seed):
         for numbers in torch.arange(len(rows), device=device).split(size):
             x, y = model.view(rows[numbers], None, model.state.tensors(), generator)
             first.append(model.encoder(x).float().cpu().numpy())
@@ -296,21 +353,20 @@ def jackknife(on_kept: Callable[[Tensor], Any], n: int, n_groups: int = JACKKNIF
     return (len(parts) - 1) * np.var(values, axis=0)
 
 
-def _report_without(objective: Any, codes: Codes, kept: Tensor) -> float:
-    """Return the bound that an objective reports of some rows."""
-    n, scores, mask = len(kept), codes.scores, codes.negatives
-    kept = kept.to(scores.device)
-    more = torch.ones(scores.shape[1] - n, dtype=torch.bool, device=scores.device)
-    columns = torch.cat([kept, more])
-    part = Codes(codes.z_x[kept], codes.z_y[columns], codes.critic)
-    part.negatives = None if mask is None else mask[kept][:, columns]
-    part.__dict__["scores"] = scores[kept][:, columns]
-    return float(objective.report(part))
+def _reported(model: PairModel, codes: Codes) -> float:
+    """Return the bound that the objective reports of a block."""
+    report = model.objective.report
+    return float(mean_over(model.compare(codes, None), report))  # type: ignore[arg-type]
+
+
+def _report_without(model: PairModel, codes: Codes, kept: Tensor) -> float:
+    """Return the bound that the objective reports of some rows."""
+    return _reported(model, codes.subset(kept.to(codes.z_x.device)))
 
 
 def describe(
     model: PairModel,
-    bound: Bound | Objective,
+    bound: Objective,
     rows: AnyRows,
     size: int,
     seed: int,
@@ -320,33 +376,38 @@ def describe(
 ) -> MIEstimate:
     """Return held-out InfoNCE, and beside it the objective's own bound, with their caveats.
 
-    InfoNCE compares each row with all others of its block, the objective's own bound with the
-    negatives of training: ``invalid`` says why these make it no bound, if they do.
+    InfoNCE compares each row with all others of its block, the objective's own bound by the
+    comparison and with the negatives of training: ``invalid`` says why the latter make it no
+    bound, if they do, the comparison says so for itself.
     """
     candidates = min(size, len(rows))
     facts = list(caveats)
     if len(rows) < size:
         facts.append(
             f"only {len(rows)} held-out rows for eval_block_size={size}: the ceiling is "
-            f"log({candidates}) = {math.log(candidates):.2f}; values at other ceilings do not "
+            f"log({candidates}) = {math.log(candidates):.2f}; values at different ceilings do not "
             "compare"
         )
     infonce = _estimate(
         InfoNCE(), held_out_infonce(model, rows, size, seed), len(rows), candidates, facts
     )
     own_candidates = model.negatives.candidates(candidates)  # type: ignore[operator]
-    if isinstance(bound, InfoNCE) and own_candidates == candidates and invalid is None:
+    own_candidates = model.comparison.candidates(own_candidates)
+    reasons = [reason for reason in (model.comparison.caveat, invalid) if reason is not None]
+    is_same = model.comparison.is_whole and own_candidates == candidates
+    if isinstance(bound, InfoNCE) and is_same and not reasons:
         return replace(infonce, objective=infonce)
     values = held_out_bound(model, rows, size, seed)
     own = _estimate(bound, values, len(rows), own_candidates, facts)
-    if invalid is not None:
-        no_bound = f"no bound on the mutual information: {invalid}"
-        own = replace(own, status="neither", warnings=(*own.warnings, no_bound))
+    if reasons:
+        no_bounds = [f"no bound on the mutual information: {reason}" for reason in reasons]
+        # A lower limit belongs to a lower bound.
+        own = replace(own, status="neither", lower_limit=None, warnings=(*own.warnings, *no_bounds))
     return replace(infonce, objective=own)
 
 
 def _estimate(
-    bound: Bound | Objective,
+    bound: Objective,
     measured: tuple[float, float],
     n_pairs: int,
     candidates: int,
@@ -379,7 +440,4 @@ def _ceiling_fact(value: float, ceiling: float, candidates: int) -> list[str]:
 def _negative_fact(value: float, stderr: float) -> list[str]:
     if not value < -2 * stderr:
         return []
-    return [
-        "negative: on new rows the critic does worse than none, it has fitted the training rows; "
-        "take early_stopping=True or fewer steps"
-    ]
+    return ["the bound is negative: the critic overfitted; take early_stopping=True or fewer steps"]

@@ -1,4 +1,4 @@
-"""Which rows to label, when only a few can be: functions of codes, without labels."""
+"""Which rows to label if only a few can be: functions of codes, without labels."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
 from sklearn.cluster import KMeans
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 
 from sklearn_mi._base import resolve
+from sklearn_mi._checks import check_codes
 
 __all__ = ["select_rows"]
 
@@ -43,7 +43,7 @@ def _least_of_each_cluster(
     generator: np.random.RandomState,
     distances: Callable[[Floats, Floats], Floats],
 ) -> list[int]:
-    """Return the row of the least distance in each of n clusters, the largest cluster first."""
+    """Return the row with the least distance in each of n clusters, the largest cluster first."""
     n_clusters = min(n, len(np.unique(Z, axis=0)))
     means = KMeans(n_clusters, n_init=cast(Any, N_STARTS), random_state=generator).fit(Z)
     labels = np.asarray(means.labels_)
@@ -56,7 +56,7 @@ def _least_of_each_cluster(
         for rows in clusters
         if len(rows)
     ]
-    # Repeated rows make fewer clusters than n; then each gives its second row, and so on.
+    # With repeated rows there are fewer than n clusters; then each gives its second row, and so on.
     rounds = chain.from_iterable(zip_longest(*ranked))
     return [int(row) for row in rounds if row is not None][:n]
 
@@ -74,7 +74,7 @@ def _herd(Z: Floats, n: int, generator: np.random.RandomState) -> list[int]:
     total = np.zeros(Z.shape[1])
     rows: list[int] = []
     for _ in range(n):
-        # The mean of k rows is nearest to 0 where their sum is.
+        # The mean of k rows is nearest to 0 if their sum is.
         distances = np.linalg.norm(total + centred, axis=1)
         distances[rows] = np.inf
         rows.append(int(distances.argmin()))
@@ -91,19 +91,19 @@ def select_rows(
 ) -> NDArray[np.intp]:
     r"""Rows to label first, chosen by their codes.
 
-    Rows drawn at random leave classes out and repeat others; with ten labels for ten classes that
-    costs more than the choice of features. Each method looks for rows that stand for many:
+    Random rows leave classes out and repeat others; with ten labels for ten classes that costs
+    more than the choice of features. Each method looks for rows that represent many:
 
-    - ``"typicality"``: of each of n clusters the row whose :math:`\min(20, m / 2)` nearest
-      neighbours among the cluster's m rows are nearest on average. Dense places, no outliers.
-    - ``"k-means"``: of each of n clusters the row nearest to its centre.
+    - ``"typicality"``: from each of n clusters the row whose :math:`\min(20, m / 2)` nearest
+      neighbours among the cluster's m rows are nearest on average: dense regions, no outliers.
+    - ``"k-means"``: from each of n clusters the row nearest to its centre.
     - ``"herding"``: one row after another, each such that the mean of those chosen so far comes as
-      near as possible to the mean of all. It matches the mean and no more: classes around it are
-      covered by accident.
+      near as possible to the mean of all. It matches the mean only: it covers the classes by
+      accident.
 
-    On digits ten labels chosen by typicality or k-means are worth .27 of accuracy over ten of
-    random rows, fifty .03, two hundred nothing (``benchmarks/select_rows.py``); herding is no
-    better than chance from fifty on. Columns count by their spread, so scale them where that is not
+    On digits, choosing ten rows by typicality or k-means adds 27 points of accuracy over ten random
+    rows, choosing fifty 3 points, two hundred none (``benchmarks/select_rows.py``). Herding is no
+    better than chance from fifty on. Columns count by their spread, so scale them if that is not
     meant.
 
     Parameters
@@ -111,23 +111,24 @@ def select_rows(
     Z : array-like, sparse matrix or data frame of shape (n_rows, n_components)
         Codes of the rows that could be labelled.
     n : int
-        How many.
+        How many rows to choose.
     method : {"typicality", "k-means", "herding"}
         See above.
     random_state : int, RandomState or None
-        Starts of k-means. Herding needs none.
+        Draws the starts of k-means. Herding needs none.
 
     Returns
     -------
     rows : ndarray of shape (n,)
-        Row numbers, all different, the one to be labelled first in front: clusters by their
-        size, so that a beginning of the list stands for as many rows as possible; of herding the
-        beginning is what fewer rows would have been.
+        Row numbers, all different, in the order in which to label them: the largest cluster
+        first, so that the first k represent as many rows as possible. With herding the first k
+        are those that ``n=k`` would give.
 
     Raises
     ------
     ValueError
-        If ``n`` is not from 1 to the number of rows, or ``method`` is not a known name.
+        If ``n`` is not from 1 to the number of rows, ``method`` is not a known name, or ``Z`` is
+        no table of finite numbers.
 
     References
     ----------
@@ -146,8 +147,7 @@ def select_rows(
     array([0, 1, 2])
     """
     chosen = resolve("method", method, METHODS)
-    codes = check_array(Z, accept_sparse=cast(Any, "csr"), dtype="float64", input_name="Z")
-    codes = np.asarray(codes.toarray() if issparse(codes) else codes)
+    codes = check_codes("Z", Z)
     if not isinstance(n, Integral) or not 1 <= n <= len(codes):
         raise ValueError(f"n={n!r}; expected an integer from 1 to {len(codes)}, the rows of Z.")
     return np.array(chosen(codes, int(n), check_random_state(random_state)), dtype=np.intp)

@@ -1,4 +1,4 @@
-"""A grid of learners x data x seeds, looked at along training: one tidy table, resumable."""
+"""A grid of learners x data x seeds, measured along training: one tidy table, resumable."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ __all__ = ["Learner", "Split", "estimate_hours", "expand", "read_study", "run_st
 
 
 class Learner(Protocol):
-    """What a study trains: an estimator that stops to be looked at and goes on.
+    """What a study trains: an estimator that pauses to be measured and goes on.
 
-    `MIRepresentationLearner` and `AdversarialEncoder` are such; one with ``bounds`` has these in
-    its rows as well.
+    `MIRepresentationLearner` and `AdversarialEncoder` do. The bounds of a learner that has
+    ``bounds`` are measured as well.
     """
 
     n_threads: int | None
 
     def fit_iter(self, X: Any, y: Any, *, at: Sequence[int], checkpoint: Any) -> Iterator[int]:
-        """Train, and yield at some steps."""
+        """Train, and yield at the steps that ``at`` names."""
         ...
 
     def transform(self, X: Any) -> Any:
@@ -59,7 +59,7 @@ Measure = Callable[[Any, "Split"], float | Mapping[str, float]]
 
 @dataclass
 class Split:
-    """Rows to learn from and rows that only measure.
+    """Rows to learn from, and rows that serve only to measure.
 
     Parameters
     ----------
@@ -82,13 +82,23 @@ class _Cell:
     data: Split | Callable[[], Split]
     seed: int
 
-    def key(self, digest: str) -> str:
+    def key(self, learner: Learner, stops: list[int], measured: list[Any]) -> str:
+        """Return the name of this cell's file: cells that differ have different names.
+
+        The readable part is cut and loses characters, so the digest holds the whole names too.
+        """
         readable = re.sub(r"[^A-Za-z0-9.=]+", "-", f"{self.name}_{self.data_name}_{self.seed}")
-        return f"{readable[:80]}_{digest[:12]}"
+        params = [(key, _text(value)) for key, value in sorted(learner.get_params().items())]
+        length = stops[-1] if getattr(learner, "schedule", "constant") != "constant" else 0
+        parts = [self.name, self.data_name, self.seed, params, length, measured]
+        return f"{readable[:80]}_{hashlib.sha256(repr(parts).encode()).hexdigest()[:12]}"
 
 
 def expand(learner: Learner, grid: Mapping[str, Sequence[Any]]) -> dict[str, Learner]:
     """Return one learner for each point of a grid of parameters, by name.
+
+    Names identify the cells of a study, also when another process resumes it. So every value must
+    have a text of its own: two modules of one shape have the same text and are refused.
 
     Parameters
     ----------
@@ -101,6 +111,11 @@ def expand(learner: Learner, grid: Mapping[str, Sequence[Any]]) -> dict[str, Lea
     learners : dict of Learner
         Named after the values.
 
+    Raises
+    ------
+    ValueError
+        If two points have the same name; the cure is a dict with names of your own.
+
     Examples
     --------
     >>> from sklearn_mi import MIRepresentationLearner
@@ -108,9 +123,15 @@ def expand(learner: Learner, grid: Mapping[str, Sequence[Any]]) -> dict[str, Lea
     >>> list(expand(MIRepresentationLearner(), {"critic": ["bilinear", "concat"]}))
     ['critic=bilinear', 'critic=concat']
     """
-    named = {}
+    named: dict[str, Learner] = {}
     for point in ParameterGrid(dict(grid)):
-        name = ", ".join(f"{key}={value}" for key, value in point.items())
+        name = ", ".join(f"{key}={_short_text(value)}" for key, value in point.items())
+        if name in named:
+            raise ValueError(
+                f"grid has two points named {name!r}; expected a text of its own for each value, "
+                "since names tell the cells of a study apart. Name the learners yourself: "
+                "{'first': clone(learner).set_params(...), 'second': ...}."
+            )
         named[name] = _copy(learner).set_params(**point)
     return named
 
@@ -133,49 +154,52 @@ def run_study(
 ) -> pd.DataFrame:
     """Train every learner on every data set with every seed, and measure it along the way.
 
-    A row is written as soon as it is measured, and a checkpoint with it: a study that was killed
-    goes on with the evaluation that was in hand, and its table is that of one that was not, bit
-    for bit on a CPU, except for the seconds. A cell is never computed twice; one that fails is
-    recorded and does not stop the rest. Run again with more seeds or stops to add to a study; a
-    finished cell that gets new stops is trained again unless its checkpoint was kept, and measured
-    at these alone. Cells are told apart by names and parameters: other data or another probe need
-    another name or folder.
+    Each row is written as soon as it is measured, together with a checkpoint. A study that was
+    killed continues from there, and its table equals that of an uninterrupted one, bit for bit on
+    a CPU, except for the seconds. A cell is never computed twice; a failure is recorded and does
+    not stop the rest. Run again with more seeds or stops to add to a study; a finished cell with
+    new stops is trained again unless its checkpoint was kept, and measured at the new stops alone.
+
+    A cell is identified by its names, its seed and the learner's parameters, with the weights of
+    modules and the numbers of arrays among them. Other data, another probe or another function
+    need another name or folder.
 
     Parameters
     ----------
     learners : dict of Learner
-        See `expand` for a grid. ``random_state`` is set to the seed, so that learners with the
-        same seed see the same batches.
+        By name; `expand` makes them from a grid. ``random_state`` is set to the seed, so that
+        learners with the same seed see the same batches.
     data : dict of Split, or of callable that returns one
     seeds : iterable of int
     at : sequence of int
         Numbers of steps at which to measure; the last one is the length of training.
     folder : path-like
-        Where rows and checkpoints are kept.
+        For rows and checkpoints.
     probes : dict of callable or None, default=None
         ``probe(Z_train, y_train, Z_test, y_test)``, from `sklearn_mi.evaluation` or your own.
     measures : dict of callable or None, default=None
         ``measure(learner, split)``, for anything else: a number, or a dict of columns.
     bound_rows : int, default=12800
-        Rows that bounds are averaged over, in blocks of the learner's ``eval_block_size``.
+        Number of rows that bounds are averaged over, in blocks of the learner's
+        ``eval_block_size``.
     n_threads : int, default=1
-        Threads of torch in each cell, for learners that leave it open.
+        Threads of torch in each cell, for learners with ``n_threads=None``.
     n_jobs : int or None, default=None
-        Cells at a time, through joblib and its backends.
+        Number of cells at a time, by joblib and its backends.
     retry : bool, default=False
         Compute recorded failures again.
     keep_checkpoints : bool, default=False
-        Keep the last checkpoint of a finished cell, so that later stops can be added to it
-        without training it again: of learners with ``schedule="constant"``, since a rate that
-        falls has its length from the start. It is some three times the size of the weights.
+        Keep the last checkpoint of a finished cell, so that stops can be added later without
+        training again. This works with ``schedule="constant"``, since a falling rate depends on
+        the length of training. A checkpoint is about three times the size of the weights.
     progress : bool, default=True
-        Show a bar over cells.
+        Show a progress bar over cells.
 
     Returns
     -------
     table : DataFrame
-        One row an evaluation: ``learner``, ``data``, ``seed``, ``step``, the parameters that
-        differ, every bound on training batches and on untouched rows (``infonce_train``,
+        One row for each evaluation: ``learner``, ``data``, ``seed``, ``step``, the parameters
+        that differ, every bound on training rows and on test rows (``infonce_train``,
         ``infonce_test``, ..., ``objective_train``, ``objective_test``; nats), every probe and
         measure, ``seconds``, ``error`` and versions.
 
@@ -230,17 +254,17 @@ def estimate_hours(
     n_threads: int = 1,
     n_jobs: int = 1,
 ) -> float:
-    """Return about how long `run_study` would take here, from a few steps of each learner.
+    """Estimate how long `run_study` would take on this machine, from a few steps of each learner.
 
     Each learner takes twenty steps on a tenth of the rows and is measured there once; an
-    evaluation is taken to cost ten times as much on all of them.
+    evaluation on all rows is assumed to cost ten times as much.
 
     Parameters
     ----------
     learners, data, seeds, at, probes, measures, bound_rows, n_threads
         As for `run_study`.
     n_jobs : int, default=1
-        Cells at a time, each with a core of its own.
+        Number of cells at a time, each on its own core.
 
     Returns
     -------
@@ -251,17 +275,17 @@ def estimate_hours(
         split = _tenth(_arrays(given() if callable(given) else given))
         for learner in learners.values():
             trial = _with_seed(learner, 0, n_threads)
-            # Building and the first steps are not what thousands of steps cost.
+            # The first five steps include building, and cost more than later ones.
             run = trial.fit_iter(split.X_train, split.y_train, at=(5, 25), checkpoint=None)
-            begun = [time.perf_counter() for _ in run]
+            times = [time.perf_counter() for _ in run]
             _measure(trial, split, dict(probes or {}), dict(measures or {}), bound_rows // 10)
-            measured = time.perf_counter() - begun[1]
-            seconds += (begun[1] - begun[0]) / 20 * max(at) + 10 * measured * len(at)
+            measuring = time.perf_counter() - times[1]
+            seconds += (times[1] - times[0]) / 20 * max(at) + 10 * measuring * len(at)
     return seconds * len(list(seeds)) / n_jobs / 3600
 
 
 def _tenth(split: Split) -> Split:
-    """Return every tenth row of a split, or a hundred rows where that is more."""
+    """Return every tenth row of a split, or about a hundred rows if that is more."""
     parts = []
     for rows in (split.X_train, split.X_test, split.y_train, split.y_test):
         parts.append(None if rows is None else rows[:: max(1, min(10, rows.shape[0] // 100))])
@@ -274,7 +298,7 @@ def read_study(folder: str | os.PathLike) -> pd.DataFrame:
     Parameters
     ----------
     folder : path-like
-        That of `run_study`.
+        The one passed to `run_study`.
 
     Returns
     -------
@@ -290,7 +314,7 @@ def _copy(learner: Learner) -> Learner:
 
 
 def _with_seed(learner: Learner, seed: int, n_threads: int) -> Learner:
-    """Return a copy with a seed, and with so many threads where it leaves them open."""
+    """Return a copy with a seed, and with ``n_threads`` if the learner leaves them open."""
     copied = _copy(learner)
     copied.set_params(random_state=seed)
     if copied.n_threads is None:
@@ -302,7 +326,7 @@ def _with_parameters(table: pd.DataFrame, learners: Mapping[str, Learner]) -> pd
     """Add a column for each parameter in which the learners differ."""
     params = {name: learner.get_params(deep=False) for name, learner in learners.items()}
     for key in next(iter(params.values()), {}):
-        values = {name: _shown(known[key]).strip("'") for name, known in params.items()}
+        values = {name: _short_text(known[key]) for name, known in params.items()}
         if len(set(values.values())) > 1 and key != "random_state":
             place = list(table.columns).index("seed")
             table.insert(place, key, [values[name] for name in table["learner"]])
@@ -320,20 +344,20 @@ def _run_cell(
     retry: bool,
     keep_checkpoints: bool,
 ) -> list[dict[str, Any]]:
-    """Return the rows of one cell, computing those that are not there."""
+    """Return the rows of one cell, computing those that are missing."""
     learner = _with_seed(cell.learner, cell.seed, n_threads)
-    digest = _digest(learner, stops, [*probes, *measures, bound_rows])
-    file = folder / "cells" / f"{cell.key(digest)}.json"
+    key = cell.key(learner, stops, [[*probes], [*measures], bound_rows])
+    file = folder / "cells" / f"{key}.json"
     rows = json.loads(file.read_text()) if file.exists() else []
     if rows and rows[-1]["error"] and retry:
         rows.pop()
-    done = {row["step"] for row in rows}
-    missing = [stop for stop in stops if stop not in done]
+    measured = {row["step"] for row in rows}
+    missing = [stop for stop in stops if stop not in measured]
     if (rows and rows[-1]["error"]) or not missing:
         return [row for row in rows if row["step"] in stops or row["error"]]
     checkpoint = file.with_suffix(".pt")
-    if done and missing[0] < max(done):
-        checkpoint.unlink(missing_ok=True)  # a stop was added before the place of the checkpoint
+    if measured and missing[0] < max(measured):
+        checkpoint.unlink(missing_ok=True)  # a new stop comes before the checkpoint's step
     try:
         split = _arrays(cell.data() if callable(cell.data) else cell.data)
         start = time.perf_counter()
@@ -353,24 +377,51 @@ def _run_cell(
 
 
 def _steps_of(learner: Learner) -> int:
-    """Return how far a learner has come, also one that never started."""
+    """Return the number of steps that a learner has taken, 0 for one that never started."""
     return getattr(learner, "n_iter_", 0)
 
 
-def _shown(value: Any) -> str:
-    """Return the repr of a value, the same one in every process."""
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+def _text(value: Any) -> str:
+    """Return a text of a value that is the same in every process, and differs with its numbers.
+
+    Two modules of one shape have the same repr, and so have two long arrays.
+    """
+    text = _without_addresses(repr(value))
+    arrays = _arrays_in(value)
+    if not arrays:
+        return text
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return f"{text} {digest.hexdigest()}"
 
 
-def _digest(learner: Learner, stops: list[int], names: list[Any]) -> str:
-    """Return what tells cells apart whose readable names are equal."""
-    params = _shown(sorted(learner.get_params().items()))
-    length = stops[-1] if getattr(learner, "schedule", "constant") != "constant" else 0
-    return hashlib.sha256(f"{params}{length}{names}".encode()).hexdigest()
+def _arrays_in(value: Any) -> list[np.ndarray]:
+    """Return the numbers that a parameter holds: a module's weights, or an array's."""
+    if isinstance(value, np.ndarray):
+        return [value.astype(str) if value.dtype == object else value]
+    if isinstance(value, torch.nn.Module):
+        tensors = [*value.parameters(), *value.buffers()]
+    else:
+        tensors = [value] if isinstance(value, torch.Tensor) else []
+    return [
+        tensor.detach().cpu().flatten().view(torch.uint8).numpy()
+        for tensor in tensors
+        if not torch.nn.parameter.is_lazy(tensor)
+    ]
+
+
+def _short_text(value: Any) -> str:
+    """Return a value as it stands in names and columns: the same in every process."""
+    return _without_addresses(str(value))
+
+
+def _without_addresses(text: str) -> str:
+    return re.sub(r" at 0x[0-9a-f]+", "", text)
 
 
 def _arrays(split: Split) -> Split:
-    """Return a split without joblib's memory maps, which the learner would read batch by batch."""
+    """Return a split without joblib's memory maps, from which the learner would stream batches."""
     plain = [
         np.asarray(a) if isinstance(a, np.memmap) else a
         for a in (split.X_train, split.X_test, split.y_train, split.y_test)
@@ -407,7 +458,7 @@ def _measure(
 
 
 def _rows(which: Any, X: Any, y: Any) -> tuple[Any, Any]:
-    """Return some rows, and their labels for the one view that asks for them."""
+    """Return some rows, and their labels for the one view that uses them."""
     return X[which], None if y is None else y[which]
 
 

@@ -1,27 +1,86 @@
-"""Score matrices too large to hold: a few rows of them at a time, computed anew for the gradient.
+"""Score matrices in pieces: some rows at a time, or the parts that a critic cuts codes into.
 
-A batch of n pairs has n^2 scores. What a bound needs of a row of scores is a number or two, and
-these are kept; the scores themselves are dropped and computed once more in the backward pass.
+A batch of n pairs has n^2 scores. Of a row of scores a bound needs a number or two, and these are
+kept; the scores themselves are dropped and computed once more in the backward pass. What a critic
+can do piece by piece it says by the methods of `CriticModule`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from sklearn_mi._base import Codes
 
-__all__ = ["by_rows", "is_large", "recomputed"]
+__all__ = ["CriticModule", "by_rows", "is_large", "project", "recomputed"]
+
+Scores = Callable[[Tensor, Tensor], Tensor]
 
 # 256 MB of scores in single precision, and a quarter of that at a time.
 LARGE = 2**26
 CELLS_AT_ONCE = 2**24
+
+
+class CriticModule(nn.Module):
+    """Base of critics; any other ``nn.Module`` from two codes to scores does as well.
+
+    Attributes
+    ----------
+    has_parts : bool
+        Whether `cut` cuts codes into parts.
+    """
+
+    has_parts: ClassVar[bool] = False
+
+    def project(self, z_x: Tensor, z_y: Tensor) -> tuple[Tensor, Tensor, Scores]:
+        """Return each code as far as it goes by itself, and what makes scores of them.
+
+        Parameters
+        ----------
+        z_x, z_y : Tensor of shape (n, d_x), (m, d_y)
+
+        Returns
+        -------
+        z_x, z_y : Tensor of shape (n, k), (m, l)
+        scores : callable
+            ``scores(z_x, z_y)``, for any rows of the two; by default the critic itself.
+        """
+        return z_x, z_y, self
+
+    def cut(self, z_x: Tensor, z_y: Tensor) -> list[tuple[Tensor, Tensor, nn.Module]]:
+        """Return the parts of the codes, each with its critic; by default one part, the whole.
+
+        Parameters
+        ----------
+        z_x, z_y : Tensor of shape (n, d_x), (m, d_y)
+
+        Returns
+        -------
+        parts : list of (Tensor, Tensor, Module)
+            The scores are the sum of those of the parts.
+        """
+        return [(z_x, z_y, self)]
+
+
+def project(critic: Scores, z_x: Tensor, z_y: Tensor) -> tuple[Tensor, Tensor, Scores]:
+    """Return what `CriticModule.project` does, for any critic.
+
+    Parameters
+    ----------
+    critic : callable
+    z_x, z_y : Tensor of shape (n, d_x), (m, d_y)
+
+    Returns
+    -------
+    z_x, z_y : Tensor of shape (n, k), (m, l)
+    scores : callable
+    """
+    return critic.project(z_x, z_y) if isinstance(critic, CriticModule) else (z_x, z_y, critic)
 
 
 def is_large(codes: Codes) -> bool:
@@ -73,20 +132,19 @@ def recomputed(function: Callable[..., Tensor], *arguments: Tensor | None) -> Te
     return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)  # type: ignore[return-value]
 
 
-def by_rows(
-    formula: Callable[[Tensor, Tensor | None], Tensor], codes: Codes, *, columns: bool = False
-) -> Tensor:
+def by_rows(formula: Callable[..., Tensor], codes: Codes, *, columns: bool = False) -> Tensor:
     """Return what a formula makes of each row of scores, some rows at a time.
 
     Parameters
     ----------
     formula : callable
         ``formula(scores, negatives)`` from b rows of scores, of shape (b, m) with column i the
-        partner of row i, to a Tensor of shape (b, ...).
+        partner of row i, to a Tensor of shape (b, ...); where the codes have a mask of positives,
+        ``formula(scores, negatives, positives)``.
     codes : Codes
         Its ``scores`` are never made.
     columns : bool, default=False
-        Take the columns that have a partner for rows.
+        Swap roles: treat partnered columns as rows.
 
     Returns
     -------
@@ -100,30 +158,34 @@ def by_rows(
     >>> by_rows(infonce_terms, Codes(torch.eye(2), torch.eye(2), lambda a, b: 50 * a @ b.T))
     tensor([0.6931, 0.6931])
     """
-    rows, candidates, score, negatives = _sides(codes, columns)
+    rows, candidates, score, *masks = _sides(codes, columns)
 
-    def of_tile(rows: Tensor, candidates: Tensor, negatives: Tensor | None) -> Tensor:
-        return formula(score(rows, candidates), negatives)
+    def of_tile(rows: Tensor, candidates: Tensor, *masks: Tensor | None) -> Tensor:
+        given = masks if masks[1] is not None else masks[:1]
+        return formula(score(rows, candidates), *given)
 
     n, parts = max(1, CELLS_AT_ONCE // len(candidates)), []
     for start in range(0, len(rows), n):
-        # Turned so that the partners of these rows come first, in their order.
-        mask = None if negatives is None else negatives[start : start + n].roll(-start, dims=1)
-        tile = rows[start : start + n], candidates.roll(-start, dims=0), mask
-        parts.append(recomputed(of_tile, *tile))
+        cut = [None if mask is None else mask[start : start + n] for mask in masks]
+        those = candidates
+        if codes.positives is None:
+            # Turned so that the partners of these rows come first, in their order.
+            those = candidates.roll(-start, dims=0)
+            cut[0] = None if cut[0] is None else cut[0].roll(-start, dims=1)
+        parts.append(recomputed(of_tile, rows[start : start + n], those, *cut))
     return torch.cat(parts)
 
 
 def _sides(
     codes: Codes, columns: bool
-) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor], Tensor], Tensor | None]:
-    """Return the codes of rows and of candidates, what scores them, and which are negatives."""
-    z_x, z_y, critic, negatives = codes.z_x, codes.z_y, codes.critic, codes.negatives
-    project = getattr(critic, "project", None)
-    if project is not None:
-        z_x, z_y, critic = project(z_x, z_y)
+) -> tuple[Tensor, Tensor, Scores, Tensor | None, Tensor | None]:
+    """Return the codes of rows and of candidates, what scores them, negatives and positives."""
+    z_x, z_y, critic = project(codes.critic, codes.z_x, codes.z_y)
+    negatives, positives = codes.negatives, codes.positives
     if not columns:
-        return z_x, z_y, critic, negatives
-    n = len(z_x)
+        return z_x, z_y, critic, negatives, positives
+    # Without a mask the columns beyond the diagonal have no partner and stand for no row.
+    n = len(z_x) if positives is None else len(z_y)
     negatives = None if negatives is None else negatives[:, :n].T
-    return z_y[:n], z_x, lambda a, b: critic(b, a).T, negatives
+    positives = None if positives is None else positives.T
+    return z_y[:n], z_x, lambda a, b: critic(b, a).T, negatives, positives

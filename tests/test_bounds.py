@@ -12,7 +12,7 @@ from scipy.stats import poisson
 from sklearn.base import clone
 
 from sklearn_mi import bounds
-from sklearn_mi._base import Codes
+from sklearn_mi._base import Codes, Objective
 from sklearn_mi.bounds import BOUNDS, FLO, MINE, SMILE, TUBA, Bound, Interpolated, MultiLabelCPC
 
 D_X, D_Y = 3, 4
@@ -25,7 +25,7 @@ IN_LOGARITHMS = [
     "smile",
     "mine",
 ]
-WITH_CEILING = ["infonce", "infonce-symmetric", "multi-label-cpc", "interpolated"]
+WITH_CEILING = [name for name in NAMES if math.isfinite(BOUNDS[name]().ceiling(128))]
 WITH_HEAD = ["tuba", "interpolated", "flo"]
 
 
@@ -251,6 +251,230 @@ def test_mask_of_all_cells_equals_none(name):
     torch.testing.assert_close(
         function(scores, *numbers, negatives=mask), function(scores, *numbers)
     )
+
+
+# Several positives a row, or none: one positive cell at a time, its candidates the row's negatives.
+
+
+def some_positives(n, m):
+    """Two positives a row, some in one column; row 1 has none where there are more than two."""
+    mask = torch.zeros(n, m, dtype=torch.bool)
+    for i in range(n):
+        mask[i, [i % m, (2 * i + 1) % m]] = i != 1 or n == 2
+    return mask
+
+
+def some_negatives(n, m):
+    """Half of the cells; every row and column keeps one that is no positive."""
+    keep = draw(n, m, seed=5) > 0
+    keep[torch.arange(max(n, m)) % n, (torch.arange(max(n, m)) + 3) % m] = True
+    return keep
+
+
+class Naive:
+    def __init__(self, s, mask, positives):
+        self.s, self.shape = s, s.shape
+        self.positives = positives
+        self.is_negative = ~positives if mask is None else ~positives & mask
+        self.rows = [i for i in range(len(s)) if positives[i].any()]
+
+    def of(self, i):
+        return self.positives[i].nonzero().flatten().tolist()
+
+    def others(self, i):
+        return self.is_negative[i].nonzero().flatten().tolist()
+
+    def mean(self, term):
+        return mean(mean(term(i, p) for p in self.of(i)) for i in self.rows)
+
+    def joint(self):
+        return self.mean(lambda i, p: float(self.s[i, p]))
+
+    def product(self, value):
+        return mean(value(float(self.s[i, j])) for i in self.rows for j in self.others(i))
+
+    def infonce(self):
+        def term(i, p):
+            row = [math.exp(self.s[i, j]) for j in [p, *self.others(i)]]
+            return math.log(math.exp(self.s[i, p]) / mean(row))
+
+        return self.mean(term)
+
+    def multi_label(self, alpha=0.7):
+        def bracket(i, p):
+            share = alpha / (len(self.others(i)) + 1)
+            others = mean(math.exp(self.s[i, j]) for j in self.others(i))
+            return share * math.exp(self.s[i, p]) + (1 - share) * others
+
+        return self.joint() - math.log(self.mean(bracket))
+
+    def js(self):
+        accepted = self.mean(lambda i, p: -softplus(-self.s[i, p]))
+        return accepted - self.product(softplus)
+
+    def smile(self, tau=0.7):
+        return self.joint() - math.log(self.product(lambda f: math.exp(min(max(f, -tau), tau))))
+
+    def tuba(self, b):
+        return Naive.nwj_of_ratio(self.shifted(-b))
+
+    def shifted(self, numbers):
+        moved = copy.copy(self)
+        moved.s = self.s + numbers
+        return moved
+
+    def nwj_of_ratio(self):
+        return 1 + self.joint() - self.product(math.exp)
+
+    def interpolated(self, b, alpha=0.3):
+        def term(i, j):
+            rows = [k for k in range(self.shape[0]) if self.is_negative[k, j]]
+
+            def baseline(members):
+                mixed = alpha * mean(math.exp(self.s[k, j]) for k in members)
+                return mixed + (1 - alpha) * math.exp(b[j])
+
+            log_a = mean(math.log(baseline([i, *(k for k in rows if k != out)])) for out in rows)
+            product = mean(math.exp(self.s[k, j]) / baseline(rows) for k in rows)
+            return 1 + float(self.s[i, j]) - log_a - product
+
+        return self.mean(term)
+
+    def flo(self, u):
+        numbers = torch.zeros(self.shape).double().masked_scatter(self.positives, u)
+
+        def term(i, p):
+            ratio = mean(math.exp(self.s[i, j] - self.s[i, p]) for j in self.others(i))
+            return 1 - float(numbers[i, p]) - math.exp(-numbers[i, p]) * ratio
+
+        return self.mean(term)
+
+
+MANY = {
+    "infonce": Naive.infonce,
+    "symmetric": lambda one: (one.infonce() + turned(one).infonce()) / 2,
+    "multi_label": Naive.multi_label,
+    "log_partition": lambda one: math.log(one.product(math.exp)),
+    "nwj": lambda one: one.joint() - one.product(lambda f: math.exp(f - 1)),
+    "nwj_of_ratio": Naive.nwj_of_ratio,
+    "dv": lambda one: one.joint() - math.log(one.product(math.exp)),
+    "js": Naive.js,
+    "smile": Naive.smile,
+    "tuba": Naive.tuba,
+    "interpolated": Naive.interpolated,
+    "flo": Naive.flo,
+}
+each_function = pytest.mark.parametrize("name", [*STATELESS, *WITH_NUMBERS])
+
+
+def turned(one):
+    return Naive(one.s.T, one.is_negative.T, one.positives.T)
+
+
+def function_and_numbers(name, m, positives):
+    """Return the function with what it learns, and these numbers."""
+    function = {**STATELESS, **WITH_NUMBERS}[name][0]
+    if name not in WITH_NUMBERS:
+        return function, ()
+    return function, (draw(int(positives.sum()) if name == "flo" else m, seed=9),)
+
+
+@each_function
+@MASKED
+@pytest.mark.parametrize("shape", [(5, 8), (5, 5), (8, 6)])
+def test_several_positives_equal_naive_loop(name, shape, masked):
+    scores, positives = 2 * draw(*shape), some_positives(*shape)
+    mask = some_negatives(*shape) if masked else None
+    function, numbers = function_and_numbers(name, shape[1], positives)
+    value = function(scores, *numbers, negatives=mask, positives=positives).item()
+    expected = MANY[name](Naive(scores, mask, positives), *numbers)
+    assert value == pytest.approx(expected, abs=1e-12)
+
+
+@each_function
+@MASKED
+@pytest.mark.parametrize("shape", [(5, 5), (5, 8)])
+def test_positives_on_the_diagonal_equal_none(name, shape, masked):
+    scores, mask = 2 * draw(*shape), half_mask(*shape) if masked else None
+    diagonal = torch.eye(*shape, dtype=torch.bool)
+    function, numbers = function_and_numbers(name, shape[1], diagonal)
+    value = function(scores, *numbers, negatives=mask, positives=diagonal)
+    expected = function(scores, *numbers, negatives=mask)
+    assert value.item() == pytest.approx(expected.item(), abs=1e-12)
+
+
+@each_function
+def test_gradient_with_several_positives_equals_finite_differences(name):
+    positives = some_positives(5, 6)
+    function, numbers = function_and_numbers(name, 6, positives)
+    assert torch.autograd.gradcheck(
+        lambda s: function(s, *numbers, negatives=some_negatives(5, 6), positives=positives),
+        draw(5, 6).requires_grad_(),
+    )
+
+
+def test_rows_that_lack_positives_or_negatives_get_no_gradient():
+    scores = draw(4, 5).requires_grad_()
+    positives = torch.zeros(4, 5, dtype=torch.bool)
+    positives[0, :2], positives[1] = True, True
+    terms = bounds.infonce_terms(scores, None, positives)
+    assert terms[1:].tolist() == [0.0, 0.0, 0.0]
+    bounds.infonce(scores, None, positives).backward()
+    assert (scores.grad[1:] == 0).all() and scores.grad[0].abs().sum() > 0
+    # Row 1 counts, as a row without negatives does; rows 2 and 3 do not.
+    assert bounds.infonce(scores, None, positives).item() == pytest.approx(terms[0].item() / 2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_built_bound_takes_positives(name):
+    """Positives on the diagonal train as none do, gradients of codes and head alike."""
+    found = []
+    for positives in (None, torch.eye(6, 9, dtype=torch.bool)):
+        module, codes = build(BOUNDS[name]()), make_codes(6, 9)
+        codes.positives = positives
+        value = module(codes)
+        value.backward()
+        gradients = [codes.z_x.grad, codes.z_y.grad, *(p.grad for p in module.parameters())]
+        found.append([value.detach(), module.report(codes).detach(), *gradients])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_report_of_several_positives_is_the_function(name):
+    module, codes = build(BOUNDS[name]()), make_codes(5, 8)
+    codes.positives = some_positives(5, 8)
+    one = Naive(codes.scores.detach(), None, codes.positives)
+    rows, columns = codes.positives.nonzero().T
+    seen = codes.z_y if name != "flo" else torch.cat([codes.z_x[rows], codes.z_y[columns]], 1)
+    naive = {
+        "infonce-symmetric": MANY["symmetric"],
+        "multi-label-cpc": partial(Naive.multi_label, alpha=1.0),
+        "donsker-varadhan": MANY["dv"],
+        "mine": MANY["dv"],
+        "js": Naive.nwj_of_ratio,
+        "smile": partial(Naive.smile, tau=5.0),
+        "interpolated": partial(Naive.interpolated, alpha=0.01),
+        **{other: MANY[other] for other in ("infonce", "nwj", "tuba", "flo")},
+    }
+    numbers = (module.head(seen).detach(),) if name in WITH_HEAD else ()
+    if name in naive:
+        value = naive[name](one, *numbers)
+    else:
+        value = BOUNDS[name]()(codes.scores, None, codes.positives).item()
+    assert module.report(codes).item() == pytest.approx(value, rel=1e-12, abs=1e-12)
+
+
+def test_without_a_head_several_positives_use_the_same_baseline():
+    scores, positives = draw(5, 8), some_positives(5, 8)
+    expected = bounds.nwj(scores, None, positives)
+    for bound in (TUBA(), FLO()):
+        if isinstance(bound, FLO):
+            # Its negatives weigh alike within a row, those of NWJ in the whole matrix.
+            one = Naive(scores, None, positives)
+            numbers = 1 - scores[positives]
+            expected = torch.tensor(one.flo(numbers)).double()
+        torch.testing.assert_close(bound(scores, None, positives), expected)
 
 
 # Relations between bounds.
@@ -502,17 +726,24 @@ def test_half_precision_is_summed_in_single(name):
 def test_built_bound_trains_and_reports(name, n, m, masked):
     module = build(BOUNDS[name]())
     codes = make_codes(n, m, negatives=half_mask(n, m) if masked else None)
+    start = copy.deepcopy(module) if name == "mine" else module
     objective = module(codes)
     assert objective.shape == ()
     objective.backward()
     for part in (codes.z_x, codes.z_y, *module.parameters()):
-        assert torch.isfinite(part.grad).all()
-        assert part.grad.abs().sum() > 0
+        # By how much a small step along the gradient raises what is maximised.
+        slope = part.grad.square().sum().item()
+        step, before = 1e-6 / slope**0.5, part.detach().clone()
+        with torch.no_grad():
+            part.add_(step * part.grad)
+            moved = Codes(codes.z_x, codes.z_y, codes.critic, negatives=codes.negatives)
+            gain = (copy.deepcopy(start)(moved) - objective).item()
+            part.copy_(before)
+        assert slope > 0 and gain == pytest.approx(step * slope, rel=1e-2)
     assert len(list(module.parameters())) == (4 if name in WITH_HEAD else 0)
     with torch.no_grad():
         value = module.report(codes)
     assert value.shape == ()
-    assert torch.isfinite(value)
     if name not in WITH_HEAD:
         torch.testing.assert_close(value, BOUNDS[name]()(codes.scores, codes.negatives))
 
@@ -620,8 +851,6 @@ def test_ceilings_are_known_numbers():
     assert Interpolated(alpha=0.0).ceiling(128) == math.inf
     assert MultiLabelCPC(alpha=0.5).ceiling(128) == pytest.approx(math.log(256))
     assert MultiLabelCPC(alpha=0.0).ceiling(128) == math.inf
-    for name in set(NAMES) - set(WITH_CEILING):
-        assert BOUNDS[name]().ceiling(128) == math.inf
 
 
 @pytest.mark.parametrize("n", [2, 5])
@@ -660,6 +889,15 @@ def test_own_bound_in_a_few_lines():
     module, codes = build(clone(Doubled())), make_codes()
     assert module(codes).item() == pytest.approx(2 * naive_infonce(codes.scores.detach(), None))
     assert module.report(codes) == module(codes)
+    assert isinstance(Doubled(), Objective) and Doubled().reported.status == "neither"
+    assert not Doubled.has_head and not Doubled.keeps_state
+
+    class Undeclared(Bound):
+        def __call__(self, scores, negatives=None):
+            return bounds.infonce(scores, negatives)
+
+    with pytest.raises(TypeError, match="abstract.*status"):
+        Undeclared()
     with pytest.raises(TypeError, match="abstract"):
         Bound()
 
@@ -766,7 +1004,7 @@ def test_wrong_shapes(name, scores, negatives, error, message):
         (lambda s: bounds.tuba(s, s), r"log_baseline of shape \(3, 3\); expected \(3,\)"),
         (lambda s: bounds.flo(s, s[:, :1]), r"u of shape \(3, 1\); expected \(3,\)"),
         (lambda s: MINE(decay=1.0).build(1, 1), "decay=1.0; expected at least 0 and below 1"),
-        (lambda s: TUBA(hidden=(0,)).build(1, 1), r"hidden=\(0,\); expected positive integers"),
+        (lambda s: TUBA(hidden=(0,)).build(1, 1), "each of hidden=0; expected a positive integer"),
         (lambda s: BOUNDS["infonce"]().ceiling(0), "n=0; expected at least 1"),
         (lambda s: Interpolated().ceiling(1), "n=1; expected at least 2"),
     ],
@@ -774,6 +1012,35 @@ def test_wrong_shapes(name, scores, negatives, error, message):
 def test_wrong_values(call, message):
     with pytest.raises(ValueError, match=message):
         call(torch.zeros(3, 3))
+
+
+@each_function
+def test_wrong_masks_of_positives_are_named(name):
+    function, numbers = function_and_numbers(name, 3, torch.eye(3))
+    with pytest.raises(TypeError, match="positives of dtype torch.float32; expected torch.bool"):
+        function(torch.zeros(3, 3), *numbers, positives=torch.eye(3))
+    with pytest.raises(ValueError, match=r"positives of shape \(2, 3\); expected that of scores"):
+        function(torch.zeros(3, 3), *numbers, positives=torch.ones(2, 3).bool())
+
+
+@each_function
+def test_rows_of_positives_alone_have_no_negatives(name):
+    if name in ("infonce", "symmetric"):
+        assert STATELESS[name][0](draw(3, 3), None, torch.ones(3, 3).bool()).item() == 0.0
+        return
+    every = torch.ones(3, 3, dtype=torch.bool)
+    function, numbers = function_and_numbers(name, 3, every)
+    with pytest.raises(ValueError, match="no negatives"):
+        function(draw(3, 3), *numbers, positives=every)
+
+
+def test_heads_and_states_are_declared():
+    assert {name for name in NAMES if BOUNDS[name]().has_head} == set(WITH_HEAD)
+    assert {name for name in NAMES if BOUNDS[name]().keeps_state} == {"mine"}
+    for name in NAMES:
+        module = build(BOUNDS[name]())
+        assert bool(list(module.parameters())) == (name in WITH_HEAD)
+        assert bool(list(module.buffers())) == (name == "mine")
 
 
 def test_row_or_column_without_negatives_is_named():

@@ -272,7 +272,13 @@ def test_unequal_widths_are_refused_with_a_cure(name):
 
 @pytest.mark.parametrize("name", FREE_WIDTHS)
 def test_unequal_widths_are_accepted(name):
-    assert build(name, 6, 3)(codes(N, 6, 1).float(), codes(M, 3, 2).float()).shape == (N, M)
+    built = build(name, 6, 3).double()
+    weights = [parameter.detach().numpy() for parameter in built.parameters()]
+    z_x, z_y = codes(N, 6, 1), codes(M, 3, 2)
+    scores = built(z_x, z_y)
+    assert scores.shape == (N, M)
+    expected = pair_score(as_critic(name), weights, z_x[4].numpy(), z_y[6].numpy())
+    assert scores[4, 6].item() == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -360,8 +366,11 @@ def test_split_adds_the_scores_of_its_parts():
 
 
 def test_split_takes_codes_of_two_widths():
-    critic = Split(("bilinear", "separable")).build(5, 8)
-    assert critic(codes(N, 5, 1, torch.float32), codes(M, 8, 2, torch.float32)).shape == (N, M)
+    critic = Split(("bilinear", "separable")).build(5, 8).double()
+    z_x, z_y = codes(N, 5, 1), codes(M, 8, 2)
+    bilinear, separable = critic.parts
+    expected = bilinear(z_x[:, :3], z_y[:, :4]) + separable(z_x[:, 3:], z_y[:, 4:])
+    torch.testing.assert_close(critic(z_x, z_y), expected)
     assert repr(clone(Split())) == repr(Split())
 
 

@@ -216,9 +216,13 @@ def test_numbers_are_finite_python_floats_on_digits_and_ignore_the_order_of_rows
     ("call", "message"),
     [
         (lambda: alignment(np.ones((3, 2)), np.ones((3, 4))), r"\(3, 2\) and Z_prime \(3, 4\)"),
-        (lambda: uniformity(np.ones((1, 2))), "minimum of 2 is required"),
-        (lambda: effective_rank(np.array([[1.0, np.nan]])), "contains NaN"),
-        (lambda: intrinsic_dimension(np.ones((2, 2))), "minimum of 3 is required"),
+        (lambda: uniformity(np.ones((1, 2))), "Z has 1 rows; expected at least 2"),
+        (
+            lambda: alignment(np.eye(2), [[np.inf, 1], [1, 1]]),
+            "Z_prime has NaN or infinity in 1",
+        ),
+        (lambda: log_condition(nn.Linear(2, 2), [[0, np.nan]]), "x has NaN or infinity"),
+        (lambda: intrinsic_dimension(np.ones((2, 2))), "Z has 2 rows; expected at least 3"),
         (lambda: intrinsic_dimension(np.eye(3), discard=0.0), "discard=0.0; expected a share"),
         (lambda: intrinsic_dimension(np.eye(3), discard=1), "discard=1; expected a share"),
         (lambda: alpha_req(np.ones((3, 2)), first=0), "first=0; expected a positive integer"),
@@ -229,6 +233,20 @@ def test_numbers_are_finite_python_floats_on_digits_and_ignore_the_order_of_rows
 def test_values_that_do_not_fit(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("function", OF_CODES)
+@pytest.mark.parametrize(
+    ("Z", "message"),
+    [
+        ([[0.0, 1.0], [np.nan, 1.0], [1.0, 3.0]], "Z has NaN or infinity in 1 of 3 rows.*row 1"),
+        (np.arange(30.0), r"Z has shape \(30,\).*Z.reshape\(-1, 1\)"),
+        ([["a", 1.0], ["b", 2.0], ["c", 3.0]], "Z holds a in column 0; expected numbers"),
+    ],
+)
+def test_codes_that_are_no_table_of_numbers_are_named(function, Z, message):
+    with pytest.raises(ValueError, match=message):
+        function(Z)
 
 
 def build(encoder, input_shape, n_components=None):

@@ -19,16 +19,17 @@ from sklearn_mi.encoders import (
     Encoder,
     Factory,
     Identity,
+    InvertibleModule,
     LeNet,
     Linear,
     Passthrough,
     Ready,
     RealNVP,
     SkipMLP,
-    _same_padding,
     as_encoder,
     code_width,
 )
+from sklearn_mi.encoders.images import same_padding
 
 IMAGE = (14, 28)
 FLAT = ["identity", "linear", "mlp", "passthrough", "skip-mlp", "realnvp"]
@@ -216,7 +217,7 @@ def small_flow(*input_shape, affine):
     flow = build(RealNVP(couplings=4, hidden=(6, 5), affine=affine), input_shape).double()
     generator = torch.Generator().manual_seed(0)
     for parameter in flow.parameters():
-        nn.init.normal_(parameter, std=0.5, generator=generator)
+        nn.init.normal_(parameter, std=0.3, generator=generator)
     return flow
 
 
@@ -270,9 +271,9 @@ def test_realnvp_inverts_into_the_rows_own_shape(input_shape, affine):
     x = rows(6, *input_shape, dtype=torch.float64)
     z = flow(x)
     assert z.shape == (6, math.prod(input_shape))
-    torch.testing.assert_close(flow.inverse(z), x, rtol=0, atol=1e-9)
+    torch.testing.assert_close(flow.inverse(z), x, rtol=0, atol=1e-12)
     z = rows(6, math.prod(input_shape), dtype=torch.float64, seed=2)
-    torch.testing.assert_close(flow(flow.inverse(z)), z, rtol=0, atol=1e-9)
+    torch.testing.assert_close(flow(flow.inverse(z)), z, rtol=0, atol=1e-12)
 
 
 def test_the_papers_realnvp_is_bijective_in_float32():
@@ -355,7 +356,7 @@ def test_realnvps_parameters_clone_print_and_pickle(description):
     ],
 )
 def test_same_padding(size, kernel, stride, expected):
-    assert _same_padding(size, kernel, stride) == expected
+    assert same_padding(size, kernel, stride) == expected
     assert (size + sum(expected) - kernel) // stride + 1 == math.ceil(size / stride)
 
 
@@ -399,11 +400,12 @@ def test_lenet_is_convolutions_and_a_perceptron(input_shape):
     torch.testing.assert_close(built(x), hidden @ weights[6].T + weights[7])
 
 
-def test_layer_norm_has_finite_gradients_on_blank_images():
-    norm = encoders._JointLayerNorm(3)
-    images = torch.ones(2, 3, 4, 5).requires_grad_()
-    (norm(images) * rows(2, 3, 4, 5)).sum().backward()
-    for value in (images, *norm.parameters()):
+def test_convnet_has_finite_gradients_on_blank_images():
+    built = build(ConvNet(), (8, 8), 3)
+    # Biases are zero, so every map is blank and without variance.
+    images = torch.zeros(2, 8, 8).requires_grad_()
+    (built(images) * rows(2, 3)).sum().backward()
+    for value in (images, *built.parameters()):
         assert value.grad.isfinite().all()
 
 
@@ -449,14 +451,102 @@ def test_large_resnet18_keeps_torchvisions_stem():
     built = build(Backbone(small_images=False), (64, 64, 3), 5)
     assert n_parameters(built) == 11_689_512 - 513_000 + 512 * 5 + 5
     assert built(rows(2, 64, 64, 3)).shape == (2, 5)
+    stem = built[1].conv1
+    assert (stem.kernel_size, stem.stride) == ((7, 7), (2, 2))
+    assert isinstance(built[1].maxpool, nn.MaxPool2d)
 
 
 @pytest.mark.parametrize(
     ("name", "width"), [("squeezenet1_1", 512), ("shufflenet_v2_x0_5", 1024), ("densenet121", 1024)]
 )
-def test_other_backbones(name, width):
-    built = build(Backbone(name), (48, 48, 2))
-    assert built(rows(2, 48, 48, 2)).shape == (2, width)
+def test_codes_of_other_backbones_are_what_their_classifiers_see(name, width):
+    import torchvision.models as zoo
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        whole = zoo.get_model(name).eval()
+    seen = []
+    last = [part for part in whole.modules() if isinstance(part, (nn.Linear, nn.Conv2d))][-1]
+    last.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    x = rows(2, 48, 48, 3)
+    whole(x.movedim(3, 1))
+    # SqueezeNet classifies places, then takes their mean.
+    expected = seen[0].relu().mean((2, 3)) if seen[0].ndim == 4 else seen[0]
+    code = build(Backbone(name), (48, 48, 3)).eval()(x)
+    assert code.shape == (2, width)
+    torch.testing.assert_close(code, expected)
+    assert build(Backbone(name), (48, 48, 2))(rows(2, 48, 48, 2)).shape == (2, width)
+
+
+@pytest.fixture
+def no_download(monkeypatch):
+    """Let torchvision build pretrained models without their weights, and keep whose it wanted."""
+    from torchvision.models import WeightsEnum
+
+    wanted = []
+    monkeypatch.setattr(
+        WeightsEnum, "get_state_dict", lambda self, **how: wanted.append(str(self)) or {}
+    )
+    monkeypatch.setattr(nn.Module, "load_state_dict", lambda self, tensors, **how: None)
+    return wanted
+
+
+PRETRAINED = [
+    (Backbone(small_images=False, weights="DEFAULT"), (32, 32), 5),
+    (Backbone("densenet121", weights="IMAGENET1K_V1"), (48, 48, 2), None),
+    (Backbone("googlenet", weights="DEFAULT"), (48, 48, 3), None),
+    (Backbone("inception_v3", weights="DEFAULT"), (96, 96, 3), None),
+    (Passthrough(Backbone("squeezenet1_1", weights="DEFAULT"), 0.5, 3), (48, 48), None),
+    pytest.param(
+        *(Backbone("vit_b_16", weights="IMAGENET1K_SWAG_E2E_V1"), (384, 384, 3), None),
+        marks=pytest.mark.slow,
+    ),
+]
+
+
+@pytest.mark.parametrize(("encoder", "input_shape", "n_components"), PRETRAINED)
+def test_a_skeleton_has_the_modules_of_a_pretrained_network_and_fetches_nothing(
+    encoder, input_shape, n_components, no_download
+):
+    pretrained = build(encoder, input_shape, n_components)
+    assert len(no_download) == 1
+    bare = build(encoder.skeleton(), input_shape, n_components)
+    assert len(no_download) == 1
+    shapes, expected = (
+        {name: value.shape for name, value in module.state_dict().items()}
+        for module in (bare, pretrained)
+    )
+    assert shapes == expected
+    with torch.no_grad():
+        for value, source in zip(
+            bare.state_dict().values(), pretrained.state_dict().values(), strict=True
+        ):
+            value.copy_(source)
+    x = rows(2, *input_shape)
+    assert torch.equal(bare.eval()(x), pretrained.eval()(x))
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_what_fetches_nothing_is_its_own_skeleton(name):
+    encoder = as_encoder(name)
+    assert repr(encoder.skeleton()).startswith(type(encoder).__name__)
+    built, bare = build(encoder, (8, 8)), build(encoder.skeleton(), (8, 8))
+    assert all(map(torch.equal, built.parameters(), bare.parameters()))
+
+
+@pytest.mark.parametrize("encoder", [*ENCODERS, nn.Sequential(nn.Flatten(), nn.Linear(392, 3))])
+def test_kept_columns_stand_first_in_the_code(encoder):
+    n_kept = as_encoder(encoder).kept_columns(IMAGE)
+    assert n_kept == (392 if encoder in ("identity", "passthrough") else 0)
+    x = rows(3, *IMAGE)
+    assert torch.equal(build(encoder)(x)[:, :n_kept], x.flatten(1)[:, :n_kept])
+
+
+def test_invertible_modules_are_those_with_an_inverse():
+    kinds = {name: isinstance(build(name, (8, 8)), InvertibleModule) for name in ENCODERS}
+    assert [name for name, is_invertible in kinds.items() if is_invertible] == ["realnvp"]
+    with pytest.raises(TypeError, match="inverse"):
+        type("NoInverse", (InvertibleModule,), {})()
 
 
 def test_pretrained_backbone_sees_grey_as_three_equal_channels(monkeypatch):
@@ -535,12 +625,19 @@ def test_kinds_that_do_not_fit(encoder, n_components, words):
 
 @pytest.mark.parametrize("encoder", ["identity", "skip-mlp", "realnvp", nn.Linear(6, 6)])
 def test_a_fixed_width_may_be_named(encoder):
-    assert build(encoder, (6,), np.int64(6))(rows(2, 6)).shape == (2, 6)
+    x, named = rows(2, 6), build(encoder, (6,), np.int64(6))
+    assert torch.equal(named(x), build(encoder, (6,))(x))
 
 
-@pytest.mark.parametrize("hidden", [[8, 4], np.array([8, 4]), ()])
-def test_hidden_takes_any_sequence(hidden):
-    assert build(MLP(hidden=hidden), (6,), 3)(rows(2, 6)).shape == (2, 3)
+@pytest.mark.parametrize("kind", [list, np.array, tuple])
+@pytest.mark.parametrize("hidden", [(8, 4), ()])
+def test_hidden_takes_any_sequence(hidden, kind):
+    x, expected = rows(2, 6), build(MLP(hidden=hidden), (6,), 3)
+    assert [layer.out_features for layer in expected if isinstance(layer, nn.Linear)] == [
+        *hidden,
+        3,
+    ]
+    assert torch.equal(build(MLP(hidden=kind(hidden)), (6,), 3)(x), expected(x))
 
 
 def test_as_encoder_passes_wraps_and_refuses():

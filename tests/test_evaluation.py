@@ -6,13 +6,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 from scipy.sparse import csr_array
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 
 from sklearn_mi import MIRepresentationLearner, evaluation
@@ -269,12 +270,18 @@ def test_a_learner_beside_others(digits):
     learner = MIRepresentationLearner(3, max_steps=2, random_state=0, n_threads=1)
     settings = {"labels_per_class": (2,), "n_folds": 2, "n_draws": 1, "diagnostics": True}
     table = compare({"ours": learner, "pipe": make_pipeline(PCA(5), learner)}, X, y, **settings)
-    assert table[["accuracy", "mi", "alignment"]].notna().all(axis=None)
     train, test = next(
         StratifiedKFold(2, shuffle=True, random_state=np.random.RandomState(0)).split(X, y)
     )
-    views = learner.fit(X[train]).transform_views(X[test])
-    assert table["alignment"].iloc[0] == pytest.approx(alignment(*views))
+    pipe = make_pipeline(PCA(5), clone(learner)).fit(X[train])
+    pairs = {
+        "ours": learner.fit(X[train]).transform_views(X[test]),
+        "pipe": pipe[-1].transform_views(pipe[0].transform(X[test])),
+    }
+    for name, fitted in (("ours", learner), ("pipe", pipe[-1])):
+        row = table[(table["name"] == name) & (table["fold"] == 0)].iloc[0]
+        assert row["alignment"] == pytest.approx(alignment(*pairs[name]))
+        assert row["mi"] == fitted.mi_.value and row["mi_ceiling"] == fitted.mi_.ceiling
 
 
 def test_labels_may_be_anything_and_rows_a_frame_or_images(digits):
@@ -335,20 +342,53 @@ def test_processes_change_nothing(digits):
         ({"scales": ("columns",)}, "scale='columns'.*Did you mean 'column'"),
         ({"labels_per_class": (40,)}, "labels_per_class=40; expected 1 to 15"),
         ({"labels_per_class": (0,)}, "labels_per_class=0; expected 1 to 15"),
-        ({"X": np.ones((59, 2))}, r"inconsistent numbers of samples: \[59, 60\]"),
+        ({"X": np.ones((59, 2))}, "y has 60 values, but X has 59 rows; expected one value for"),
         ({"classifiers": {"spy": LabelSpreading()}}, r"names \['spy'\] .* rename"),
         ({"only_folds": (0, 2)}, r"only_folds=\(0, 2\); expected numbers from 0 to 1"),
-        ({"groups": np.arange(59)}, r"inconsistent numbers of samples: \[60, 60, 59\]"),
+        ({"groups": np.arange(59)}, "groups has 59 values, but X has 60 rows"),
+        ({"groups": [None, *range(59)]}, "groups has 1 missing values, the first in row 0"),
+        (
+            {"y": np.linspace(0.5, 1, 60)},
+            r"y is continuous: 60 .*pandas.qcut\(y, 5",
+        ),
+        ({"y": np.arange(60)}, "n_folds=2, but no class of y has more than 1 of 60 rows"),
+        ({"y": [None, *"ab" * 29, "a"]}, "y has 1 missing values, the first in row 0"),
+        ({"y": ["a", np.nan] * 30}, "y has 30 missing values, the first in row 1"),
+        ({"y": None}, "y=None; expected one value for each row of X"),
+        ({"y": np.ones(60)}, "y has 1 class, 1.0; expected 2 or more"),
+        ({"y": np.eye(60)}, r"y has shape \(60, 60\).*y.argmax\(axis=1\)"),
+        ({"n_folds": 1}, "n_folds=1; expected at least 2"),
         ({"groups": np.zeros(60)}, "n_folds=2 with 1 groups; expected at most 1"),
-        ({"groups": np.repeat([0, 1], 30)}, "fold 0 has no row to test on, or a class none to"),
+        ({"groups": np.repeat([0, 1], 30)}, "Fold 0 of 2 has no test row, or no training row of"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_fitted(arguments, message):
     log = []
     with pytest.raises(ValueError, match=message):
         data = {"X": np.ones((60, 2)), "y": np.repeat([0, 1], 30)}
-        compare({"spy": Spy(log)}, n_folds=2, **(data | arguments))
+        compare({"spy": Spy(log)}, **({"n_folds": 2} | data | arguments))
     assert not log
+
+
+class Broken(Spy):
+    def transform(self, X):
+        return np.where(np.equal(X, X.max()), np.nan, X)
+
+
+def test_a_contestant_whose_codes_are_not_numbers_is_named():
+    X, y = np.random.RandomState(0).randn(40, 2), np.repeat([0, 1], 20)
+    settings = {"labels_per_class": (1,), "n_folds": 2, "n_draws": 1}
+    with pytest.raises(
+        ValueError, match="Z, the codes of 'broken', has NaN or infinity in 1 of 20"
+    ):
+        compare({"raw": None, "broken": Broken([])}, X, y, **settings)
+    frame = pd.DataFrame({"size": X[:, 0], "city": "Rome"})
+    with pytest.raises(ValueError, match="the codes of 'raw', holds Rome in column 'city'"):
+        compare({"raw": None}, frame, y, **settings)
+    # A contestant may fill in what is missing in the rows.
+    gaps = np.where(X > 1, np.nan, X)
+    table = compare({"filled": SimpleImputer()}, gaps, y, **settings)
+    assert table["accuracy"].between(0, 1).all()
 
 
 def results(accuracy, **columns):
@@ -559,6 +599,8 @@ def test_scores_without_labels_are_the_diagnostics(digits):
     assert np.isnan(score["alpha-req"])  # too narrow for the ranks that it looks at
     wide = label_free_score(PCA(40).fit(X), X, criterion="alpha-req", max_rows=500)
     assert wide == -abs(alpha_req(PCA(40).fit(X).transform(X[:500])) - 1)
+    sparse = label_free_score(FunctionTransformer(csr_array), X, criterion="effective-rank")
+    assert sparse == effective_rank(X)
     with pytest.raises(ValueError, match="criterion='bound'"):
         label_free_score(pca, X, criterion="bound")
 

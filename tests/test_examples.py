@@ -74,10 +74,27 @@ def test_what_is_allowed_is_two_standard_errors_or_the_bar():
     assert allowed == pytest.approx(2 * np.sqrt(sd["sd"][at] ** 2 * (1 / 3 + 1 / 20)))
 
 
-def test_pictures_are_drawn(figure, tmp_path):
-    name, panels = figure
-    import_module("curves").draw(planted(panels), panels, tmp_path / f"{name}.png")
-    assert 5_000 < (tmp_path / f"{name}.png").stat().st_size < 1_000_000
+def test_pictures_are_drawn(figure, tmp_path, monkeypatch):
+    (name, panels), curves, figures = figure, import_module("curves"), []
+    monkeypatch.setattr(plt, "close", figures.append)
+    curves.draw(planted(panels, shift=0.1), panels, tmp_path / f"{name}.png")
+    assert plt.imread(tmp_path / f"{name}.png").shape[2] == 4
+    axes = [ax for ax in figures[0].axes if ax.get_visible()]
+    assert [ax.get_title() for ax in axes] == [panel.title for panel in panels]
+    for ax, panel in zip(axes, panels, strict=True):
+        drawn = [np.asarray(line.get_ydata()) for line in ax.lines]
+        for line, points in zip(panel.lines, ax.containers, strict=True):
+            curve = {
+                key: np.array(value) for key, value in curves.CURVES[panel.key][line.name].items()
+            }
+            assert points.get_label() == line.name
+            assert any(np.array_equal(heights, curve["mean"]) for heights in drawn)
+            # Ours lie .1 above the paper's, at its steps; another panel's steps have no value here.
+            steps, ours = np.array(points[0].get_data(), dtype=float)
+            assert np.isfinite(ours).any()
+            for step, height in zip(steps[np.isfinite(ours)], ours[np.isfinite(ours)], strict=True):
+                at = np.flatnonzero(abs(1000 * curve["step_k"] - step) <= 30)[-1]
+                assert height == pytest.approx(curve["mean"][at] + 0.1)
 
 
 def settings(seed=0):

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import entropy as scipy_entropy
 from scipy.stats import kstest
 from sklearn.base import clone
 from sklearn.feature_selection import mutual_info_regression
@@ -9,7 +10,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_mi import MIEstimator
 from sklearn_mi.bounds import infonce, nwj_of_ratio
-from sklearn_mi.copulas import NormalScores
 from sklearn_mi.datasets import (
     beyond_normal,
     correlated_gaussian,
@@ -18,9 +18,20 @@ from sklearn_mi.datasets import (
     gaussian_pairs,
     independent_pairs,
 )
-from sklearn_mi.inference import Pairs, betting_limit, blocks_of_rows, fold_of_rows, standard_error
-from sklearn_mi.information import mutual_info_features, mutual_info_table, neighbors_mi
-from sklearn_mi.inputs import Columns
+from sklearn_mi.information import (
+    NormalScores,
+    mutual_info_features,
+    mutual_info_table,
+    neighbors_mi,
+)
+from sklearn_mi.information.inference import (
+    BOUNDS_OF_RATIO,
+    betting_limit,
+    blocks_of_rows,
+    fold_of_rows,
+    standard_error,
+)
+from sklearn_mi.information.tables import TableReader
 
 TASKS = beyond_normal()
 
@@ -83,22 +94,20 @@ def test_neighbors_against_scikit_learn():
 # What is reported, and on which rows
 
 
-def test_no_row_is_reported_on_by_a_critic_that_saw_it(monkeypatch):
-    from sklearn_mi import information
-
-    seen, real = [], information.fit_ratio
-
-    def spy(train, stop, **rest):
-        seen.append([set(part[0][:, 0]) for part in (train, stop)])
-        return real(train, stop, **rest)
-
-    monkeypatch.setattr(information, "fit_ratio", spy)
-    X, Y, _ = correlated_gaussian(300, 2, random_state=0)
-    fitted = copula(n_folds=3).fit(X, Y)
-    for k, (train, stop) in enumerate(seen[:3]):
-        report = set(X[fitted.folds_ == k, 0])
-        assert not train & stop and not (train | stop) & report
-        assert len(train | stop) + len(report) == 300
+@pytest.mark.parametrize("method", ["copula", "network"])
+def test_no_row_is_reported_on_by_a_critic_that_saw_it(method):
+    X, Y, _ = correlated_gaussian(120, 2, random_state=0)
+    before = short(method=method, n_folds=3, max_steps=20, split_test=False).fit(X, Y)
+    for k in range(3):
+        # Half of a fold changes: what is said of its other half must not, as its critic saw none.
+        own = np.flatnonzero(before.folds_ == k)
+        changed, kept = own[::2], own[1::2]
+        X_other = X.copy()
+        X_other[changed] = -2 * X[changed]
+        after = clone(before).fit(X_other, Y)
+        assert np.array_equal(after.pointwise_[kept], before.pointwise_[kept])
+        others = before.folds_ != k
+        assert (after.pointwise_[others] != before.pointwise_[others]).mean() > 0.9
 
 
 def test_bounds_are_those_of_the_folds_matrices():
@@ -115,6 +124,22 @@ def test_bounds_are_those_of_the_folds_matrices():
     assert fitted.bounds_.loc["plug-in", "value"] == pytest.approx(fitted.pointwise_.mean())
     assert fitted.bounds_.loc["infonce", "ceiling"] == pytest.approx(np.log(200))
     assert set(fitted.bounds_["status"]) == {"lower", "neither"}
+
+
+def test_bounds_have_the_status_and_ceiling_of_the_literature():
+    # Poole et al. (2019), Song and Ermon (2020); interpolated: 1 + log((n - 1) / alpha).
+    assert {name: bound.status for name, bound in BOUNDS_OF_RATIO.items()} == {
+        "infonce": "lower",
+        "interpolated": "lower",
+        "nwj": "lower",
+        "donsker-varadhan": "neither",
+        "smile": "neither",
+        "plug-in": "neither",
+    }
+    ceilings = {name: bound.ceiling(100) for name, bound in BOUNDS_OF_RATIO.items()}
+    assert ceilings.pop("infonce") == pytest.approx(np.log(100))
+    assert ceilings.pop("interpolated") == pytest.approx(1 + np.log(99 / 0.01))
+    assert set(ceilings.values()) == {np.inf}
 
 
 def test_standard_errors_are_the_spread_over_samples():
@@ -233,7 +258,12 @@ def test_two_categories():
     X, Y = pairs.sample(2000, random_state=0)
     fitted = short().fit(X.astype(str), Y.ravel())
     assert fitted.mi_.value == pytest.approx(pairs.true_mi, abs=0.05)
-    assert short(discrete_target=False).fit(X.astype(str), Y)._by_class  # X is one
+    # X is a category, too, so that its entropy is the ceiling; numbers have none.
+    as_number = short(discrete_target=False).fit(X.astype(str), Y)
+    assert as_number.mi_.ceiling == pytest.approx(
+        scipy_entropy(np.unique(X, return_counts=True)[1])
+    )
+    assert copula(discrete_target=False).fit(X, Y).mi_.ceiling == np.inf
 
 
 def test_mixed_columns():
@@ -241,7 +271,7 @@ def test_mixed_columns():
     frame = pd.DataFrame({"number": X[:, 0], "word": np.where(X[:, 1] > 0, "up", "down")})
     part, whole = copula().fit(frame[["number"]], Y), copula().fit(frame, Y)
     assert whole.mi_.value > part.mi_.value + 0.05
-    assert np.isfinite(whole.score(frame, Y))
+    assert whole.score(frame, Y) > part.score(frame[["number"]], Y) + 0.05
 
 
 def test_groups_are_held_out_whole_and_no_negatives_of_each_other():
@@ -284,7 +314,30 @@ def test_images_with_an_encoder():
     y = images.mean((1, 2))[:, None] * 4 + 0.1 * rng.normal(size=(300, 1))
     fitted = short(encoder="mlp", max_steps=300).fit(images, y)
     assert fitted.mi_.value > 0.3
-    assert fitted.pointwise(images, y).shape == (300,)
+    partners, others = fitted.pointwise(images, y), fitted.pointwise(images, y[::-1])
+    assert partners.shape == (300,) and partners.mean() > 0.3 > 0 > others.mean()
+
+
+def test_images_as_the_second_table():
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(300, 4, 4))
+    x = images.mean((1, 2))[:, None] * 4 + 0.1 * rng.normal(size=(300, 1))
+    fitted = short(encoder_y="mlp", max_steps=200, split_test=False).fit(x, images)
+    assert fitted.mi_.value > 0.3
+
+
+@pytest.mark.parametrize("dtype", [float, int])
+def test_a_series_is_a_table_of_one_column(dtype):
+    X, Y, _ = correlated_gaussian(200, 1, random_state=0)
+    Z = np.random.default_rng(0).normal(size=200)
+    y = np.round(Y[:, 0]).astype(dtype) if dtype is not float else Y[:, 0]
+    params = {"method": "copula" if dtype is float else "classifier", "split_test": False}
+    series = [pd.Series(values, index=range(1, 201)) for values in (y, Z)]
+    plain, same = (short(**params).fit(X, y_) for y_ in (y, series[0]))
+    assert same.mi_ == plain.mi_
+    assert np.array_equal(same.pointwise(X, series[0]), plain.pointwise(X, y))
+    if dtype is float:
+        assert short(**params).fit(X, *series).mi_ == short(**params).fit(X, y, Z).mi_
 
 
 def test_a_grid_by_the_held_out_bound():
@@ -305,6 +358,17 @@ def test_features_are_ranked():
 
 
 # What is said
+
+
+@pytest.mark.parametrize(
+    ("estimator", "page"),
+    [
+        (MIEstimator(), "sklearn_mi.MIEstimator"),
+        (NormalScores(), "sklearn_mi.information.NormalScores"),
+    ],
+)
+def test_diagrams_link_to_our_pages(estimator, page):
+    assert f"/generated/{page}.html" in estimator._repr_html_()
 
 
 def test_a_deterministic_relation_is_told():
@@ -351,9 +415,9 @@ def test_sparse_rows_are_refused():
 
 def test_columns_are_read_alike_again():
     frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": ["u", "v", "u"]})
-    columns = Columns("X", frame, None)
+    columns = TableReader("X", frame, None)
     assert columns(frame).tolist() == [[1, 1, 0], [2, 0, 1], [3, 1, 0]]
     unknown = pd.DataFrame({"a": [1.0], "b": ["w"]})
     assert columns(unknown).tolist() == [[1, 0, 0]]
-    assert isinstance(Pairs(columns(frame), columns(frame), None, None).take(np.arange(2)), tuple)
-    assert NormalScores().fit_transform(columns(frame)).shape == (3, 3)
+    with pytest.raises(ValueError, match=r"X has rows of shape \(1,\); expected \(2,\)"):
+        columns(frame[["a"]])

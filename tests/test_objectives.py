@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import re
 from functools import partial
 from types import SimpleNamespace
 
@@ -16,7 +17,8 @@ from torch import nn
 import sklearn_mi
 from sklearn_mi import MIRepresentationLearner, bounds, diagnostics, objectives, reports
 from sklearn_mi._base import Codes
-from sklearn_mi.bounds import BOUNDS, MINE, NWJ, Bound, InfoNCE, Interpolated
+from sklearn_mi.bounds import BOUNDS, MINE, NWJ, Bound, BoundModule, InfoNCE, Interpolated
+from sklearn_mi.comparisons import Whole
 from sklearn_mi.critics import CRITICS, Bilinear, Cosine, Split
 from sklearn_mi.negatives import InBatch
 from sklearn_mi.objectives import (
@@ -28,17 +30,17 @@ from sklearn_mi.objectives import (
     HardNegatives,
     KPair,
     Matched,
+    Objective,
     SigLIP,
     Spectral,
     Triplet,
     VICReg,
     Wasserstein,
+    as_objective,
 )
 from sklearn_mi.views import Halves
 
 D_X, D_Y = 3, 4
-# Objectives on codes compare them component by component.
-ON_CODES = (Spectral, AlignUniform, BarlowTwins, VICReg)
 FAMILY = {
     **{name: make() for name, make in OBJECTIVES.items() if name != "each-part"},
     "triplet-hard": Triplet(margin=0.5, mining="hard"),
@@ -47,6 +49,19 @@ FAMILY = {
     **{f"matched-{name}": Matched(name, 1.0) for name in BOUNDS},
     "matched-object": Matched(Interpolated(alpha=0.5), 2.0),
 }
+
+
+def needs_equal_widths(objective):
+    """Whether it compares codes component by component."""
+    try:
+        objective.build(D_X, D_Y)
+    except ValueError as error:
+        return "same width" in str(error)
+    return False
+
+
+ON_CODES = {name: each for name, each in FAMILY.items() if needs_equal_widths(each)}
+on_codes = pytest.mark.parametrize("objective", ON_CODES.values(), ids=ON_CODES)
 each = pytest.mark.parametrize("objective", FAMILY.values(), ids=FAMILY)
 
 
@@ -57,7 +72,7 @@ def draw(*shape, seed=0):
 
 
 def width_x(objective):
-    return D_Y if isinstance(objective, ON_CODES) else D_X
+    return D_Y if needs_equal_widths(objective) else D_X
 
 
 def make_codes(n=6, m=6, negatives=None, d_x=D_X):
@@ -77,14 +92,21 @@ def of_scores(scores, negatives=None):
 
 
 @each
-def test_trains_and_reports_a_number(objective):
+def test_a_small_step_along_the_gradient_raises_the_value(objective):
+    """By as much as the gradient says, for the codes of either view and for a head."""
     codes, module = make_codes(d_x=width_x(objective)), build(objective)
     value = module(codes)
     assert value.shape == module.report(codes).shape == ()
-    assert torch.isfinite(value)
     value.backward()
-    assert codes.z_x.grad.abs().sum() > 0 and codes.z_y.grad.abs().sum() > 0
-    assert all(p.grad is not None for p in module.parameters())
+    for part in (codes.z_x, codes.z_y, *module.parameters()):
+        slope = part.grad.square().sum().item()
+        step, before = 1e-6 / slope**0.5, part.detach().clone()
+        with torch.no_grad():
+            part.add_(step * part.grad)
+            moved = Codes(codes.z_x, codes.z_y, codes.critic)
+            gain = (module(moved) - value).item()
+            part.copy_(before)
+        assert slope > 0 and gain == pytest.approx(step * slope, rel=1e-2)
 
 
 @each
@@ -267,6 +289,92 @@ def test_formula_stays_finite_at_extreme_scores(name, scale):
 def test_formula_checks_shapes(name):
     with pytest.raises(ValueError, match="scores of shape"):
         ON_SCORES[name][0](torch.zeros(3, 2))
+
+
+# Several positives a row, or none
+
+
+def some_positives(n, m):
+    """Two positives a row, some in one column; row 2 has none."""
+    mask = torch.zeros(n, m, dtype=torch.bool)
+    for i in range(n):
+        mask[i, [i % m, (2 * i + 1) % m]] = i != 2
+    return mask
+
+
+def naive_many(row, s, mask, positives):
+    """The mean over rows of the mean over positives; row 2 is left out, row 1 adds 0."""
+    total, n_rows = 0.0, 0
+    for i in range(len(s)):
+        mine = positives[i].nonzero().flatten().tolist()
+        n_rows += bool(mine)
+        others = [
+            float(s[i, j])
+            for j in range(s.shape[1])
+            if not positives[i, j] and (mask is None or mask[i, j])
+        ]
+        if mine and others:
+            total += sum(row(float(s[i, p]), others) for p in mine) / len(mine)
+    return total / n_rows
+
+
+@each_formula
+@pytest.mark.parametrize("shape", [(5, 8), (5, 5), (8, 6)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_formula_of_several_positives_equals_naive_loop(name, shape, masked):
+    function, row = ON_SCORES[name]
+    scores, positives = 2 * draw(*shape).detach(), some_positives(*shape)
+    mask = some_negatives(*shape) if masked else None
+    value = function(scores, mask, positives=positives).item()
+    assert value == pytest.approx(naive_many(row, scores, mask, positives), abs=1e-12)
+
+
+@each_formula
+@pytest.mark.parametrize("masked", [False, True])
+def test_formula_of_positives_on_the_diagonal_equals_none(name, masked):
+    function, scores = ON_SCORES[name][0], 2 * draw(5, 8).detach()
+    mask = some_negatives(5, 8) if masked else None
+    value = function(scores, mask, positives=torch.eye(5, 8, dtype=torch.bool)).item()
+    assert value == pytest.approx(function(scores, mask).item(), abs=1e-12)
+
+
+@each_formula
+def test_formula_gradient_with_several_positives_equals_finite_differences(name):
+    masks = some_negatives(5, 6), some_positives(5, 6)
+    assert torch.autograd.gradcheck(lambda s: ON_SCORES[name][0](s, *masks), draw(5, 6))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_spectral_of_several_positives_equals_naive_loop(masked):
+    z_x, z_y = pair_of_codes(8, 6)
+    mask, positives = some_negatives(8, 6) if masked else None, some_positives(8, 6)
+    s = (z_x @ z_y.T).detach()
+    expected = naive_many(
+        lambda p, others: 2 * p - sum(f * f for f in others) / len(others), s, mask, positives
+    )
+    value = objectives.spectral(z_x, z_y, mask, positives).item()
+    assert value == pytest.approx(expected, abs=1e-12)
+
+
+@each
+def test_every_objective_takes_positives_or_says_that_it_does_not(objective):
+    """On the diagonal they train and report as none do."""
+    d_x = width_x(objective)
+    plain, masked = make_codes(6, 8, d_x=d_x), make_codes(6, 8, d_x=d_x)
+    masked.positives = torch.eye(6, 8, dtype=torch.bool)
+    module = build(objective)
+    try:
+        module(masked).backward()
+    except ValueError as error:
+        assert re.search(f"{type(objective).__name__}.*mask of positives", str(error))
+    else:
+        module(plain).backward()
+        torch.testing.assert_close(module(masked), module(plain), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(masked.z_x.grad, plain.z_x.grad, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(module.report(masked), module.report(plain), rtol=1e-12, atol=1e-12)
+
+
+# One formula beside another
 
 
 def test_k_pair_is_infonce_without_the_logarithm_of_the_candidates():
@@ -618,11 +726,11 @@ def test_one_row_has_no_variance(name):
         CODE_FORMULAS[name](torch.zeros(1, 2), torch.zeros(1, 2))
 
 
-@pytest.mark.parametrize("kind", ON_CODES)
+@on_codes
 @pytest.mark.parametrize("masked", [False, True])
-def test_critic_learns_infonce_beside_the_codes_and_touches_nothing(kind, masked):
+def test_critic_learns_infonce_beside_the_codes_and_touches_nothing(objective, masked):
     mask = some_negatives(6, 6) if masked else None
-    critic, module = Bilinear().build(D_Y, D_Y).double(), build(kind())
+    critic, module = Bilinear().build(D_Y, D_Y).double(), build(objective)
     with_critic, without = make_codes(negatives=mask, d_x=D_Y), make_codes(negatives=mask, d_x=D_Y)
     with_critic.critic = critic
     value, alone = module(with_critic), module(without)
@@ -637,10 +745,17 @@ def test_critic_learns_infonce_beside_the_codes_and_touches_nothing(kind, masked
     assert torch.equal(module(with_critic), alone)
 
 
-@pytest.mark.parametrize("kind", ON_CODES)
-def test_codes_of_different_widths_are_refused(kind):
-    with pytest.raises(ValueError, match=f"d_x=3 and d_y=4; {kind.__name__}.*same width"):
-        kind().build(3, 4)
+@on_codes
+def test_codes_of_different_widths_are_refused(objective):
+    name = type(objective).__name__
+    with pytest.raises(ValueError, match=f"d_x=3 and d_y=4; {name}.*same width"):
+        objective.build(3, 4)
+
+
+def test_these_compare_codes():
+    assert {type(each) for each in ON_CODES.values()} >= {
+        *(Spectral, AlignUniform, BarlowTwins, VICReg)
+    }
 
 
 # Through the learner.
@@ -680,7 +795,7 @@ def test_learner_trains_saves_and_loads(X, tmp_path, objective):
     assert again.bounds(X) == learner.bounds(X)
 
 
-@pytest.mark.parametrize("objective", ["spectral", "align-uniform", "barlow-twins", "vicreg"])
+@on_codes
 def test_learner_trains_the_critic_beside_an_objective_on_codes(X, objective):
     trained, fixed = (
         MIRepresentationLearner(
@@ -785,7 +900,8 @@ def test_bad_parameters_are_named_when_built(objective, error, match):
 def test_reports_describe_takes_an_objective(monkeypatch):
     monkeypatch.setattr(reports, "held_out_infonce", lambda *_: (1.0, 0.1))
     monkeypatch.setattr(reports, "held_out_bound", lambda *_: (2.0, 0.2))
-    model = SimpleNamespace(negatives=InBatch().build(D_Y))
+    whole = Whole().build([(D_Y,), (D_Y,)])
+    model = SimpleNamespace(negatives=InBatch().build(D_Y), comparison=whole)
     own = reports.describe(model, Matched("nwj", 2.0), range(256), 128, 0).objective
     assert (own.value, own.status, own.ceiling) == (2.0, "lower", math.inf)
     named = reports.describe(model, Matched("nwj", 2.0).reported, range(256), 128, 0).objective
@@ -840,6 +956,52 @@ def test_each_part_says_what_it_needs():
     with pytest.raises(TypeError, match="objective=3; expected"):
         EachPart(3).build(4, 4)
     assert EachPart("nwj").ceiling(10) == math.inf and EachPart("k-pair").status == "lower"
+
+
+def test_each_part_refuses_what_its_parts_would_share():
+    for inner in ("mine", MINE(decay=0.5)):
+        with pytest.raises(ValueError, match=r"MINE\(.*remembers batches.*'donsker-varadhan'"):
+            EachPart(inner).build(4, 4)
+    for inner in ("tuba", Interpolated(), Matched("flo", 1.0)):
+        with pytest.raises(ValueError, match="has a head"):
+            EachPart(inner).build(4, 4)
+    # Held at a target, MINE is used without its moving average.
+    codes = split_codes()
+    module = EachPart(Matched("mine", 1.0)).build(8, 8).double()
+    assert module(codes) == module(codes)
+
+
+def test_names_and_objects_are_objectives():
+    for name, make in {**BOUNDS, **OBJECTIVES}.items():
+        assert type(as_objective(name)) is type(make()) and isinstance(make(), Objective)
+    mine = SigLIP(bias=1.0)
+    assert as_objective(mine) is mine
+    with pytest.raises(ValueError, match="objective='infonse'.*Did you mean 'infonce'"):
+        as_objective("infonse")
+    with pytest.raises(TypeError, match=r"objective=3; expected one of \['align-uniform'"):
+        as_objective(3)
+
+
+def test_an_objective_of_ones_own_names_what_it_reports():
+    class Halved(BoundModule):
+        def forward(self, codes):
+            return self.report(codes) / 2
+
+        def report(self, codes):
+            return bounds.nwj(codes.scores, codes.negatives, codes.positives)
+
+    class Half(Objective):
+        reported = NWJ()
+
+        def build(self, d_x, d_y):
+            return Halved()
+
+    assert (Half().status, Half().ceiling(8)) == ("lower", math.inf)
+    assert as_objective(Half()).build(D_X, D_Y)(make_codes()).item() == pytest.approx(
+        bounds.nwj(make_codes().scores).item() / 2
+    )
+    with pytest.raises(TypeError, match="abstract.*reported"):
+        type("Silent", (Objective,), {"build": Half.build})()
 
 
 @pytest.mark.parametrize("inner", ["infonce", "decoupled-infonce", "barlow-twins"])

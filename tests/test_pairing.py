@@ -10,7 +10,6 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 from sklearn_mi import MIRepresentationLearner
-from sklearn_mi.inputs import split_rows
 from sklearn_mi.views import Compose, Corruption, SameClass, TimeLag
 
 
@@ -26,32 +25,6 @@ def X():
 
 
 GROUPS = np.arange(120) // 6
-
-
-@pytest.mark.parametrize("sizes", [(0, 12), (6, 12), (0, 0)])
-def test_whole_groups_are_held_out(sizes):
-    kept, stopping, report = split_rows(120, sizes, 0, groups=GROUPS)
-    assert sorted([*kept, *stopping, *report]) == list(range(120))
-    parts = [set(GROUPS[part]) for part in (kept, stopping, report)]
-    assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
-    assert len(stopping) == sizes[0] and len(report) == sizes[1] - sizes[0]
-
-
-@pytest.mark.parametrize("series", [None, np.arange(120) % 2])
-def test_the_end_of_each_series_is_held_out(series):
-    kept, stopping, report = split_rows(120, (6, 12), 0, groups=series, ordered=True)
-    for one in [np.arange(120)] if series is None else [np.arange(0, 120, 2), np.arange(1, 120, 2)]:
-        in_series = [part[np.isin(part, one)] for part in (kept, stopping, report)]
-        assert in_series[0].max() < in_series[1].min() and in_series[1].max() < in_series[2].min()
-    assert (len(stopping), len(report)) == (6, 6)
-
-
-def test_large_groups_leave_something_to_train_on():
-    kept, stopping, report = split_rows(100, (5, 10), 0, groups=np.arange(100) % 3)
-    assert len(kept) and len(stopping) and len(report)
-    with pytest.raises(ValueError, match="groups has 1 groups; expected at least 2"):
-        split_rows(100, (0, 10), 0, groups=np.zeros(100))
-    assert len(split_rows(100, (0, 0), 0, groups=np.zeros(100))[0]) == 100
 
 
 def test_groups_are_paired_and_what_they_share_is_learned():
@@ -106,35 +79,54 @@ def test_supervised_pairs_serve_a_neighbour_classifier(names):
     assert codes > raw + 0.05
 
 
-def test_rows_without_a_label_are_not_trained_on(X):
+@pytest.mark.parametrize("view", ["same-class", SameClass(unlabelled=-1)], ids=str)
+def test_rows_without_a_label_are_not_trained_on(X, view):
     y = np.where(np.arange(120) % 2, -1, np.arange(120) % 3)
-    fitted = learner(view=SameClass(unlabelled=-1), validation_fraction=0).fit(X, y)
+    fitted = learner(view=view, validation_fraction=0).fit(X, y)
     changed = X.copy()
     changed[1::2] = changed[1::2][::-1]  # the same columns, so the same scaling
-    again = learner(view=SameClass(unlabelled=-1), validation_fraction=0).fit(changed, y)
+    again = learner(view=view, validation_fraction=0).fit(changed, y)
     assert np.array_equal(fitted.transform(X), again.transform(X))
 
 
 def test_scores_take_groups_and_labels_too(X):
     fitted = learner(view="same-group").fit(X, groups=GROUPS)
-    assert np.isfinite(fitted.score(X, groups=GROUPS))
-    assert fitted.score(X, groups=GROUPS) == fitted.score(X, groups=GROUPS)
+    score = fitted.score(X, groups=GROUPS)
+    # Other names, the same groups; then other groups.
+    assert fitted.score(X, groups=[f"subject {group:02}" for group in GROUPS]) == score
+    assert fitted.score(X, groups=np.random.default_rng(0).permutation(GROUPS)) != score
     with pytest.raises(ValueError, match="needs groups"):
         fitted.score(X)
     alone = np.where(GROUPS > 1, GROUPS, 1000 + np.arange(120))
     Z, Z_prime = fitted.transform_views(X, groups=alone)
-    assert Z.shape == Z_prime.shape == (108, 4)
+    # Of the rows that have a partner; the code of each, and of another row of its group.
+    grouped, codes = np.flatnonzero(GROUPS > 1), fitted.transform(X)
+    np.testing.assert_allclose(Z, codes[grouped], atol=1e-6)
+    distances = np.linalg.norm(Z_prime[:, None] - codes, axis=2)
+    partners = distances.argmin(axis=1)
+    assert distances.min(axis=1).max() < 1e-6
+    assert (GROUPS[partners] == GROUPS[grouped]).all() and (partners != grouped).all()
     supervised = learner(view="same-class").fit(X, GROUPS % 3)
-    assert np.isfinite(supervised.score(X, GROUPS % 3))
-    assert set(supervised.bounds(X, GROUPS % 3)) >= {"infonce", "objective"}
+    score = supervised.score(X, GROUPS % 3)
+    assert supervised.score(X, np.array(["a", "b", "c"])[GROUPS % 3]) == score
+    assert supervised.score(X, GROUPS % 4) != score
+    assert supervised.bounds(X, GROUPS % 3)["infonce"] == pytest.approx(score, abs=1e-6)
 
 
 def test_partial_fit_and_stops_take_groups(X):
-    fitted = learner(view="same-group").partial_fit(X, groups=GROUPS)
-    fitted.partial_fit(X[:60], groups=GROUPS[:60])
-    assert fitted.n_iter_ == 2
-    stops = learner(view="same-group").fit_iter(X, groups=GROUPS, at=(0, 3))
-    assert list(stops) == [0, 3]
+    other = np.random.default_rng(0).permutation(GROUPS)
+    codes = []
+    for second in (GROUPS, np.array([f"subject {group:02}" for group in GROUPS]), other):
+        fitted = learner(view="same-group").partial_fit(X, groups=GROUPS)
+        fitted.partial_fit(X[:60], groups=second[:60])
+        assert fitted.n_iter_ == 2
+        codes.append(fitted.transform(X))
+    assert np.array_equal(codes[0], codes[1]) and not np.array_equal(codes[0], codes[2])
+    stops, stopped = [], learner(view="same-group")
+    for stop in stopped.fit_iter(X, groups=GROUPS, at=(0, 20)):
+        stops.append(stop)
+    whole = learner(view="same-group").fit(X, groups=GROUPS)
+    assert stops == [0, 20] and np.array_equal(stopped.transform(X), whole.transform(X))
 
 
 def test_training_on_pairs_resumes_bit_for_bit(X, tmp_path):
@@ -150,16 +142,31 @@ def test_training_on_pairs_resumes_bit_for_bit(X, tmp_path):
 
 
 def test_composed_with_corruption_and_early_stopping(X):
-    view = Compose("same-group", Corruption(0.3))
-    fitted = learner(view=view, early_stopping=True, validation_fraction=0.3)
-    assert np.isfinite(fitted.fit(X, groups=GROUPS).mi_.value)
+    how = {"early_stopping": True, "validation_fraction": 0.3}
+    composed, plain = (
+        learner(view=view, **how).fit(X, groups=GROUPS)
+        for view in (Compose("same-group", Corruption(0.3)), "same-group")
+    )
+    # Whole groups of six: a part to stop by, a part to report on.
+    assert composed.mi_.n_pairs == plain.mi_.n_pairs and composed.mi_.n_pairs % 6 == 0
+    assert composed.mi_.warnings == plain.mi_.warnings
+    assert composed.mi_.value != plain.mi_.value
 
 
 def test_groups_alone_hold_out_whole_groups(X):
-    apart = learner(view="noise").fit(X, groups=GROUPS)
-    mixed = learner(view="noise").fit(X)
-    assert apart.mi_.n_pairs == mixed.mi_.n_pairs == 12
-    assert not np.array_equal(apart.transform(X), mixed.transform(X))
+    def codes(rows, **given):
+        fitted = learner(view="noise", encoder="linear", max_steps=3).fit(rows, **given)
+        assert fitted.mi_.n_pairs == 12
+        return fitted.transform(X)
+
+    def unread(**given):
+        """Return the groups whose rows may be any others, and training is as it was."""
+        usual = codes(X, **given)
+        changed = ((g, np.where((g == GROUPS)[:, None], X[::-1], X)) for g in range(20))
+        return [g for g, rows in changed if np.array_equal(codes(rows, **given), usual)]
+
+    assert len(unread(groups=GROUPS)) == 2
+    assert unread() == []
 
 
 def test_a_grid_routes_groups(X):
@@ -167,12 +174,16 @@ def test_a_grid_routes_groups(X):
         routed = learner(view="same-group", max_steps=3)
         routed.set_fit_request(groups=True).set_score_request(groups=True)
         grid = GridSearchCV(routed, {"lr": [1e-3, 1e-2]}, cv=GroupKFold(3), error_score="raise")
-        assert np.isfinite(grid.fit(X, groups=GROUPS).best_score_)
+        grid.fit(X, groups=GROUPS)
         pipe = make_pipeline(
             learner(view="same-group", max_steps=3).set_fit_request(groups=True),
             LogisticRegression(),
         )
-        assert pipe.fit(X, GROUPS % 2, groups=GROUPS).predict(X).shape == (120,)
+        pipe.fit(X, GROUPS % 2, groups=GROUPS)
+    by_hand = learner(view="same-group", max_steps=3, **grid.best_params_).fit(X, groups=GROUPS)
+    assert np.array_equal(grid.best_estimator_.transform(X), by_hand.transform(X))
+    by_hand.set_params(lr=pipe[0].lr).fit(X, groups=GROUPS)
+    assert np.array_equal(pipe[0].transform(X), by_hand.transform(X))
 
 
 @pytest.mark.parametrize(
@@ -203,3 +214,13 @@ def test_draws_are_those_of_our_own_generator(X):
     before = torch.get_rng_state()
     learner(view="same-group").fit(X, groups=GROUPS)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_classes_of_minus_one_and_one_are_not_silently_taken_for_unlabelled_rows():
+    X, y = np.random.default_rng(0).normal(size=(40, 3)), np.repeat([-1, 1], 20)
+    learner = MIRepresentationLearner(2, view="same-class", max_steps=2, random_state=0)
+    with pytest.raises(ValueError, match=r"one class, .*beside -1.*SameClass\(unlabelled="):
+        learner.fit(X, y)
+    both = learner.set_params(view=SameClass(unlabelled=0)).fit(X, y)
+    as_words = learner.set_params(view="same-class").fit(X, np.where(y > 0, "yes", "no"))
+    np.testing.assert_array_equal(both.transform(X), as_words.transform(X))

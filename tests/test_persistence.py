@@ -1,4 +1,6 @@
 import json
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ from torch import nn
 
 import sklearn_mi
 from sklearn_mi import MIRepresentationLearner
-from sklearn_mi.encoders import MLP
-from sklearn_mi.persistence import _HEADER
+from sklearn_mi.encoders import MLP, Backbone
 from sklearn_mi.views import Columns, Compose, Corruption, GaussianNoise, Halves, Neighbors
+
+FILES = Path(__file__).parent / "files"
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +26,16 @@ def X():
 def learner(**params):
     params = {"encoder": MLP(hidden=(8,)), "max_steps": 5, "random_state": 0, **params}
     return MIRepresentationLearner(3, **params)
+
+
+def read(path):
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["sklearn_mi"])
+        return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def write(path, header, tensors):
+    save_file(tensors, path, metadata={"sklearn_mi": json.dumps(header)})
 
 
 CASES = {
@@ -47,7 +60,10 @@ def test_what_is_loaded_is_what_was_saved(X, tmp_path, case):
         assert repr(again) == repr(fitted)
     assert str(again.mi_) == str(fitted.mi_) and again.mi_.warnings == fitted.mi_.warnings
     assert len(again.history_) == len(fitted.history_) and again.n_iter_ == fitted.n_iter_
-    assert np.isfinite(again.partial_fit(X).transform(X)).all()
+    # Training goes on from a file as from a pickle.
+    pickled = pickle.loads(pickle.dumps(fitted)).partial_fit(X)
+    assert np.array_equal(again.partial_fit(X).transform(X), pickled.transform(X))
+    assert again.n_iter_ == pickled.n_iter_ > fitted.n_iter_
 
 
 def test_pairs_names_and_images(X, tmp_path):
@@ -96,24 +112,19 @@ def test_what_cannot_be_stored_is_refused_by_name(X, tmp_path, params, word):
 
 def test_a_file_is_json_and_tensors_with_a_version(X, tmp_path):
     learner().fit(X).save(tmp_path / "file")
-    with safe_open(tmp_path / "file", framework="pt") as file:
-        header = json.loads(file.metadata()[_HEADER])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    header, tensors = read(tmp_path / "file")
     assert header["version"] == sklearn_mi.__version__
-    header["format"] = 99
-    save_file(tensors, tmp_path / "newer", metadata={_HEADER: json.dumps(header)})
+    write(tmp_path / "newer", {**header, "format": 99}, tensors)
     with pytest.raises(ValueError, match="format 99.*upgrade"):
         sklearn_mi.load(tmp_path / "newer")
 
 
 def test_files_can_name_nothing_but_descriptions(X, tmp_path):
     learner().fit(X).save(tmp_path / "file")
-    with safe_open(tmp_path / "file", framework="pt") as file:
-        header = json.loads(file.metadata()[_HEADER])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    for component in (["os", "system"], ["sklearn_mi.views", "torch"], ["sklearn_mi.views", "np"]):
+    header, tensors = read(tmp_path / "file")
+    for component in (["os", "system"], ["views", "torch"], ["views", "View"], ["learner", "load"]):
         header["params"]["view"] = {"component": component, "params": {}}
-        save_file(tensors, tmp_path / "evil", metadata={_HEADER: json.dumps(header)})
+        write(tmp_path / "evil", header, tensors)
         with pytest.raises(ValueError, match="no description of sklearn-mi"):
             sklearn_mi.load(tmp_path / "evil")
 
@@ -140,3 +151,122 @@ def test_a_model_from_a_gpu_loads_on_a_cpu(X, tmp_path):
     again = sklearn_mi.load(tmp_path / "file")
     assert again.device == "auto"
     assert np.array_equal(again.transform(X), learner().fit(X).transform(X))
+
+
+def test_what_was_fitted_is_saved_whatever_the_parameters_are_by_then(X, tmp_path):
+    fitted = learner(critic="bilinear").fit(X)
+    codes, score, mi = fitted.transform(X), fitted.score(X), fitted.mi_
+    fitted.set_params(critic="cosine", view="noise", objective="nwj", n_components=5, lr=0.5)
+    fitted.save(tmp_path / "file")
+    again = sklearn_mi.load(tmp_path / "file")
+    assert repr(again.get_params()) == repr(fitted.get_params())
+    assert np.array_equal(again.transform(X), codes) and again.score(X) == score
+    assert again.mi_ == mi and again.choices_ == fitted.choices_
+    with pytest.raises(ValueError, match="critic='cosine'.*call fit"):
+        again.partial_fit(X)
+
+
+def test_format_1_is_refused_in_one_sentence(X, tmp_path):
+    learner().fit(X).save(tmp_path / "file")
+    header, tensors = read(tmp_path / "file")
+    assert header["format"] == 2
+    write(tmp_path / "older", {**header, "format": 1}, tensors)
+    with pytest.raises(ValueError, match="in format 1, but .* with format 2; fit and save"):
+        sklearn_mi.load(tmp_path / "older")
+
+
+def test_a_file_names_families_and_classes_but_no_modules(X, tmp_path):
+    learner(view=Neighbors(3), critic="bilinear", negatives="hard").fit(X).save(tmp_path / "file")
+    header, _ = read(tmp_path / "file")
+    assert header["params"]["view"]["component"] == ["views", "Neighbors"]
+    assert header["recipe"]["parameters"]["encoder"]["component"] == ["encoders", "MLP"]
+    assert "sklearn_mi." not in json.dumps(header)
+
+
+def test_the_file_of_format_2_in_the_tests_loads():
+    again = sklearn_mi.load(FILES / "learner_format_2.safetensors")
+    known = np.load(FILES / "learner_format_2_codes.npy")
+    X = np.random.default_rng(0).normal(size=(60, 6))
+    np.testing.assert_allclose(again.transform(X), known, atol=1e-6)
+    assert again.mi_.bound == "InfoNCE" and again.choices_["critic"].value == "cauchy"
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.outer = nn.Linear(6, 6), nn.Linear(6, 6)
+        self.outer.weight = self.inner.weight
+
+    def forward(self, x):
+        return self.outer(self.inner(x).relu())
+
+
+def test_tied_weights_are_saved_and_stay_tied(X, tmp_path):
+    module = Tied()
+    fitted = MIRepresentationLearner(encoder=module, max_steps=5, random_state=0).fit(X)
+    fitted.save(tmp_path / "file")
+    again = sklearn_mi.load(tmp_path / "file", encoder=Tied())
+    assert np.array_equal(again.transform(X), fitted.transform(X))
+    assert again.encoder_.inner.weight is again.encoder_.outer.weight
+
+
+def test_a_pretrained_backbone_is_not_fetched_again(tmp_path, monkeypatch):
+    images = np.random.default_rng(0).random((12, 32, 32, 3))
+    encoder = Backbone(small_images=False)
+    fitted = MIRepresentationLearner(encoder=encoder, output="first", max_steps=1).fit(images)
+    fitted.save(tmp_path / "file")
+    header, tensors = read(tmp_path / "file")
+    for parameters in (header["params"], header["recipe"]["parameters"], header["recipe"]["given"]):
+        parameters["encoder"]["params"]["weights"] = "DEFAULT"
+    write(tmp_path / "pretrained", header, tensors)
+
+    def offline(*args, **kwargs):
+        raise OSError("no network")
+
+    # No weights in the folder of torch, and none to be had.
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    with pytest.raises(OSError, match="no network"):
+        Backbone(weights="DEFAULT", small_images=False).build((32, 32, 3), None)
+    again = sklearn_mi.load(tmp_path / "pretrained")
+    assert again.encoder.weights == "DEFAULT"
+    assert np.array_equal(again.transform(images), fitted.transform(images))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda header: header.pop("recipe"),
+        lambda header: header.pop("format"),
+        lambda header: header["recipe"]["parameters"].pop("view"),
+        lambda header: header["params"].update(view={"component": ["views"]}),
+        lambda header: header["params"].update(view={"lost": [1]}),
+        lambda header: header["params"].update(unheard=1),
+        lambda header: header["facts"].pop("seed"),
+        lambda header: header["facts"].update(mi_=3),
+        lambda header: header.update(schemas=[None, None]),
+    ],
+)
+def test_a_damaged_header_is_told_in_one_sentence(X, tmp_path, damage):
+    learner(view=Neighbors(3)).fit(X).save(tmp_path / "file")
+    header, tensors = read(tmp_path / "file")
+    damage(header)
+    write(tmp_path / "damaged", header, tensors)
+    with pytest.raises(ValueError, match=r"damaged.*header is damaged \(.*save the learner again"):
+        sklearn_mi.load(tmp_path / "damaged")
+
+
+def test_sizes_that_a_file_names_take_no_memory_before_they_are_checked(X, tmp_path):
+    learner(encoder=MLP((8,)), negatives="queue").fit(X).save(tmp_path / "file")
+    header, tensors = read(tmp_path / "file")
+    header["recipe"]["parameters"]["encoder"]["params"]["hidden"] = {"tuple": [10**7, 10**7]}
+    write(tmp_path / "huge", header, tensors)
+    with pytest.raises(ValueError, match="weights in the file are not those of the model"):
+        sklearn_mi.load(tmp_path / "huge")
+
+
+def test_another_encoder_than_the_saved_one_is_told(X, tmp_path):
+    learner(encoder=nn.Linear(6, 3)).fit(X).save(tmp_path / "file")
+    told = r"first_encoder.bias is of shape \(3,\) in the file, but missing.*load\(path, encoder="
+    with pytest.raises(ValueError, match=told):
+        sklearn_mi.load(tmp_path / "file", encoder=nn.Linear(6, 3, bias=False))

@@ -74,6 +74,8 @@ def test_another_probe(summary):
     assert list(display.lines_) == ["ours", "spread"]
     with pytest.raises(ValueError, match="probe='svm'; expected one of .*'knn'"):
         LabelEfficiencyDisplay(summary).plot(probe="svm")
+    with pytest.raises(ValueError, match="no column 'low'"):
+        LabelEfficiencyDisplay(summary.drop(columns="low")).plot()
 
 
 def test_embedding_of_codes_is_their_principal_plane():
@@ -109,7 +111,52 @@ def test_tsne_is_reproducible_and_keeps_far_groups_apart():
 def test_more_classes_than_colours():
     y = np.arange(13)
     display = EmbeddingDisplay(np.random.RandomState(0).randn(13, 2), y).plot()
-    assert len(display.ax_.texts) == 13 > len(COLOURS)
+    assert len(COLOURS) < 13
+    assert [text.get_text() for text in display.ax_.texts] == [str(k) for k in range(13)]
+    drawn = [tuple(group.get_facecolor()[0]) for group in display.ax_.collections]
+    assert drawn[10:] == drawn[:3] and len(set(drawn)) == 10
+
+
+@pytest.mark.parametrize("y", [np.linspace(0, 1, 120) ** 2, np.arange(120)])
+def test_a_measurement_is_a_colour_scale(y):
+    Z = np.random.RandomState(0).randn(120, 3)
+    display = EmbeddingDisplay.from_codes(Z, y)
+    (points,) = display.ax_.collections
+    np.testing.assert_array_equal(points.get_array(), y)
+    assert display.colorbar_.mappable is points and not display.ax_.texts
+    assert EmbeddingDisplay.from_codes(Z, y > 50).colorbar_ is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y": [0.5, np.nan, 1.0]}, "y has 1 missing values, the first in row 1"),
+        ({"y": ["a", None, "b"]}, "y has 1 missing values, the first in row 1"),
+        ({"y": [0, 1]}, "y has 2 values, but Z has 3 rows"),
+        ({"y": np.eye(3)}, r"y has shape \(3, 3\)"),
+        ({"Z": np.ones((3, 1))}, "Z has 1 columns; expected at least 2"),
+        ({"Z": np.ones(3)}, r"Z has shape \(3,\)"),
+        ({"Z": [[np.nan, 1, 1]] * 3}, "Z has NaN or infinity in 3 of 3 rows"),
+        ({"Z": [["a", 1, 1]] * 3}, "Z holds a in column 0; expected numbers"),
+        (
+            {"Z": np.ones((101, 2)), "y": list(map(str, range(101)))},
+            "y has 101 different names",
+        ),
+    ],
+)
+def test_codes_and_labels_that_cannot_be_drawn_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        EmbeddingDisplay.from_codes(**({"Z": np.eye(3), "y": [0, 1, 1]} | change))
+    assert not plt.get_fignums()
+
+
+def test_an_embedding_has_two_columns_and_log_ratios_are_finite():
+    with pytest.raises(ValueError, match="embedding has 3 columns; expected two: Emb.*from_codes"):
+        EmbeddingDisplay(np.eye(3)).plot()
+    with pytest.raises(ValueError, match="y has 2 values, but embedding has 3 rows"):
+        EmbeddingDisplay(np.ones((3, 2)), [0, 1]).plot()
+    with pytest.raises(ValueError, match="pointwise has NaN or infinity in 1 of 2 rows"):
+        PointwiseDisplay([0.5, np.nan]).plot()
 
 
 def test_unknown_method_is_named():

@@ -1,7 +1,9 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -135,9 +137,13 @@ def test_best_readout_has_the_best_cross_validated_accuracy(digits, n_a_class):
 def test_best_readout_of_many_rows_looks_at_some_of_each_class():
     y = np.repeat([0, 1, 2], [100, 3000, 2000])
     Z = np.c_[y, np.random.default_rng(0).normal(size=len(y))]
-    unread = np.where((np.arange(len(y)) % 3 == 0)[:, None], Z, np.nan)  # a probe would complain
-    expected = best_readout(Z[::3], y[::3], Z_unlabelled=Z)
-    assert best_readout(unread, y, Z_unlabelled=Z) == expected
+    read = np.arange(len(y)) % 3 == 0  # of 5,100 rows sorted by class, at most 2,000
+    # In the rows that are not to be read, classes lie in stripes, so that neighbours win.
+    stripes = np.c_[10 * (np.arange(len(y)) % 2) + y * (np.arange(len(y)) % 4 > 1), Z[:, 1] / 100]
+    mixed = np.where(read[:, None], Z, stripes)
+    expected = best_readout(Z[read], y[read], Z_unlabelled=Z)
+    assert best_readout(mixed, y, Z_unlabelled=Z) == expected
+    assert best_readout(mixed[~read], y[~read], Z_unlabelled=Z) != expected
 
 
 def test_best_readout_sees_curled_classes_and_ruined_scales():
@@ -187,8 +193,13 @@ def test_best_readout_keeps_groups_together():
     [
         ({"scales": ()}, r"scales=\(\); expected at least one name"),
         ({"scales": ("colum",)}, "scale='colum'.*Did you mean 'column'"),
-        ({"y": [0, 1, 1]}, r"inconsistent numbers of samples: \[4, 3\]"),
-        ({"groups": [0, 1, 1]}, r"inconsistent numbers of samples: \[4, 4, 3\]"),
+        ({"y": [0, 1, 1]}, "y has 3 values, but Z has 4 rows; expected one value for each row"),
+        ({"groups": [0, 1, 1]}, "groups has 3 values, but Z has 4 rows"),
+        ({"groups": ["a", None, "b", "c"]}, "groups has 1 missing values, the first in row 1"),
+        ({"y": [0.1, 0.2, 0.3, 0.4]}, r"y is continuous: 4 different values.*pandas.qcut\(y"),
+        ({"y": [2, 2, 2, 2]}, "y has 1 class, 2; expected 2 or more"),
+        ({"Z": np.ones(4)}, r"Z has shape \(4,\); expected \(n_rows, n_components\)"),
+        ({"Z_unlabelled": [[np.nan] * 4]}, "Z_unlabelled has NaN or infinity in 1 of 1 rows"),
     ],
 )
 def test_best_readout_refuses(change, message):
@@ -272,10 +283,11 @@ def test_v_information_is_the_drop_of_the_held_out_log_loss(split, scale):
 
 
 def test_v_information_through_a_noisy_channel_is_its_mutual_information():
-    # A bit that is flipped once in ten; without a penalty logistic regression fits it exactly.
+    # A bit that is flipped once in ten; with next to no penalty logistic regression fits it.
     Z = np.repeat([0.0, 1.0], 10)[:, None]
     y = np.array(["no"] * 9 + ["yes"] + ["yes"] * 9 + ["no"])
-    exact = LogisticRegression(C=np.inf, tol=1e-10)
+    # C=np.inf warns in scikit-learn 1.8.0.
+    exact = LogisticRegression(C=1e12, tol=1e-10)
     expected = np.log(2) - entropy_in_nats([0.1, 0.9])
     assert v_information(Z, y, Z, y, probe=exact) == pytest.approx(expected, abs=1e-7)
     assert not hasattr(exact, "coef_")
@@ -323,6 +335,60 @@ def test_v_information_refuses(change, message):
     given = {"Z_train": Z, "y_train": [0, 1], "Z_test": Z, "y_test": [0, 1]}
     with pytest.raises(ValueError, match=message):
         v_information(**(given | change))
+
+
+NEED_CLASSES = [linear_probe, mlp_probe, paper_probe, v_information]
+
+
+@pytest.mark.parametrize("probe", [knn_probe, *NEED_CLASSES])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y_train": [0.5, 1.5, 2.5, 3.5]}, r"y_train is continuous: 4 .*y_train.astype\(str\)"),
+        ({"y_test": [0.5, 0.25]}, "y_test is continuous: 2 different values, such as 0.5"),
+        ({"y_train": [0, np.nan, 1, 1]}, "y_train has 1 missing values, the first in row 1"),
+        ({"y_train": ["a", "b", np.nan, None]}, "y_train has 2 missing values, the first in row 2"),
+        ({"y_test": None}, "y_test=None; expected one value for each row of Z_test"),
+        ({"y_train": [0, 1, 1]}, "y_train has 3 values, but Z_train has 4 rows"),
+        ({"y_test": [[0, 1], [1, 0]]}, r"y_test has shape \(2, 2\).*y_test.argmax\(axis=1\)"),
+        ({"y_test": ["a", "b"]}, "y_train holds int64 and y_test str_; expected text"),
+        ({"y_train": [0, "b", 1, 0]}, "y_train mixes text and numbers"),
+        ({"Z_train": np.ones(4)}, r"Z_train has shape \(4,\).*Z_train.reshape\(-1, 1\)"),
+        ({"Z_test": [[0, np.inf], [1, 1]]}, "Z_test has NaN or infinity in 1 of 2 rows"),
+        ({"Z_test": np.eye(2, 3)}, "Z_test has 3 columns, but Z_train has 2"),
+        ({"Z_train": [["u", 1]] * 4}, "Z_train holds u in column 0; expected numbers"),
+        ({"Z_test": np.ones((0, 2)), "y_test": []}, "Z_test has 0 rows; expected at least 1"),
+    ],
+)
+def test_codes_and_labels_that_do_not_fit_are_named(probe, change, message):
+    given = {
+        "Z_train": np.eye(4, 2),
+        "y_train": [0, 1, 1, 0],
+        "Z_test": np.eye(2),
+        "y_test": [0, 1],
+    }
+    with pytest.raises(ValueError, match=message):
+        probe(**(given | change))
+
+
+@pytest.mark.parametrize("probe", NEED_CLASSES)
+def test_one_class_cannot_be_told_from_another(probe):
+    with pytest.raises(ValueError, match="y_train has 1 class, a; expected 2 or more"):
+        probe(np.eye(3), ["a"] * 3, np.eye(3), ["a"] * 3)
+
+
+@pytest.mark.parametrize("probe", [knn_probe, *NEED_CLASSES])
+def test_codes_and_labels_may_come_in_many_kinds(probe, split):
+    few = [part[:100] for part in split]
+    arguments = {"random_state": 0} if probe is paper_probe else {}
+    expected = probe(*few, **arguments)
+    lists = [part.tolist() for part in few]
+    frames = [pd.DataFrame(few[0]), pd.Series(few[1], dtype="category"), pd.DataFrame(few[2])]
+    text = [few[0], few[1].astype(str), few[2], list(map(str, few[3]))]
+    objects = [few[0].astype(object), few[1].astype(object), csr_array(few[2]), few[3][:, None]]
+    for kinds in (lists, [*frames, pd.Series(few[3])], text, objects):
+        # A data frame stores columns one by one, which changes the last bits of a sum.
+        assert probe(*kinds, **arguments) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("probe", PROBES.values())

@@ -120,7 +120,12 @@ def test_clusters_are_those_of_k_means():
         ({"n": 0}, "n=0; expected an integer from 1 to 10"),
         ({"n": 2.0}, "n=2.0; expected an integer"),
         ({"method": "typical"}, "method='typical'.*Did you mean 'typicality'"),
-        ({"Z": np.full((3, 2), np.nan)}, "Z contains NaN"),
+        ({"Z": np.full((3, 2), np.nan)}, "Z has NaN or infinity in 3 of 3 rows"),
+        ({"Z": np.arange(10.0)}, r"Z has shape \(10,\).*Z.reshape\(-1, 1\)"),
+        (
+            {"Z": pd.DataFrame({"city": ["Rome", "Oslo"]})},
+            "Z holds Rome in column 'city'",
+        ),
     ],
 )
 def test_values_that_do_not_fit(change, message):

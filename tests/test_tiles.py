@@ -10,7 +10,7 @@ from sklearn_mi._base import Codes
 from sklearn_mi.bounds import BOUNDS, infonce_terms
 from sklearn_mi.critics import Concat, Split, as_critic
 from sklearn_mi.objectives import EachPart
-from sklearn_mi.tiles import by_rows, is_large, recomputed
+from sklearn_mi.tiles import CriticModule, by_rows, is_large, project, recomputed
 
 TILED = ["infonce", "infonce-symmetric", "nwj", "donsker-varadhan"]
 
@@ -24,14 +24,18 @@ def a_batch(n, n_more=0, width=6):
     return z, torch.cat([z + 0.5 * draw(n, width, seed=1), draw(n_more, width, seed=2)])
 
 
-def value_and_gradients(module, critic, z_x, z_y, negatives=None):
+def value_and_gradients(module, critic, z_x, z_y, negatives=None, positives=None):
     z_x, z_y = z_x.clone().requires_grad_(), z_y.clone().requires_grad_()
     critic.zero_grad()
-    codes = Codes(z_x, z_y, critic, negatives=negatives)
+    codes = Codes(z_x, z_y, critic, negatives=negatives, positives=positives)
     value = module(codes)
     value.backward()
-    made = "scores" in vars(codes)
-    return made, [value.detach(), z_x.grad, z_y.grad, *(p.grad for p in critic.parameters())]
+    return codes.has_scores, [
+        value.detach(),
+        z_x.grad,
+        z_y.grad,
+        *(p.grad for p in critic.parameters()),
+    ]
 
 
 def assert_close(one, other):
@@ -39,12 +43,12 @@ def assert_close(one, other):
     assert (one - other).abs().max() <= 1e-5 * max(1.0, float(other.abs().max()))
 
 
-def assert_equal_to_the_dense(monkeypatch, module, critic, z_x, z_y, negatives=None):
-    made, expected = value_and_gradients(module, critic, z_x, z_y, negatives)
+def assert_equal_to_the_dense(monkeypatch, module, critic, z_x, z_y, *masks):
+    made, expected = value_and_gradients(module, critic, z_x, z_y, *masks)
     assert made
     monkeypatch.setattr(tiles, "LARGE", 1)
     monkeypatch.setattr(tiles, "CELLS_AT_ONCE", 300 * len(z_y))
-    made, found = value_and_gradients(module, critic, z_x, z_y, negatives)
+    made, found = value_and_gradients(module, critic, z_x, z_y, *masks)
     assert not made
     for one, other in zip(found, expected, strict=True):
         assert_close(one, other)
@@ -84,6 +88,48 @@ def test_negatives_and_further_columns_count_as_in_the_dense_matrix(monkeypatch,
     assert_equal_to_the_dense(
         monkeypatch, module, as_critic("bilinear").build(6, 6), z_x, z_y, mask
     )
+
+
+@pytest.mark.parametrize("name", TILED)
+@pytest.mark.parametrize("n_more", [50, -200])
+@pytest.mark.parametrize("masked", [False, True])
+def test_several_positives_count_as_in_the_dense_matrix(monkeypatch, name, n_more, masked):
+    """Pairs by chance, rows without any, and more rows than columns."""
+    torch.manual_seed(0)
+    z_x, z_y = a_batch(690, n_more=max(n_more, 0))
+    z_y = z_y[: 690 + n_more]
+    positives = torch.rand(len(z_x), len(z_y)) < 0.002
+    negatives = torch.rand(len(z_x), len(z_y)) < 0.5 if masked else None
+    assert 0 < positives.any(1).sum() < 690 and positives.sum(1).max() > 2
+    module = BOUNDS[name]().build(6, 6)
+    critic = as_critic("separable").build(6, 6)
+    assert_equal_to_the_dense(monkeypatch, module, critic, z_x, z_y, negatives, positives)
+
+
+def test_a_foreign_critic_goes_by_tiles_as_it_is(monkeypatch):
+    class Distance(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stretch = nn.Linear(6, 6)
+
+        def forward(self, z_x, z_y):
+            return -torch.cdist(self.stretch(z_x), z_y)
+
+    torch.manual_seed(0)
+    module = BOUNDS["infonce"]().build(6, 6)
+    assert_equal_to_the_dense(monkeypatch, module, Distance(), *a_batch(700))
+
+
+def test_what_a_critic_does_by_default():
+    class Sum(CriticModule):
+        def forward(self, z_x, z_y):
+            return z_x.sum(1)[:, None] + z_y.sum(1)
+
+    z_x, z_y, critic = draw(3, 2), draw(4, 2, seed=1), Sum()
+    assert project(critic, z_x, z_y) == critic.project(z_x, z_y) == (z_x, z_y, critic)
+    assert critic.cut(z_x, z_y) == [(z_x, z_y, critic)] and not critic.has_parts
+    foreign = nn.Bilinear(2, 2, 1)
+    assert project(foreign, z_x, z_y) == (z_x, z_y, foreign)
 
 
 def test_each_part_of_a_split_code_goes_by_tiles(monkeypatch):

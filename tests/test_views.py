@@ -1,6 +1,7 @@
 import pickle
 import re
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ import torch
 from sklearn.base import clone
 from sklearn.neighbors import NearestNeighbors
 
-from sklearn_mi import views
-from sklearn_mi.training import Rows, Scale
+from sklearn_mi import MIRepresentationLearner
+from sklearn_mi.rows import Rows, Standardize
 from sklearn_mi.views import (
     VIEWS,
+    Augment,
     Columns,
     Compose,
     Corruption,
@@ -20,11 +22,13 @@ from sklearn_mi.views import (
     Halves,
     Neighbors,
     Paired,
+    Partners,
     SameClass,
     SameGroup,
     TimeLag,
     View,
     as_view,
+    neighbors,
 )
 
 
@@ -33,7 +37,7 @@ def generator(seed=0):
 
 
 def as_rows(X, names=None):
-    layer = Scale(np.zeros(1), np.ones(1))
+    layer = Standardize(np.zeros(1), np.ones(1))
     return Rows(X, layer, torch.device("cpu"), X.shape[1:], feature_names=names)
 
 
@@ -61,7 +65,7 @@ EVERY = [
 
 
 @pytest.mark.parametrize("view", EVERY, ids=lambda view: re.sub(" at 0x.*?>", ">", repr(view)))
-def test_every_view_gives_what_it_says(view, X):
+def test_every_view_gives_the_shapes_that_it_says_and_draws_from_its_generator(view, X):
     state = view.fit(as_rows(X))
     first, second = call(view, X[:10], state)
     shapes = view.shapes((6,), state)
@@ -84,9 +88,19 @@ def test_every_view_is_a_description(view):
     assert repr(pickle.loads(pickle.dumps(view))) == repr(view)
 
 
-@pytest.mark.parametrize("name", VIEWS)
-def test_names(name):
-    assert isinstance(as_view(name), View)
+def test_names_stand_for_these_views():
+    moved = "rotate=15.0, shift=0.1, zoom=0.1"
+    with_parameters = {
+        "affine": f"Augment({moved})",
+        "moved-neighbors": f"Compose(first=Neighbors(), second=Augment({moved}))",
+        "simclr": "Augment(brightness=0.4, contrast=0.4, crop=(0.08, 1.0), flip=0.5, "
+        "grayscale=0.2, hue=0.1, jitter_rate=0.8, saturation=0.4)",
+    }
+    # The README says of which class each one is.
+    for name in VIEWS:
+        view = as_view(name)
+        expected = with_parameters.get(name, f"{type(view).__name__}()")
+        assert re.sub(r"\s+", " ", repr(view)) == expected
 
 
 def test_halves_cut_images_both_ways():
@@ -202,11 +216,61 @@ def test_scaled_neighbours_divide_by_the_spread_of_both(X):
     assert found != drawn_partners(Neighbors(3), X, Neighbors(3).fit(as_rows(X)), torch.arange(40))
 
 
+PLACES = {"offset": np.full((1, 30), 1e5), "clusters": np.array([[-1e5], [3e4], [1e5]])}
+
+
+@pytest.mark.parametrize("places", PLACES)
+@pytest.mark.parametrize("among", ["nearest", "scaled"])
+def test_neighbours_are_exact_whatever_the_offset_of_the_columns(among, places):
+    # Multiples of 1/64, which float32 holds exactly at this offset, too.
+    X = np.round(64 * np.random.default_rng(0).normal(size=(300, 30))) / 64
+    X = X + PLACES[places][np.arange(300) % len(PLACES[places])]
+    assert np.array_equal(X.astype(np.float32), X)
+    known, new = X[:240], X[240:]
+    squares = ((new[:, None] - known) ** 2).sum(2)
+    if among == "scaled":
+        within = np.sort(np.linalg.norm(known[:, None] - known, axis=2), axis=1)
+        squares /= within[:, 3]  # of the third neighbour, the row itself first
+    expected = [set(row) for row in np.argsort(squares, axis=1)[:, :3]]
+    view, found = Neighbors(3, among=among), [set() for _ in new]
+    state = view.fit(as_rows(known.astype(np.float32)))
+    for seed in range(60):
+        _, partner = call(view, new.astype(np.float32), state, seed=seed)
+        for i, other in enumerate(partner.numpy()):
+            found[i].add(int(np.flatnonzero((other == known).all(1))[0]))
+    assert found == expected
+
+
+class AroundZero(torch.nn.Module):
+    """A network that takes an offset off before it begins."""
+
+    def __init__(self, offset):
+        super().__init__()
+        self.offset, self.network = offset, torch.nn.Linear(30, 8)
+        torch.nn.init.orthogonal_(self.network.weight, generator=generator())
+
+    def forward(self, x):
+        return self.network(x - self.offset)
+
+
+def test_an_offset_does_not_change_the_reported_number():
+    rng = np.random.default_rng(0)
+    X = np.round(64 * rng.normal(size=(400, 30)) @ rng.normal(size=(30, 30)) / 3) / 64
+    learner = MIRepresentationLearner(
+        8, view="neighbors", standardize=False, max_steps=100, random_state=0
+    )
+    values = []
+    for offset in (0.0, 1e5):
+        learner.set_params(encoder=AroundZero(offset)).fit(X + offset)
+        values.append(learner.mi_.value)
+    assert values[0] > 0.5 and values[1] == pytest.approx(values[0], abs=0.05)
+
+
 def test_new_rows_are_looked_up_in_parts(X, monkeypatch):
     view = Neighbors(2, among="scaled")
     state = view.fit(as_rows(X[:30]))
     whole = call(view, X[30:], state)[1]
-    monkeypatch.setattr(views, "DISTANCES_AT_ONCE", 60)
+    monkeypatch.setattr(neighbors, "DISTANCES_AT_ONCE", 60)
     assert torch.equal(call(view, X[30:], state)[1], whole)
 
 
@@ -222,7 +286,7 @@ def test_approximate_neighbours_are_nearly_all_found(monkeypatch):
     assert np.array_equal(found, again)
     assert not (found == np.arange(2000)[:, None]).any()
     assert np.mean([len(set(a) & set(b)) / 5 for a, b in zip(exact, found, strict=True)]) > 0.95
-    monkeypatch.setattr(views, "EXACT_UP_TO", 1000)
+    monkeypatch.setattr(neighbors, "EXACT_UP_TO", 1000)
     assert np.array_equal(Neighbors(5).fit(as_rows(X))["graph"], found)
 
 
@@ -230,7 +294,7 @@ def test_a_missing_search_is_named(monkeypatch, X):
     monkeypatch.setitem(sys.modules, "pynndescent", None)
     with pytest.raises(ImportError, match="pip install pynndescent"):
         Neighbors(search="approximate").fit(as_rows(X))
-    monkeypatch.setattr(views, "EXACT_UP_TO", 10)
+    monkeypatch.setattr(neighbors, "EXACT_UP_TO", 10)
     state = Neighbors(3).fit(as_rows(X))
     assert torch.equal(state["graph"], Neighbors(3, search="exact").fit(as_rows(X))["graph"])
 
@@ -275,10 +339,23 @@ def test_rows_of_one_value_are_partners(view, given, names):
     assert 160 < found[0].count(2) < 240  # of 400, equally likely
 
 
-def test_rows_without_a_label_have_no_partner():
-    y = np.array([0, -1, 0, -1, 1, 1])
-    assert SameClass(unlabelled=-1).partners(6, None, y).anchors.tolist() == [0, 2, 4, 5]
-    assert SameClass().partners(6, None, y).anchors.tolist() == [0, 1, 2, 3, 4, 5]
+@pytest.mark.parametrize(
+    ("unlabelled", "y", "anchors"),
+    [
+        (None, [0, -1, 0, -1, 1, 1], [0, 2, 4, 5]),
+        (None, [0.0, -1.0, 0.0, -1.0, np.nan, np.nan], [0, 2]),
+        (None, np.array([0, -1, 0, -1, 1, 1], dtype=object), [0, 2, 4, 5]),
+        (None, ["-1", "a", "-1", "a", "b", "b"], [0, 1, 2, 3, 4, 5]),
+        (-1, [0, -1, 0, -1, 1, 1], [0, 2, 4, 5]),
+        (9, [0, -1, 0, -1, 9, 9], [0, 1, 2, 3]),
+        ("", ["", "a", "", "a", "b", "b"], [1, 3, 4, 5]),
+    ],
+)
+def test_rows_without_a_label_have_no_partner(unlabelled, y, anchors):
+    partners = SameClass(unlabelled).partners(6, None, np.array(y))
+    assert partners.anchors.tolist() == anchors
+    drawn = partners.draw(partners.anchors, generator())
+    assert [y[row] for row in drawn] == [y[row] for row in anchors]
 
 
 def test_a_lag_stays_within_its_series():
@@ -308,13 +385,121 @@ def test_pairing_views_say_what_they_miss(view):
         Compose(Halves(), view).fit(as_rows(np.zeros((3, 2))))
 
 
+# What a view of one's own must tell
+
+
+@dataclass(repr=False, eq=False)
+class NextButOne(View):
+    """Rows 0 and 2, 1 and 3, ... of a table are partners."""
+
+    pairs_rows = True
+
+    def __call__(self, x, rows, state, generator):
+        return x
+
+    def partners(self, n, groups, y):
+        number = torch.arange(n)
+        count = (number + 2 < n).long()
+        return Partners(number, torch.where(count > 0, number + 2, 0), count, count)
+
+
+@dataclass(repr=False, eq=False)
+class LargestColumn(View):
+    """A row and its largest column alone: it must see all columns."""
+
+    sees_whole_rows = True
+
+    def __call__(self, x, rows, state, generator):
+        return x, torch.where(x == x.amax(1, keepdim=True), x, 0.0)
+
+
+@dataclass(repr=False, eq=False)
+class Laplace(View):
+    """Noise of its own on each view."""
+
+    adds_own_noise = True
+
+    def __call__(self, x, rows, state, generator):
+        first, second = (torch.rand(x.shape, generator=generator) for _ in range(2))
+        return x - first.log(), x - second.log()
+
+
+@dataclass(repr=False, eq=False)
+class Twice(View):
+    """The row itself, twice."""
+
+    may_repeat_rows = True
+
+    def __call__(self, x, rows, state, generator):
+        return x, x
+
+
+def test_a_view_of_ones_own_pairs_rows_with_rows():
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    view = Compose(NextButOne(), GaussianNoise(1e-9))
+    learner = MIRepresentationLearner(
+        3, view=view, validation_fraction=0, max_steps=2, random_state=0
+    )
+    first, second = learner.fit(X).transform_views(X)
+    codes = learner.transform(X)
+    assert np.allclose(first, codes[:-2], atol=1e-5) and np.allclose(second, codes[2:], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        *(Columns([0], [1]), Neighbors(), Paired(), SameClass(), SameGroup(), TimeLag()),
+        *(NextButOne(), LargestColumn(), Compose(Neighbors(), Corruption())),
+    ],
+    ids=lambda view: type(view).__name__,
+)
+def test_views_of_whole_rows_come_first_in_compose(view, X):
+    with pytest.raises(ValueError, match="looks at whole rows; make it the first part"):
+        Compose(Halves(), view).fit(as_rows(X))
+    assert Compose(view, Corruption()).sees_whole_rows == view.sees_whole_rows
+    assert Compose(view, Corruption()).pairs_rows == view.pairs_rows
+    assert not Compose(Halves(), Corruption()).sees_whole_rows
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "shares"),
+    [
+        (Twice(), Corruption(), True),
+        (Function(lambda x: (x, x)), Corruption(), True),
+        (Compose(Twice(), Twice()), Corruption(), True),
+        (Compose(Twice(), Halves()), Corruption(), False),
+        (Halves(), Corruption(), False),
+        (Neighbors(), Corruption(), False),
+        (Corruption(), Halves(), True),
+        (Corruption(), Laplace(), False),
+        (Corruption(), GaussianNoise(), False),
+        (Corruption(), GaussianNoise(shared=True), True),
+        (Corruption(), Compose(Halves(), Laplace()), False),
+    ],
+)
+def test_compose_says_only_what_holds_of_both_parts(first, second, shares):
+    said = Compose(first, second).caveats(None)
+    assert ("the views share exact values: their mutual information is infinite" in said) == shares
+    assert len(said) == len(set(said))
+
+
+def test_augmented_views_are_those_of_the_augmentations_after_noise_too():
+    view = Augment(flip=0.5)
+    few, noisy = view.caveats(None), Compose(view, Laplace()).caveats(None)
+    assert len(few) == 2 and noisy == few[:1]
+
+
 def test_callables_with_and_without_generator():
-    with_generator = as_view(lambda x, g: (x, x + torch.rand(x.shape, generator=g)))
-    a, b = call(with_generator, np.zeros((3, 2), np.float32)), None
-    b = call(with_generator, np.zeros((3, 2), np.float32))
-    assert torch.equal(a[1], b[1])
+    def jitter(x, g):
+        return x, x + torch.rand(x.shape, generator=g)
+
+    zeros = np.zeros((3, 2), np.float32)
+    expected = torch.rand(3, 2, generator=generator())
+    assert torch.equal(call(as_view(jitter), zeros)[1], expected)
     module = torch.nn.Dropout(0.5)
-    assert as_view(lambda x: (module(x), x)).draws_globally
+    without = as_view(lambda x: (module(x), x - 1))
+    assert without.draws_globally
+    assert torch.equal(call(without, zeros)[1], torch.full((3, 2), -1.0))
 
 
 @pytest.mark.parametrize(

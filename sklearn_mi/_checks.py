@@ -1,0 +1,202 @@
+"""Labels and codes that a user passes to a probe, a diagnostic or a plot, checked in one place.
+
+Every error names the argument, what is wrong with it, and the cure. Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from scipy.sparse import issparse
+
+__all__ = ["check_classes", "check_codes", "check_values", "is_continuous"]
+
+
+def check_values(name: str, values: Any, n_rows: int, table: str = "X") -> NDArray[Any]:
+    """Return one value for each row of a table, none of them missing.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for messages.
+    values : array-like of shape (n_rows,)
+    n_rows : int
+    table : str
+        Name of the table that has the rows, for messages.
+
+    Returns
+    -------
+    values : ndarray of shape (n_rows,)
+
+    Raises
+    ------
+    ValueError
+        If there is not one value for each row, one is missing, or text and numbers are mixed.
+    """
+    if values is None:
+        raise ValueError(f"{name}=None; expected one value for each row of {table}.")
+    # NumPy would turn a list of text and NaN into text.
+    array = np.asarray(values, dtype=object if isinstance(values, list | tuple) else None)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(
+            f"{name} has shape {array.shape}; expected ({n_rows},), one value for each row of "
+            f"{table}. For one-hot columns pass {name}.argmax(axis=1)."
+        )
+    if len(array) != n_rows:
+        raise ValueError(
+            f"{name} has {len(array)} values, but {table} has {n_rows} rows; expected one value "
+            "for each row."
+        )
+    missing = np.asarray(pd.isna(array))
+    if missing.any():
+        raise ValueError(
+            f"{name} has {missing.sum()} missing values, the first in row {missing.argmax()}; "
+            "drop these rows, or fill them in."
+        )
+    return _of_one_kind(name, array) if array.dtype == object else array
+
+
+def _of_one_kind(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array of objects as numbers or as text."""
+    kind = pd.api.types.infer_dtype(array)
+    if kind == "string":
+        return array.astype(str)
+    array = pd.Series(array, dtype=object).infer_objects().to_numpy()
+    if array.dtype == object and "mixed" in kind:
+        raise ValueError(f"{name} mixes text and numbers; expected one kind: {name}.astype(str).")
+    return array
+
+
+def is_continuous(values: NDArray[Any]) -> bool:
+    """Return whether values are numbers that are not all whole."""
+    if values.dtype.kind != "f":
+        return False
+    return not (np.isfinite(values) & (values == np.floor(values))).all()
+
+
+def check_classes(
+    name: str, y: Any, n_rows: int, table: str = "X", *, least: int = 1
+) -> NDArray[Any]:
+    """Return the class of each row.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for messages.
+    y : array-like of shape (n_rows,)
+    n_rows : int
+    table : str
+        Name of the table that has the rows, for messages.
+    least : int
+        Fewest classes that will do.
+
+    Returns
+    -------
+    y : ndarray of shape (n_rows,)
+        Whole numbers, truth values or text.
+
+    Raises
+    ------
+    ValueError
+        As `check_values` does, or if the values are continuous or there are too few classes.
+    """
+    array = check_values(name, y, n_rows, table)
+    distinct = np.unique(array)
+    if is_continuous(array):
+        raise ValueError(
+            f"{name} is continuous: {len(distinct)} different values, such as {array[0]:.6g}; "
+            f"expected classes. Bin it, as by pandas.qcut({name}, 5, labels=False), or pass "
+            f"{name}.astype(str) if its numbers name classes."
+        )
+    if len(distinct) < least:
+        raise ValueError(
+            f"{name} has {len(distinct)} class, {distinct[0]!s}; expected {least} or more."
+        )
+    return array
+
+
+def check_codes(
+    name: str,
+    Z: ArrayLike | Any,
+    *,
+    dtype: DTypeLike | None = np.float64,
+    least_rows: int = 1,
+    least_columns: int = 1,
+) -> NDArray[Any]:
+    """Return a table of finite numbers.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for messages.
+    Z : array-like, sparse matrix or data frame of shape (n_rows, n_components)
+    dtype : dtype or None
+        What the numbers are brought to; None keeps floating-point numbers as they are.
+    least_rows, least_columns : int
+        Fewest that will do.
+
+    Returns
+    -------
+    Z : ndarray of shape (n_rows, n_components)
+
+    Raises
+    ------
+    ValueError
+        If ``Z`` is no table, is too small, or holds anything but finite numbers.
+    """
+    array = np.asarray(Z.toarray() if issparse(Z) else Z)  # type: ignore[union-attr]
+    if array.ndim != 2:
+        cure = "reshape(-1, 1)" if array.ndim < 2 else f"reshape({len(array)}, -1)"
+        raise ValueError(
+            f"{name} has shape {array.shape}; expected (n_rows, n_components): {name}.{cure}."
+        )
+    for n, least, what in zip(
+        array.shape, (least_rows, least_columns), ("rows", "columns"), strict=True
+    ):
+        if n < least:
+            raise ValueError(f"{name} has {n} {what}; expected at least {least}.")
+    numbers = _numbers(name, Z, array, dtype)
+    bad = np.asarray(~np.isfinite(numbers).all(axis=1))
+    if bad.any():
+        raise ValueError(
+            f"{name} has NaN or infinity in {bad.sum()} of {len(bad)} rows, the first being row "
+            f"{bad.argmax()}; drop these rows, or fill them in."
+        )
+    return numbers
+
+
+def _numbers(name: str, Z: Any, array: NDArray[Any], dtype: DTypeLike | None) -> NDArray[Any]:
+    """Return an array as numbers, or name the first value that is none."""
+    if dtype is None:
+        dtype = array.dtype if array.dtype.kind == "f" else np.float64
+    if array.dtype.kind not in "biufOU":
+        raise ValueError(f"{name} is of type {array.dtype}; expected real numbers.")
+    if array.dtype == object:
+        array = np.where(pd.isna(array), np.nan, array)
+    try:
+        return array.astype(dtype, copy=False)
+    except (TypeError, ValueError):
+        labels = Z.columns if isinstance(Z, pd.DataFrame) else range(array.shape[1])
+        label, value = next(
+            (label, value)
+            for label, column in zip(labels, array.T, strict=True)
+            for value in column
+            if not _is_number(value)
+        )
+    raise ValueError(
+        f"{name} holds {value!s} in column {label!r}; expected numbers: encode the column, as by "
+        "OneHotEncoder, or leave it out."
+    )
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True

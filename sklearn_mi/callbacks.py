@@ -1,0 +1,287 @@
+"""Callbacks for skorch: ours, and what a user's callbacks ask of a training."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    InputShapeSetter,
+    LoadInitState,
+    LRScheduler,
+    PassthroughScoring,
+    TrainEndCheckpoint,
+)
+from tqdm.auto import tqdm
+
+__all__ = [
+    "Progress",
+    "check_callbacks",
+    "check_stops",
+    "copy_callbacks",
+    "may_watch",
+    "sets_rate",
+    "watchers",
+    "with_early_stopping",
+]
+
+_SCORING = EpochScoring | BatchScoring | PassthroughScoring
+_REFUSED: dict[type[Callback], str] = {
+    LoadInitState: (
+        "loads weights that may have seen the rows that mi_ reports; use fit_iter(checkpoint=...) "
+        "to resume, or warm_start=True to go on"
+    ),
+    InputShapeSetter: "sets the width of the encoder, as the learner does by itself; leave it out",
+}
+
+
+class Progress(Callback):
+    """A progress bar over steps that shows the bound in nats."""
+
+    def __init__(self, total: int, name: str) -> None:
+        self.total, self.name = total, name
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Open the bar."""
+        self.bar_ = tqdm(total=self.total, unit="step")
+
+    def on_epoch_end(self, net: Any, *args: Any, **kwargs: Any) -> None:
+        """Move the bar by one pass."""
+        row = net.history[-1]
+        held_out = f", held-out InfoNCE {row['valid_bound']:.3f}" if "valid_bound" in row else ""
+        text = f"{self.name} {row['train_bound']:.3f}{held_out} nats"
+        self.bar_.set_postfix_str(text, refresh=False)
+        self.bar_.update(row["steps"])
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Close the bar."""
+        self.bar_.close()
+
+
+def check_callbacks(callbacks: Any) -> None:
+    """Raise an error unless these are skorch callbacks that can work here.
+
+    Parameters
+    ----------
+    callbacks : list of Callback or None
+        Instances or classes, alone or as (name, callback).
+
+    Raises
+    ------
+    TypeError
+        If something else is among them.
+    ValueError
+        If one of them cannot work with the learner; the message names it and the cure.
+    """
+    items = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
+    is_list = callbacks is None or items is callbacks
+    if not is_list or not all(_is_callback(_alone(item)) for item in items if callbacks):
+        raise TypeError(
+            f"callbacks={callbacks!r}; expected a list of skorch callbacks, "
+            "alone or as (name, callback)."
+        )
+    for name, callback in _each(callbacks):
+        reason = _reason_against(callback)
+        if reason is not None:
+            raise ValueError(f"callbacks: {name} {reason}.")
+
+
+def _alone(item: Any) -> Any:
+    return item[1] if isinstance(item, tuple) and len(item) == 2 else item
+
+
+def _is_callback(value: Any) -> bool:
+    return isinstance(value, Callback) or (isinstance(value, type) and issubclass(value, Callback))
+
+
+def _each(callbacks: Any) -> Iterator[tuple[str, Callback]]:
+    """Yield names and instances."""
+    for item in callbacks or ():
+        callback = _alone(item)
+        made = callback() if isinstance(callback, type) else callback
+        yield type(made).__name__ if item is callback else str(item[0]), made
+
+
+def _reason_against(callback: Callback) -> str | None:
+    """Return why a callback cannot work here; None where it can."""
+    for kind, reason in _REFUSED.items():
+        if isinstance(callback, kind):
+            return reason
+    if isinstance(callback, Checkpoint | TrainEndCheckpoint) and callback.f_pickle is not None:
+        return (
+            "has f_pickle, but a net in training cannot be pickled; use f_params, or learner.save"
+        )
+    if isinstance(callback, EpochScoring | BatchScoring) and not callable(callback.scoring):
+        return (
+            f"has scoring={callback.scoring!r}, but training knows neither labels nor predictions; "
+            "expected a function, scoring(net, X, y)"
+        )
+    return None
+
+
+def watchers(callbacks: Any) -> list[str]:
+    """Return the callbacks that watch rows which training does not see.
+
+    They need rows that are kept for stopping: what they decide must not depend on the rows that
+    ``mi_`` reports.
+
+    Parameters
+    ----------
+    callbacks : list of Callback or None
+
+    Returns
+    -------
+    watchers : list of str
+        Such as ``"EarlyStopping(monitor='valid_loss')"``.
+    """
+    found = [(name, _watched(callback)) for name, callback in _each(callbacks)]
+    return [f"{name}({watched})" for name, watched in found if watched is not None]
+
+
+def _watched(callback: Callback) -> str | None:
+    if isinstance(callback, _SCORING):
+        return None if callback.on_train else "on_train=False"
+    monitor = _monitor(callback)
+    is_held_out = isinstance(monitor, str) and monitor.startswith("valid_")
+    return f"monitor={monitor!r}" if is_held_out else None
+
+
+def _monitor(callback: Callback) -> Any:
+    return callback.get_params(deep=False).get("monitor")
+
+
+def may_watch(callbacks: Any) -> bool:
+    """Tell whether a callback's monitor is a function, which may look at anything.
+
+    Parameters
+    ----------
+    callbacks : list of Callback or None
+
+    Returns
+    -------
+    may_watch : bool
+    """
+    return any(callable(_monitor(callback)) for _, callback in _each(callbacks))
+
+
+def sets_rate(callbacks: Any) -> bool:
+    """Tell whether a callback schedules the learning rate.
+
+    Parameters
+    ----------
+    callbacks : list of Callback or None
+
+    Returns
+    -------
+    sets_rate : bool
+    """
+    return any(isinstance(callback, LRScheduler) for _, callback in _each(callbacks))
+
+
+def check_stops(callbacks: Any) -> None:
+    """Raise a ValueError if a callback ends a training that stops at given steps.
+
+    Parameters
+    ----------
+    callbacks : list of Callback or None
+
+    Raises
+    ------
+    ValueError
+        Names the callback.
+    """
+    for name, callback in _each(callbacks):
+        takes_best = isinstance(callback, Checkpoint) and callback.load_best
+        if takes_best or isinstance(callback, EarlyStopping):
+            raise ValueError(
+                f"fit_iter stops at given steps only, but {name} ends training or loads earlier "
+                "weights; leave it out of callbacks, or use fit."
+            )
+
+
+def copy_callbacks(callbacks: Any) -> Any:
+    """Return deep copies of callbacks, for a clone of the learner.
+
+    Parameters
+    ----------
+    callbacks : list of Callback or None
+
+    Returns
+    -------
+    copies : list of Callback or None
+
+    Raises
+    ------
+    ValueError
+        If one cannot be copied; the message names it.
+    """
+    try:
+        # In one go: a callback that knows another one knows its copy afterwards.
+        return copy.deepcopy(callbacks)
+    # What cannot be copied says so by errors of many kinds.
+    except Exception as error:
+        names = [name for name, callback in _each(callbacks) if not _can_copy(callback)]
+        raise ValueError(
+            f"callbacks: {', '.join(names)} cannot be copied, but clone, and so a grid search, "
+            "needs a copy for each fit; leave it out there, or call fit of the learner itself."
+        ) from error
+
+
+def _can_copy(callback: Callback) -> bool:
+    try:
+        copy.deepcopy(callback)
+    except Exception:
+        return False
+    return True
+
+
+class _Stopper(EarlyStopping):
+    """Ends training; the best weights are taken by `_TakeBest`."""
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Leave the weights alone."""
+
+
+class _TakeBest(Callback):
+    """Takes the best weights before the user's callbacks see the end of training."""
+
+    def __init__(self, stopper: _Stopper) -> None:
+        self.stopper = stopper
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Take the best weights."""
+        EarlyStopping.on_train_end(self.stopper, net)
+
+
+def with_early_stopping(callbacks: list[Any], patience: int) -> list[Any]:
+    """Return callbacks with those that end training, and take the best weights, by the bound.
+
+    The user's stand between: they see the last pass before training ends, and the best weights at
+    its end.
+
+    Parameters
+    ----------
+    callbacks : list of Callback
+        The user's.
+    patience : int
+        Passes without a gain.
+
+    Returns
+    -------
+    callbacks : list of (str, Callback)
+    """
+    stopper = _Stopper(
+        "valid_bound",
+        patience=patience,
+        threshold=0.0,
+        lower_is_better=False,
+        load_best=True,
+        sink=lambda text: None,
+    )
+    return [("take_best", _TakeBest(stopper)), *callbacks, ("early_stopping", stopper)]

@@ -1,0 +1,241 @@
+"""The contract of an encoder, checks of its width and parameters, and networks of one's own."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_mi._base import Component, Shape, positive_integer
+from sklearn_mi.layers import copied, made_by
+
+__all__ = ["DEFAULT_WIDTH", "Encoder", "Factory", "InvertibleModule", "Ready", "code_width"]
+
+DEFAULT_WIDTH = 32
+"""Width of the code of `Linear`, `MLP` and `LeNet` when ``n_components`` is None."""
+
+
+class InvertibleModule(nn.Module, ABC):
+    """Base of modules that can be run backwards, from codes to the rows that they came from.
+
+    With such an encoder the learner has ``inverse_transform``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.encoders import InvertibleModule
+    >>> class Doubled(InvertibleModule):
+    ...     def forward(self, rows):
+    ...         return 2 * rows
+    ...
+    ...     def inverse(self, z):
+    ...         return z / 2
+    >>> module = Doubled()
+    >>> module.inverse(module(torch.ones(1, 2))).tolist()
+    [[1.0, 1.0]]
+    """
+
+    @abstractmethod
+    def inverse(self, z: Tensor) -> Tensor:
+        """Return the rows ``(b, *input_shape)`` whose codes are ``z``."""
+
+
+class Encoder(Component, ABC):
+    """Base of the encoders' descriptions; a subclass writes `build`, and rarely more.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> from torch import nn
+    >>> from sklearn_mi.encoders import Encoder
+    >>> @dataclass(repr=False, eq=False)
+    ... class FirstColumns(Encoder):
+    ...     def build(self, input_shape, n_components):
+    ...         return nn.Linear(input_shape[0], n_components or 2)
+    >>> FirstColumns().build((7,), None)
+    Linear(in_features=7, out_features=2, bias=True)
+    """
+
+    @abstractmethod
+    def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
+        """Return a new module with weights drawn from torch's global generator.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Shape of one row: ``(p,)``, ``(h, w)`` or ``(h, w, c)``.
+        n_components : int or None
+            Width of the code; None: the encoder's own width.
+
+        Returns
+        -------
+        Module
+            Maps ``(b, *input_shape)`` to ``(b, width)``.
+
+        Raises
+        ------
+        ValueError
+            If ``n_components`` is not positive or conflicts with a fixed width, or the rows do
+            not fit the encoder.
+        """
+
+    def skeleton(self) -> Encoder:
+        """Return an encoder that builds the same modules without fetching pretrained weights.
+
+        It is built where the weights come from a file. By default the encoder itself.
+        """
+        return self
+
+    def kept_columns(self, input_shape: Shape) -> int:
+        """Return how many leading components of the code are the row's own columns, unchanged.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Shape of one row.
+
+        Returns
+        -------
+        n_kept : int
+            Components 0 to ``n_kept - 1`` are the first entries of the flattened row. 0 by
+            default.
+        """
+        return 0
+
+
+def code_width(module: nn.Module, input_shape: Shape) -> int:
+    """Return the width of the code that a module gives for rows of a shape.
+
+    Two rows of zeros go through the module, in evaluation mode and without gradients; each
+    part's mode is restored. Lazy layers get their sizes here.
+
+    Parameters
+    ----------
+    module : Module
+        Maps ``(b, *input_shape)`` to ``(b, width)``.
+    input_shape : tuple of int
+        Shape of one row.
+
+    Raises
+    ------
+    ValueError
+        If the module refuses such rows, or its output is not of shape ``(b, width)``.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from sklearn_mi.encoders import code_width
+    >>> code_width(nn.Sequential(nn.Flatten(), nn.Linear(12, 5)), (3, 4))
+    5
+    """
+    name = type(module).__name__
+    floating = (
+        t for t in itertools.chain(module.parameters(), module.buffers()) if t.is_floating_point()
+    )
+    like = next(floating, torch.empty(0))
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            code = module(torch.zeros(2, *input_shape, dtype=like.dtype, device=like.device))
+    except Exception as error:  # a foreign module may fail in any way; the cause is chained
+        raise ValueError(
+            f"input_shape={input_shape}; encoder {name} does not accept such rows: {error}"
+        ) from error
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+    if not isinstance(code, Tensor) or code.ndim != 2 or len(code) != 2:
+        got = tuple(code.shape) if isinstance(code, Tensor) else type(code).__name__
+        raise ValueError(
+            f"encoder {name} gives {got} for 2 rows of shape {input_shape}; expected a tensor of "
+            "shape (2, width); end it with nn.Flatten()."
+        )
+    return code.shape[1]
+
+
+def check_name(parameter: str, value: Any, names: Iterable[str]) -> None:
+    """Check that a parameter is one of some names."""
+    if not isinstance(value, str):
+        raise TypeError(f"{parameter}={value!r}; expected a name.")
+    if value not in (names := list(names)):
+        near = difflib.get_close_matches(value, names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{parameter}={value!r} is not known; expected one of {names}.{hint}")
+
+
+def free_width(n_components: int | None, own: int) -> int:
+    """Return the width of a code, by default the encoder's own."""
+    return own if n_components is None else positive_integer("n_components", n_components)
+
+
+def check_fixed_width(n_components: int | None, encoder: str, width: int) -> None:
+    """Check that the width that is asked for is the only one that an encoder has."""
+    if n_components is not None and positive_integer("n_components", n_components) != width:
+        raise ValueError(
+            f"n_components={n_components} conflicts with encoder {encoder}, whose width is "
+            f"{width}; pass n_components=None, or an encoder of free width such as 'mlp'."
+        )
+
+
+@dataclass(repr=False, eq=False)
+class Ready(Encoder):
+    """A network of your own; what a bare ``nn.Module`` is taken for.
+
+    `build` returns a deep copy, weights included; the original module is never trained.
+
+    Parameters
+    ----------
+    module : Module
+        Maps ``(b, *input_shape)`` to ``(b, width)``. Lazy layers are allowed.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from sklearn_mi.encoders import Ready
+    >>> Ready(nn.Linear(20, 4)).build((20,), None)
+    Linear(in_features=20, out_features=4, bias=True)
+    """
+
+    module: nn.Module
+
+    def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
+        """Return a copy of the module, its width checked; see `Encoder.build`."""
+        built = copied(self.module)
+        width = code_width(built, input_shape)
+        check_fixed_width(n_components, type(built).__name__, width)
+        return built
+
+
+@dataclass(repr=False, eq=False)
+class Factory(Encoder):
+    """A function that makes the network; what a bare callable is taken for.
+
+    A function defined in a module can be pickled, a lambda cannot.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(input_shape, n_components) -> nn.Module``, or a class whose constructor takes
+        these two.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from sklearn_mi.encoders import Factory
+    >>> Factory(lambda shape, width: nn.Linear(shape[0], width)).build((20,), 4)
+    Linear(in_features=20, out_features=4, bias=True)
+    """
+
+    function: Callable[[Shape, int | None], nn.Module]
+
+    def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
+        """Return a copy of what the function makes, its width checked; see `Encoder.build`."""
+        made = made_by(self.function, "encoder", input_shape=input_shape, n_components=n_components)
+        return Ready(made).build(input_shape, n_components)

@@ -1,0 +1,330 @@
+"""Encoders of images: convolutions of our own, and networks of torchvision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_mi._base import Shape, positive_integer, sizes
+from sklearn_mi.encoders.base import (
+    Encoder,
+    check_name,
+    code_width,
+    free_width,
+)
+from sklearn_mi.encoders.dense import ACTIVATIONS, MLP
+from sklearn_mi.layers import dense, glorot
+
+__all__ = ["Backbone", "ChannelsFirst", "ConvNet", "LeNet"]
+
+_CONVNET_WIDTH = 100
+_WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Return the zeros before and after an axis that make the output ``ceil(size / stride)``.
+
+    This is TensorFlow's rule "same": an odd zero goes after the axis, so the frame is asymmetric,
+    which ``nn.Conv2d(padding=...)`` cannot express.
+
+    Examples
+    --------
+    >>> same_padding(28, kernel=5, stride=2)
+    (1, 2)
+    """
+    total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def _check_image(input_shape: Shape, encoder: Encoder) -> tuple[int, int, int]:
+    if len(input_shape) not in (2, 3):
+        raise ValueError(
+            f"input_shape={tuple(input_shape)}; {encoder!r} needs images: pass "
+            "input_shape=(h, w) or (h, w, c)."
+        )
+    height, width, channels = (*input_shape, 1)[:3]
+    return height, width, channels
+
+
+class ChannelsFirst(nn.Module):
+    """A layer that turns images as X holds them into images as torch's convolutions take them.
+
+    Put it first in a network of your own: ``(b, h, w)`` becomes ``(b, 1, h, w)`` and
+    ``(b, h, w, c)`` becomes ``(b, c, h, w)``. Nothing is copied.
+
+    Raises
+    ------
+    ValueError
+        If the batch has neither three nor four axes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from sklearn_mi.encoders import ChannelsFirst
+    >>> net = nn.Sequential(ChannelsFirst(), nn.Conv2d(3, 8, 3), nn.Flatten())
+    >>> net(torch.zeros(2, 5, 5, 3)).shape
+    torch.Size([2, 72])
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the images with their channels on axis 1."""
+        if images.ndim == 3:
+            return images.unsqueeze(1)
+        if images.ndim == 4:
+            return images.movedim(-1, 1)
+        raise ValueError(
+            f"a batch of shape {tuple(images.shape)}; expected images (b, h, w) or (b, h, w, c); "
+            "pass input_shape=(h, w) or (h, w, c)."
+        )
+
+
+class _JointLayerNorm(nn.Module):
+    """Normalise each image over all its axes at once; one scale and one shift a channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        axes = (1, 2, 3)
+        centred = images - images.mean(axes, keepdim=True)
+        # The gradient of a norm is defined as 0 at 0; that of sqrt(variance) is nan, and a blank
+        # image has no variance.
+        norm = torch.linalg.vector_norm(centred, dim=axes, keepdim=True)
+        std = norm / math.sqrt(images[0].numel())
+        return centred / (std + 1e-6) * self.weight + self.bias
+
+
+@dataclass(repr=False, eq=False)
+class ConvNet(Encoder):
+    """The paper's small convolutional network for images.
+
+    Two 5x5 convolutions of stride 2 with ReLU (64 and 128 channels, TensorFlow's "same" padding),
+    layer normalisation over height, width and channels jointly, the average over positions, and a
+    linear layer: 219 748 parameters at 100 components and one channel. The normalisation reduces
+    the variance of NWJ without leaking information between rows of a batch. Glorot-uniform
+    weights, zero biases. Own width: 100.
+
+    References
+    ----------
+    On Mutual Information Maximization for Representation Learning (Tschannen et al., 2020).
+    https://arxiv.org/abs/1907.13625
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.encoders import ConvNet
+    >>> ConvNet().build((14, 28), None)(torch.zeros(5, 14, 28)).shape
+    torch.Size([5, 100])
+    """
+
+    def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
+        """Return the module; see `Encoder.build`."""
+        *size, channels = _check_image(input_shape, self)
+        layers: list[nn.Module] = [ChannelsFirst()]
+        for n_in, n_out in ((channels, 64), (64, 128)):
+            (top, bottom), (left, right) = (same_padding(length, 5, 2) for length in size)
+            layers += [
+                nn.ZeroPad2d((left, right, top, bottom)),
+                glorot(nn.Conv2d(n_in, n_out, kernel_size=5, stride=2)),
+                nn.ReLU(),
+            ]
+            size = [math.ceil(length / 2) for length in size]
+        head = dense(128, free_width(n_components, _CONVNET_WIDTH))
+        layers += [_JointLayerNorm(128), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head]
+        # Convolutions are a tenth faster with the channels last, as the rows have them.
+        return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+@dataclass(repr=False, eq=False)
+class LeNet(Encoder):
+    """Strided convolutions, then a perceptron over all positions; the default for grey images.
+
+    As in LeNet-5, 5x5 convolutions halve the image while their channels grow, and dense layers
+    read the result. `ConvNet` averages over positions; this one knows where a stroke is. Strides
+    replace pooling, as they are cheaper. Use it for small images in which position matters, such
+    as digits and letters; for objects of varying size and position use `ConvNet` or `Backbone`.
+    Glorot-uniform weights, zero biases. Own width: `DEFAULT_WIDTH`.
+
+    Parameters
+    ----------
+    channels : tuple of int
+        Channels of the convolutions; each halves height and width.
+    hidden : tuple of int
+        Sizes of the hidden dense layers.
+    activation : {"gelu", "elu", "leaky-relu", "relu", "silu", "tanh"}
+        What follows each layer but the last.
+
+    References
+    ----------
+    Gradient-Based Learning Applied to Document Recognition (LeCun, Bottou, Bengio & Haffner, 1998).
+    https://doi.org/10.1109/5.726791
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.encoders import LeNet
+    >>> LeNet().build((28, 28), 64)(torch.zeros(5, 28, 28)).shape
+    torch.Size([5, 64])
+    """
+
+    channels: Sequence[int] = (16, 32)
+    hidden: Sequence[int] = (512,)
+    activation: str = "gelu"
+
+    def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
+        """Return the module; see `Encoder.build`."""
+        height, width, n_in = _check_image(input_shape, self)
+        check_name("activation", self.activation, ACTIVATIONS)
+        layers: list[nn.Module] = [ChannelsFirst()]
+        for n_out in sizes("channels", self.channels, "(16, 32)"):
+            conv = nn.Conv2d(n_in, n_out, kernel_size=5, stride=2, padding=2)
+            layers += [glorot(conv), ACTIVATIONS[self.activation]()]
+            height, width, n_in = math.ceil(height / 2), math.ceil(width / 2), n_out
+        head = MLP(self.hidden, self.activation)
+        layers.append(head.build((n_in, height, width), n_components))
+        return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _new_kernel(conv: nn.Conv2d, channels: int, *, pretrained: bool) -> None:
+    """Give a first convolution another number of input channels, in place."""
+    old = conv.weight.detach()
+    if pretrained:
+        # One grey channel then gives what the same image repeated three times would give.
+        weight = old.mean(1, keepdim=True).repeat(1, channels, 1, 1) * (old.shape[1] / channels)
+    else:
+        weight = old.new_empty(len(old), channels, *old.shape[2:])
+        nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
+    conv.in_channels, conv.weight = channels, nn.Parameter(weight)
+
+
+def _torchvision_model(name: str, weights: str | None) -> nn.Module:
+    """Return a classifier of torchvision, with pretrained or random weights."""
+    import torchvision.models as zoo  # here, because it takes a second to load
+
+    check_name("name", name, zoo.list_models(module=zoo))
+    if name not in _WITH_AUXILIARY_HEADS:
+        return zoo.get_model(name, weights=weights)
+    if weights is None:
+        return zoo.get_model(name, weights=None, aux_logits=False, init_weights=True)
+    # Pretrained ones refuse aux_logits=False, so the auxiliary heads are taken off here.
+    model: Any = zoo.get_model(name, weights=weights)
+    model.aux_logits = False
+    for head in ("aux1", "aux2", "AuxLogits"):
+        model.register_module(head, None)
+    return model
+
+
+def _without_pretrained_weights(name: str, weights: str | None) -> nn.Module:
+    """Return the modules of a pretrained classifier, with weights of no meaning."""
+    import torchvision.models as zoo
+
+    if name in _WITH_AUXILIARY_HEADS:
+        how = {"aux_logits": False, "init_weights": False, "transform_input": True}
+        return zoo.get_model(name, weights=None, **how)
+    if name.startswith("vit_"):
+        # Its number of places depends on the images that it was trained on.
+        smallest = zoo.get_model_weights(name).verify(weights).meta["min_size"]
+        return zoo.get_model(name, weights=None, image_size=smallest[0])
+    return zoo.get_model(name, weights=None)
+
+
+def _fit_small_images(model: nn.Module, weights: str | None) -> None:
+    from torchvision.models import ResNet
+
+    if not isinstance(model, ResNet):
+        return
+    if weights is not None:
+        raise ValueError(
+            f"small_images=True with weights={weights!r} would throw the pretrained first layer "
+            "away; pass small_images=False."
+        )
+    model.conv1 = nn.Conv2d(3, model.conv1.out_channels, kernel_size=3, padding=1, bias=False)
+    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    model.maxpool = nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _adapted(
+    model: nn.Module, backbone: Backbone, input_shape: Shape, n_components: int | None
+) -> nn.Sequential:
+    """Return a classifier of torchvision, turned in place into an encoder of images of a shape."""
+    channels = _check_image(input_shape, backbone)[2]
+    if backbone.small_images:
+        _fit_small_images(model, backbone.weights)
+    first = next(part for part in model.modules() if isinstance(part, nn.Conv2d))
+    if first.in_channels != channels:
+        _new_kernel(first, channels, pretrained=backbone.weights is not None)
+    layers = (nn.Linear, nn.Conv2d)  # SqueezeNet classifies by a convolution
+    path = [path for path, part in model.named_modules() if isinstance(part, layers)][-1]
+    model.set_submodule(path, nn.Identity())
+    network = nn.Sequential(ChannelsFirst(), model)
+    width = code_width(network, input_shape)
+    return network if n_components is None else network.append(dense(width, n_components))
+
+
+@dataclass(repr=False, eq=False)
+class Backbone(Encoder):
+    """A classification network of torchvision without its last layer.
+
+    The first convolution is adapted to the number of channels, and the classifier is removed: the
+    code is the classifier's input (512 numbers for ``"resnet18"``), or a linear map of it where
+    ``n_components`` is given. Use it for many images of 32 pixels a side or more; `ConvNet` is far
+    cheaper. Most backbones normalise over the batch, which leaks information between the rows of a
+    training batch; a critic can exploit it, so trust the held-out bound, not the training one.
+
+    Parameters
+    ----------
+    name : str
+        A classification model of torchvision: ``"resnet18"``, ``"convnext_tiny"``, ...
+    small_images : bool
+        For the ResNet family: replace the first layer by a 3x3 convolution of stride 1 and drop
+        the max-pooling, as is usual for images of 32 pixels. Other models ignore it.
+    weights : str or None
+        Name of pretrained weights in torchvision, such as ``"DEFAULT"``, which are downloaded and
+        expect images normalised as torchvision documents. None: random weights.
+
+    References
+    ----------
+    Deep Residual Learning for Image Recognition (He, Zhang, Ren & Sun, 2016).
+    https://arxiv.org/abs/1512.03385
+
+    Examples
+    --------
+    >>> from sklearn_mi.encoders import Backbone, code_width
+    >>> code_width(Backbone().build((32, 32, 3), None), (32, 32, 3))
+    512
+    """
+
+    name: str = "resnet18"
+    small_images: bool = True
+    weights: str | None = None
+
+    def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
+        """Return the module; see `Encoder.build`."""
+        _check_image(input_shape, self)
+        if n_components is not None:
+            positive_integer("n_components", n_components)
+        model = _torchvision_model(self.name, self.weights)
+        return _adapted(model, self, input_shape, n_components)
+
+    def skeleton(self) -> Encoder:
+        """Return an encoder of the same modules with random weights; see `Encoder.skeleton`."""
+        return self if self.weights is None else _BackboneSkeleton(self)
+
+
+@dataclass(repr=False, eq=False)
+class _BackboneSkeleton(Encoder):
+    """A pretrained `Backbone` whose weights come from elsewhere."""
+
+    backbone: Backbone
+
+    def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
+        model = _without_pretrained_weights(self.backbone.name, self.backbone.weights)
+        return _adapted(model, self.backbone, input_shape, n_components)

@@ -1,0 +1,980 @@
+"""The learner: a scikit-learn transformer that trains encoders by mutual information."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from numbers import Integral, Real
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from sklearn_mi._base import Auto, DocLinkMixin, Shape, is_auto, resolve
+from sklearn_mi._compat import Interval, StrOptions, check_same_namespace, in_container
+from sklearn_mi.callbacks import check_callbacks, check_stops, copy_callbacks
+from sklearn_mi.encoders import InvertibleModule
+from sklearn_mi.model import PairModel, encode, rows_of
+from sklearn_mi.persistence import (
+    Contents,
+    damage_is_told,
+    read_estimate,
+    read_file,
+    rebuild,
+    write_file,
+)
+from sklearn_mi.preparation import (
+    EVALUATION_SEED,
+    PRECISIONS,
+    Earlier,
+    Given,
+    Known,
+    Run,
+    check_settings,
+    check_unchanged,
+    entropy,
+    fingerprint_of,
+    make_net,
+    prepare,
+    read_data,
+    report,
+)
+from sklearn_mi.recipe import FAMILIES, Choice
+from sklearn_mi.reports import MIEstimate, every_bound, held_out_infonce, pair_codes
+from sklearn_mi.rows import (
+    AnyRows,
+    CheckedRows,
+    codes_like,
+    empty_like_rows,
+    input_names,
+    names_out,
+    read_codes,
+    read_pair,
+    read_rows,
+    warn_of_targets,
+)
+from sklearn_mi.runtime import choose_device, enough_memory, matmul_precision, threads
+from sklearn_mi.training import (
+    NonFiniteLossError,
+    checkpoint_seed,
+    load_checkpoint,
+    save_checkpoint,
+    train,
+)
+
+__all__ = ["MIRepresentationLearner", "load"]
+
+# What ends a training early, and leaves what was learned.
+EARLY_ENDS = (KeyboardInterrupt, NonFiniteLossError)
+
+
+def _can_invert(learner: MIRepresentationLearner) -> bool:
+    """Tell whether the encoders of a fitted learner can be run backwards."""
+    model, encoders = learner._model, (learner.encoder_, learner.encoder_y_)
+    used = [encoder for encoder, width in zip(encoders, learner._widths, strict=False) if width]
+    is_mean = model.recipe.output == "averaged"
+    if is_mean or not all(isinstance(encoder, InvertibleModule) for encoder in used):
+        raise AttributeError("Only bijective encoders, such as RealNVP, have inverse_transform.")
+    return True
+
+
+class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
+    r"""Features learned without labels, by maximising mutual information between two views.
+
+    Two views of each row, :math:`x \to (x_1, x_2)`, go through encoders; a critic scores every pair
+    of codes in a batch; training maximises an objective over the scores, by default
+
+    .. math:: I_{NCE} = \log K + \frac1K \sum_i \Big[ f(z_i, z_i') - \log \sum_j e^{f(z_i, z_j')}
+              \Big] \le I(x_1; x_2).
+
+    ``transform`` gives the code of a row. Use it where many rows have no label and few have one,
+    in front of a simple classifier; not where every row has a label (raw columns are as good
+    then), nor to estimate a mutual information for its own sake. A larger bound is not a better
+    representation: choose view, critic and encoder by labels or by what the codes are for, and
+    read ``score`` and ``mi_`` as what they are, a held-out bound in nats.
+
+    The defaults were chosen on scikit-learn's digits and on training rows of MNIST, by accuracy at
+    few and many labels a class; ``benchmarks/choose_defaults.py`` prints what each of them is
+    worth. They suit tables of numbers in which close rows mean similar things, and small images.
+    On tables of numbers and categories no learned code beat the columns themselves, so the
+    default keeps them in the code and is level with them.
+
+    Parameters
+    ----------
+    n_components : int or None, default=None
+        Width of a code. None: 64 where the encoder is "auto" as well, the width of the row and 2
+        more for a table of numbers and categories, else the encoder's own.
+    view : str, View or callable, default="auto"
+        How to get a pair from a row, from `sklearn_mi.views`. "auto": `Paired` with ``X_pair``;
+        augmentations for images of several channels, called colour images here; else `Neighbors`,
+        which beat halves, noise and corruption on digits, shifted and turned a little where rows
+        are images of 8 pixels a side or more. ``choices_`` tells what was picked, and why.
+    encoder : str, Encoder, Module or callable, default="auto"
+        From a view to its code, from `sklearn_mi.encoders`. "auto": a perceptron with two hidden
+        layers of 512; `LeNet` for grey images and `ConvNet` for colour images; `Passthrough` for a
+        table of numbers and categories: at most 256 columns, a fifth or more of which are 0 or 1.
+        A module that you pass is copied, never trained in place.
+    encoder_y : str, Encoder, Module, callable or None, default=None
+        Encoder of the second view: "shared", "separate" (another one like the first), or one of
+        its own. None: as the view has it.
+    critic : str, Critic, Module or callable, default="auto"
+        From two sets of codes to scores, from `sklearn_mi.critics`. "auto": `Split`, which cuts a
+        code in two halves. Scores of the first fall with distance, which helps with few labels a
+        class; scores of the second compare directions, which helps with many. The Cauchy critic
+        alone where ``objective`` is given or a code has fewer than 8 components; the cosine for
+        colour images; the bilinear critic for a table of numbers and categories.
+    objective : str, Bound or Objective, default="auto"
+        What training maximises, from `sklearn_mi.bounds` or `sklearn_mi.objectives`. "auto":
+        InfoNCE, which has the least variance, of each half where the critic is split.
+    comparison : str or Comparison, default="auto"
+        What is scored against what, from `sklearn_mi.comparisons`: "whole" codes, or "each-part"
+        of codes that the critic splits. A name also says what "auto" means for the other
+        parameters. "auto": "whole".
+    negatives : str or Negatives, default="batch"
+        Which pairs stand for unrelated ones in training, from `sklearn_mi.negatives`.
+    head : str, Encoder, Module, callable or None, default=None
+        A further network between code and critic; used in training, left out by ``transform``.
+    output : {"first", "second", "both", "with-columns", "averaged"} or None, default=None
+        What ``transform`` returns: one code, "both" side by side, "with-columns" the scaled
+        columns beside the first code, or "averaged", the mean direction of the codes of several
+        crops of an image (see `Augment`), which takes several times as long. None: "with-columns"
+        for a table of at most 256 columns where ``n_components``, view, encoder, critic and
+        objective are "auto"; "averaged" for colour images where view and critic are; else as the
+        view has it.
+    input_shape : tuple of int or None, default=None
+        Shape of one row as the view sees it: ``(height, width)`` or ``(height, width, channels)``
+        where rows are images, ``(n_columns,)`` where they are those of a table. None: flat rows
+        are a table, and ``(n, h, w, c)`` are images. ``(n, h, w)`` are images in grey if they are
+        bytes, or square with all values in [0, 1] or [0, 255]; any others, such as windows of a
+        recording, are flattened to a table. What they were taken for stands in ``choices_``.
+    standardize : bool or "auto", default="auto"
+        A frozen first layer that centres columns and divides them by their range, fitted on the
+        training rows; views see scaled columns. The unit of a column does not matter; a single
+        outlier does: put a ``QuantileTransformer`` in front for heavy tails. "auto": tables are
+        scaled, images are not; in a table of numbers and categories columns of 0 and 1 stay as
+        they are, and numbers are divided by their standard deviation. Bytes are divided by 255
+        unless True.
+    max_steps, max_epochs : int or None, default=None
+        Length of training in optimiser steps or in passes over the rows; not both. Neither: 30
+        passes, but at least 1,200 steps or 250 passes, whichever is less (twice as many for grey
+        images), and at most 4,800 steps; 880 steps for colour images.
+    batch_size : int, default=256
+        Rows per step, and so candidates for each row; all rows where there are fewer.
+    optimizer : {"adam", "adamw", "sgd"} or class of torch.optim, default="adam"
+    lr : float or "auto", default="auto"
+        Learning rate. "auto": 3e-3 where the schedule becomes "cosine", else 1e-3.
+    weight_decay : float, default=0.0
+    schedule : {"constant", "cosine", "one-cycle"} or "auto", default="auto"
+        Of the learning rate, over the whole training. "auto": "cosine" in ``fit`` where rate,
+        encoder, critic and objective are "auto" as well and the critic is `Split`; else "constant".
+    validation_fraction : float, default=0.1
+        Share of the rows that is held out of everything and only reported on. 0: none.
+    early_stopping : bool or int, default=False
+        Stop when held-out InfoNCE has not risen for so many steps (True: 300) and take the best
+        weights. Half of the held-out rows decide this, the other half is reported on.
+    eval_block_size : int, default=256
+        Candidates in ``score`` and ``mi_``, whose ceiling is its logarithm.
+    device : str, default="auto"
+        "auto": a GPU where there is one. There a step is recorded once as a CUDA graph and
+        replayed, unless a callback looks into batches or gradients, or the rows do not fit. A step
+        that cannot be recorded is taken as usual, with a warning.
+    n_threads : int or None, default=None
+        Threads of torch in ``fit``, ``transform`` and ``score``, restored afterwards. Results are
+        equal bit for bit at the same number; joblib's processes get one.
+    precision : {"float32", "tf32", "bfloat16"}, default="float32"
+        Of the encoders in training; "tf32" lets a GPU multiply matrices with 10 bits of mantissa.
+    compile : bool, default=False
+        Compile encoders and critic with ``torch.compile``.
+    callbacks : list of skorch callbacks or None, default=None
+        Alone or as (name, callback), as skorch documents them; used as they are, and copied by
+        ``clone``. Those that watch ``valid_loss``, ``valid_loss_best`` or ``valid_bound`` see half
+        of the held-out rows, as early stopping does; the other half is reported on. Those that look
+        into batches or gradients train step by step on a GPU. A callback of your own that reads
+        these needs ``early_stopping`` or one of skorch's that watches them beside it.
+    verbose : int, default=0
+        From 1 on, a progress bar with the bound in nats.
+    warm_start : bool, default=False
+        Let ``fit`` continue from the weights of the last one.
+    random_state : int, RandomState or None, default=None
+        Equal seeds give equal weights. No global generator is touched.
+
+    Attributes
+    ----------
+    mi_ : MIEstimate
+        Held-out InfoNCE: value, standard error, ceiling, number of pairs, status and warnings;
+        ``mi_.objective`` is the bound of the objective itself.
+    choices_ : dict of Choice
+        What was picked for each parameter that was left open, and the reason.
+    net_ : skorch.NeuralNet
+        The trained net.
+    encoder_, encoder_y_, critic_ : Module
+        Its trained parts.
+    history_ : list of dict
+        One record a pass: ``train_bound`` in nats, ``steps``, ``dur``, and ``valid_bound`` where
+        early stopping or ``verbose`` asks for it. With callbacks also what skorch records:
+        ``train_loss_best``, ``train_batch_count``, ``valid_loss`` of rows to stop by, ...
+    n_iter_ : int
+        Optimiser steps taken.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Where the rows came with names.
+
+    See Also
+    --------
+    sklearn_mi.load : Read what ``save`` has written.
+    sklearn_mi.evaluation.compare : Accuracy against the number of labels.
+
+    References
+    ----------
+    On Mutual Information Maximization for Representation Learning (Tschannen et al., 2020),
+    https://arxiv.org/abs/1907.13625
+
+    Representation Learning with Contrastive Predictive Coding (van den Oord et al., 2018),
+    https://arxiv.org/abs/1807.03748
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_mi import MIRepresentationLearner
+    >>> X, y = load_iris(return_X_y=True)
+    >>> pipe = make_pipeline(MIRepresentationLearner(4, random_state=0), LogisticRegression())
+    >>> pipe.fit(X, y).score(X, y) > 0.9
+    True
+    >>> pipe[0].transform(X).shape
+    (150, 4)
+    >>> pipe[0].mi_.status, pipe[0].mi_.unit
+    ('lower', 'nats')
+    """
+
+    _parameter_constraints = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "max_steps": [Interval(Integral, 1, None, closed="left"), None],
+        "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "early_stopping": ["boolean", Interval(Integral, 1, None, closed="left")],
+        "eval_block_size": [Interval(Integral, 2, None, closed="left")],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "output": [StrOptions({"first", "second", "both", "with-columns", "averaged"}), None],
+        "standardize": ["boolean", StrOptions({"auto"})],
+        "precision": [StrOptions(set(PRECISIONS))],
+        "compile": ["boolean"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_components: int | None = None,
+        *,
+        view: Any = "auto",
+        encoder: Any = "auto",
+        encoder_y: Any = None,
+        critic: Any = "auto",
+        objective: Any = "auto",
+        comparison: Any = "auto",
+        negatives: Any = "batch",
+        head: Any = None,
+        output: str | None = None,
+        input_shape: Shape | None = None,
+        standardize: bool | str = "auto",
+        max_steps: int | None = None,
+        max_epochs: int | None = None,
+        batch_size: int = 256,
+        optimizer: Any = "adam",
+        lr: float | str = "auto",
+        weight_decay: float = 0.0,
+        schedule: str = "auto",
+        validation_fraction: float = 0.1,
+        early_stopping: bool | int = False,
+        eval_block_size: int = 256,
+        device: str = "auto",
+        n_threads: int | None = None,
+        precision: str = "float32",
+        compile: bool = False,
+        callbacks: Sequence[Any] | None = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self.n_components = n_components
+        self.view = view
+        self.encoder = encoder
+        self.encoder_y = encoder_y
+        self.critic = critic
+        self.objective = objective
+        self.comparison = comparison
+        self.negatives = negatives
+        self.head = head
+        self.output = output
+        self.input_shape = input_shape
+        self.standardize = standardize
+        self.max_steps = max_steps
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.validation_fraction = validation_fraction
+        self.early_stopping = early_stopping
+        self.eval_block_size = eval_block_size
+        self.device = device
+        self.n_threads = n_threads
+        self.precision = precision
+        self.compile = compile
+        self.callbacks = callbacks
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.random_state = random_state
+
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    mi_: MIEstimate
+    n_iter_: int
+
+    # What scikit-learn calls
+
+    def fit(
+        self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None
+    ) -> MIRepresentationLearner:
+        """Train the encoders and the critic on rows without labels.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
+            Or images of shape (n, h, w) or (n, h, w, c), see ``input_shape``. Columns of a table
+            are standardised. MIWarning for images that are no bytes and have values beyond 128.
+        y : array-like of shape (n_samples,), default=None
+            Ignored, unless ``view`` asks for labels by its name: `SameClass`. MIWarning for
+            several columns of floats, which look like a second table: pass it as ``X_pair``.
+        X_pair : array-like of shape (n_samples, n_features_pair), default=None
+            A second table; its row i is the partner of row i of ``X``, whatever the row labels.
+            Two data frames with the same labels in another order are refused.
+        groups : array-like of shape (n_samples,), default=None
+            The subject, document or series of each row. Rows of one group are not independent:
+            whole groups are held out.
+
+        Returns
+        -------
+        self : MIRepresentationLearner
+
+        Raises
+        ------
+        ValueError
+            For bad rows or parameters; the message names the cure.
+        NonFiniteLossError
+            If the objective diverges. The learner keeps the last finite weights.
+        KeyboardInterrupt
+            If the user interrupts. The learner is fitted and usable with what it has learned.
+        """
+        if X_pair is None:
+            warn_of_targets(y)
+        return self._fit(X, Given(X_pair, groups, y))
+
+    def fit_transform(
+        self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None
+    ) -> Any:
+        """Train as ``fit`` does, and return the codes of the rows.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            As for ``fit``, but for its warning: a Pipeline passes all targets on.
+        X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        groups : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components)
+            As from ``transform``.
+        """
+        return self._fit(X, Given(X_pair, groups, y)).transform(X)
+
+    def _fit(self, X: Any, given: Given) -> MIRepresentationLearner:
+        again = self.warm_start and hasattr(self, "net_")
+        return self._train(X, given, fresh=not again)
+
+    def partial_fit(
+        self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None
+    ) -> MIRepresentationLearner:
+        """Pass once over some rows, going on from what was learned before.
+
+        The first call chooses the standardisation, which stays. A view with references
+        (neighbours) takes those of the newest call.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), default=None
+            As for ``fit``.
+        X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        groups : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self : MIRepresentationLearner
+        """
+        given = Given(X_pair, groups, y)
+        return self._train(X, given, fresh=not hasattr(self, "net_"), passes=1)
+
+    def fit_iter(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        X_pair: Any = None,
+        groups: Any = None,
+        at: Sequence[int],
+        checkpoint: str | os.PathLike | None = None,
+    ) -> Iterator[int]:
+        """Train like ``fit``, and stop at some steps to be looked at.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), default=None
+            As for ``fit``.
+        X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        groups : array-like of shape (n_samples,), default=None
+        at : sequence of int
+            Increasing numbers of steps; the last one is the length of training, in the place of
+            ``max_steps``. 0 is the untrained learner.
+        checkpoint : path-like or None, default=None
+            A file that is written after each stop. Where it is there, training goes on from it,
+            bit for bit on a CPU, and stops that had ended do not come again. It belongs to the
+            rows, the parameters and the seed of one training; with ``random_state=None`` its seed
+            is taken. A rate that falls keeps the length that it began with.
+
+        Yields
+        ------
+        step : int
+            Steps taken; the learner is fitted with them.
+
+        Raises
+        ------
+        ValueError
+            If ``at`` does not increase, early stopping is asked for, or the checkpoint is broken
+            or belongs to another training.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_mi import MIRepresentationLearner
+        >>> X = np.random.default_rng(0).normal(size=(60, 5))
+        >>> learner = MIRepresentationLearner(3, random_state=0)
+        >>> [(step, learner.transform(X).shape) for step in learner.fit_iter(X, at=(0, 10))]
+        [(0, (60, 3)), (10, (60, 3))]
+        """
+        stops = [int(step) for step in at]
+        if not stops or sorted(set(stops)) != stops or stops[0] < 0:
+            raise ValueError(f"at={at!r}; expected increasing numbers of steps, such as (0, 1000).")
+        if self.early_stopping:
+            raise ValueError("fit_iter stops at given steps only; set early_stopping=False.")
+        check_callbacks(self.callbacks)
+        check_stops(self.callbacks)
+        known = checkpoint_seed(checkpoint) if self.random_state is None else None
+        with threads(self.n_threads), self._unchanged_on_error():
+            given, steps = Given(X_pair, groups, y), max(stops[-1], 1)
+            run = self._prepare(X, given, fresh=True, steps=steps, seed=known)
+            fingerprint = {} if checkpoint is None else fingerprint_of(self._settings, run)
+            done = load_checkpoint(run.net, checkpoint, fingerprint)
+        try:
+            for stop in (stop for stop in stops if stop > done):
+                with threads(self.n_threads):
+                    self._advance(run, stop - run.net.steps_)
+                yield stop
+                if checkpoint is not None:
+                    save_checkpoint(run.net, checkpoint, stop, fingerprint)
+        finally:
+            run.net.forget()
+
+    def transform(self, X: Any) -> Any:
+        """Return the codes of rows.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components)
+            In the precision of ``X``, computed in float32. Wider where ``output`` is "both" or
+            "with-columns".
+        """
+        check_is_fitted(self)
+        check_same_namespace(X, self, attribute="_namespace", method="transform")
+        rows = read_rows(self, X, known=self._schemas[0])
+        return self._encode(rows, self._model.scale, self._model.transform)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns that ``transform`` gives.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the columns of the rows. None: ``feature_names_in_``, or x0, x1, ...
+
+        Returns
+        -------
+        names : ndarray of str
+            Columns of the rows that pass through keep their names; learned components are
+            numbered, ``mirepresentationlearner0`` and so on.
+        """
+        check_is_fitted(self)
+        kind = self._schemas[0].kind
+        names = input_names(self, kind, input_features)
+        columns = self._model.output_columns(kind.row_shape)
+        return names_out(columns, names, type(self).__name__.lower())
+
+    @available_if(_can_invert)
+    def inverse_transform(self, X: Any) -> Any:
+        """Return what the codes came from; for bijective encoders, such as `RealNVP`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Codes, from ``transform``.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_samples, n_inputs)
+            In the units of the rows: the view that was encoded, flat; both side by side for
+            ``output="both"``. A column that was constant in training comes back as its constant.
+            Of ``output="with-columns"`` the code is run backwards, and the columns are not read.
+        """
+        array, codes = read_codes(X)
+        model = self._model
+        if codes.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {codes.shape[1]} columns, but codes have {self._n_features_out}."
+            )
+        with threads(self.n_threads):
+            rows = model.invert(codes.to(choose_device(self.device)), self._schemas[0].kind)
+        return codes_like(iter([rows]), array)
+
+    def transform_pair(self, X_pair: Any) -> Any:
+        """Return the codes of rows of the second table.
+
+        Parameters
+        ----------
+        X_pair : array-like, sparse matrix or Tensor of shape (n_samples, n_features_pair)
+            With a view that cuts one table into two sets of columns, such as `Columns`, rows of
+            the second set.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components)
+            In the container that ``set_output`` asks for.
+
+        Raises
+        ------
+        ValueError
+            If the learner knows of no second table.
+        """
+        check_is_fitted(self)
+        model, name = self._model, type(self).__name__
+        schema, scale = self._schemas[1], model.scale_pair
+        if schema is None or scale is None:
+            schema, scale = model.second_part(self._schemas[0])
+        codes = self._encode(read_pair(X_pair, schema, name), scale, model.encoder_y)
+
+        def names() -> np.ndarray:
+            columns = model.pair_columns(schema.kind.row_shape)
+            return names_out(columns, schema.column_names, name.lower())
+
+        return in_container(codes, X_pair, self, names)
+
+    def score(self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None) -> float:
+        """Return InfoNCE of the learned critic on rows, in nats; higher is tighter, not better.
+
+        Rows are compared within blocks of ``eval_block_size``, whatever the objective, so that a
+        grid search compares critics and encoders at one ceiling, log(eval_block_size); with fewer
+        rows the ceiling is log(n_samples). Compare at one view only: another view is another
+        quantity. A larger bound is not a better representation: over 24 combinations of view and
+        critic on digits Kendall's tau between bound and accuracy was -.13 with all labels and
+        -.45 with 5 a class.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
+            Rows that ``fit`` did not see, at least two.
+        y : array-like of shape (n_samples,), default=None
+            As for ``fit``.
+        X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        groups : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        bound : float
+            In nats.
+        """
+        rows = self._new_rows(X, Given(X_pair, groups, y))
+        with threads(self.n_threads):
+            block = int(self.eval_block_size)
+            return held_out_infonce(self._model, rows, block, EVALUATION_SEED)[0]
+
+    def bounds(
+        self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None
+    ) -> dict[str, float]:
+        """Return every bound of the learned critic on rows, in nats.
+
+        Those that need a trained head of their own appear only as ``"objective"``. On rows that
+        ``fit`` saw the values are no bounds; next to those on other rows they show how far
+        training has run ahead.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), default=None
+            As for ``fit``.
+        X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        groups : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        values : dict of float
+            Means over blocks of ``eval_block_size`` rows, by name; "objective" is the bound that
+            the objective reports, "maximised" what it maximises.
+        """
+        rows = self._new_rows(X, Given(X_pair, groups, y))
+        with threads(self.n_threads):
+            return every_bound(self._model, rows, int(self.eval_block_size), EVALUATION_SEED)
+
+    def transform_views(
+        self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the codes of both views of each row, as training pairs them.
+
+        One draw of the view for each row, the same one whenever the rows are the same. For what is
+        said of pairs, such as `sklearn_mi.diagnostics.alignment`, or for another critic on frozen
+        codes; the code of a row is what ``transform`` gives.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), default=None
+            As for ``fit``.
+        X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        groups : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        Z, Z_prime : ndarray of shape (n_samples, n_components)
+            Of the rows that have a partner, where the view pairs rows with rows.
+        """
+        rows = self._new_rows(X, Given(X_pair, groups, y))
+        with threads(self.n_threads):
+            return pair_codes(self._model, rows, int(self.eval_block_size), EVALUATION_SEED)
+
+    def _new_rows(self, X: Any, given: Given) -> AnyRows:
+        """Check rows that are to be scored, and return them as the model sees them."""
+        check_is_fitted(self)
+        model = self._model
+        known = Known(model, self._schemas)
+        data = read_data(self, self._settings, X, given, known)
+        draws = torch.Generator(choose_device(self.device)).manual_seed(EVALUATION_SEED)
+        return rows_of(data, None, model.view, model.scales, draws, stream=True)
+
+    def set_params(self, **params: Any) -> MIRepresentationLearner:
+        """Set parameters; a nested key expands a name to its default object.
+
+        Parameters
+        ----------
+        **params
+            ``encoder__hidden=(64,)`` turns ``encoder="mlp"`` into ``MLP(hidden=(64,))``; on a
+            parameter left at "auto" it sets what ``fit`` will pick, or says there that the pick
+            has no such parameter.
+
+        Returns
+        -------
+        self : MIRepresentationLearner
+        """
+        super().set_params(**{key: value for key, value in params.items() if "__" not in key})
+        nested = {key: value for key, value in params.items() if "__" in key}
+        for key in list(nested):
+            name, _, inner = key.partition("__")
+            value = getattr(self, name) if name in FAMILIES else None
+            if is_auto(value):
+                changes = value.changes if isinstance(value, Auto) else {}
+                setattr(self, name, Auto({**changes, inner: nested.pop(key)}))
+            elif isinstance(value, str):
+                setattr(self, name, resolve(name, value, FAMILIES[name]))
+        return super().set_params(**nested)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the fitted learner to one safetensors file, without pickle.
+
+        Parameters
+        ----------
+        path : path-like
+            `sklearn_mi.load` reads it.
+
+        Raises
+        ------
+        ValueError
+            If something cannot be stored (a callable, a callback); the message names it.
+        """
+        check_is_fitted(self)
+        model = self._model
+        write_file(path, self.get_params(deep=False), model, self._schemas, self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what a file holds beside parameters and model."""
+        return {
+            "n_features_in_": self.n_features_in_,
+            "n_iter_": self.n_iter_,
+            "seed": self._seed,
+            "training_choices": {n: [c.value, c.reason] for n, c in self._training_choices.items()},
+            "mi_": dataclasses.asdict(self.mi_),
+            "history": list(self.history_),
+        }
+
+    @property
+    def choices_(self) -> Mapping[str, Choice]:
+        """What was picked for each parameter that was left open, and why."""
+        return MappingProxyType({**self._model.recipe.choices, **self._training_choices})
+
+    @property
+    def encoder_(self) -> nn.Module:
+        """The trained encoder of the first view."""
+        return self._model.encoder
+
+    @property
+    def encoder_y_(self) -> nn.Module:
+        """The trained encoder of the second view; the first one where they share it."""
+        return self._model.encoder_y
+
+    @property
+    def critic_(self) -> nn.Module:
+        """The trained critic."""
+        return self._model.critic
+
+    @property
+    def history_(self) -> Sequence[dict[str, Any]]:
+        """One record a pass over the rows."""
+        check_is_fitted(self)
+        return self.net_.history
+
+    @property
+    def _model(self) -> PairModel:
+        check_is_fitted(self)
+        return self.net_.model
+
+    @property
+    def _widths(self) -> tuple[int, int, int]:
+        """Return how many columns ``transform`` gives of either code and of the rows themselves."""
+        return self._model.output_widths(self._schemas[0].kind.n_inputs)
+
+    @property
+    def _n_features_out(self) -> int:
+        return sum(self._widths)
+
+    def __sklearn_clone__(self) -> MIRepresentationLearner:
+        # scikit-learn would make callbacks anew from what they give as parameters.
+        without = object.__new__(type(self))
+        vars(without).update({**vars(self), "callbacks": None})
+        twin: Any = BaseEstimator.__sklearn_clone__(without)
+        twin.callbacks = copy_callbacks(self.callbacks)
+        return twin
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.three_d_array = True
+        tags.array_api_support = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    # Pickling: the net is made anew around the trained module, so that a file holds the weights
+    # once, no optimiser, and nothing that belongs to a GPU.
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[arg-type]
+        net = state.pop("net_", None)
+        if net is not None:
+            module = net.model
+            if net.device != "cpu":
+                module = copy.deepcopy(module).cpu()
+            state["_trained"] = (module, list(net.history))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        trained = state.pop("_trained", None)
+        super().__setstate__(state)
+        if trained is not None:
+            self._use_what_is_here()
+            self.net_ = make_net(self._settings, trained[0], history=trained[1])
+
+    def _restore(self, contents: Contents) -> None:
+        """Become fitted from what a file holds; used by `load`."""
+        self._use_what_is_here()
+        facts = contents.facts
+        self._seed, self.n_iter_ = facts["seed"], facts["n_iter_"]
+        self.n_features_in_ = facts["n_features_in_"]
+        names = contents.schemas[0].feature_names
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        self._training_choices = {n: Choice(*c) for n, c in facts["training_choices"].items()}
+        self._schemas, self._namespace = contents.schemas, np.empty(0)
+        self.mi_ = read_estimate(facts["mi_"])
+        model = rebuild(contents, self._seed)
+        self.net_ = make_net(self._settings, model, history=facts["history"])
+
+    def _use_what_is_here(self) -> None:
+        """Let a learner from a machine with a GPU work on one without."""
+        if str(self.device).startswith("cuda") and not torch.cuda.is_available():
+            self.device = "auto"
+
+    # Training, in the order in which it happens
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return self.get_params(deep=False)
+
+    def _train(
+        self, X: Any, given: Given, *, fresh: bool, passes: int | None = None
+    ) -> MIRepresentationLearner:
+        # What ends training early leaves what was learned; what else goes wrong leaves what was.
+        with threads(self.n_threads), self._unchanged_on_error(but=EARLY_ENDS):
+            run = self._prepare(X, given, fresh=fresh, passes=passes)
+            try:
+                self._advance(run, run.plan.steps)
+            finally:
+                run.net.forget()
+        return self
+
+    @contextmanager
+    def _unchanged_on_error(self, but: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
+        """Give back what an earlier fit has learned if this one, of another net, fails."""
+        before = dict(vars(self))
+        try:
+            yield
+        except but:
+            raise
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _prepare(
+        self,
+        X: Any,
+        given: Given,
+        *,
+        fresh: bool,
+        passes: int | None = None,
+        steps: int | None = None,
+        seed: int | None = None,
+    ) -> Run:
+        """Check the rows, prepare a training on them, and take it over."""
+        self._validate_params()
+        settings = self._settings
+        check_settings(settings)
+        earlier = None
+        if not fresh:
+            check_unchanged(self._model.recipe, settings)
+            earlier = Earlier(self.net_, self._seed, self.n_iter_)
+        with self._unchanged_on_error():
+            known = None if fresh else Known(self._model, self._schemas)
+            data = read_data(self, settings, X, given, known)
+            if earlier is not None:
+                seed = earlier.seed
+            seed = entropy(self.random_state) if seed is None else seed
+            run = prepare(settings, data, seed, earlier=earlier, passes=passes, steps=steps)
+            self._adopt(run)
+        return run
+
+    def _adopt(self, run: Run) -> None:
+        """Become what a prepared training trains."""
+        self.net_, self._seed = run.net, run.seed
+        self._training_choices = dict(run.plan.choices)
+        first, pair = run.data.sides
+        self._schemas = first.schema, None if pair is None else pair.schema
+        self._namespace = empty_like_rows(first.like)
+        if self.verbose:
+            for name, choice in self.choices_.items():
+                print(f"{name}={choice}")
+
+    def _advance(self, run: Run, steps: int) -> None:
+        """Take some steps, and report what the learner is after them or after an early end."""
+        small = enough_memory(f"lower batch_size={self.batch_size}, or use device='cpu'")
+        try:
+            with small, matmul_precision(self.precision == "tf32"):
+                train(run.net, run.rows, steps)
+        except EARLY_ENDS:
+            self._conclude(run)
+            raise
+        self._conclude(run)
+
+    def _conclude(self, run: Run) -> None:
+        self.n_iter_ = run.earlier_steps + run.net.steps_
+        self.mi_ = report(self._settings, run)
+
+    def _encode(self, checked: CheckedRows, scale: Any, module: Any) -> Any:
+        """Return the codes of checked rows, in kind."""
+        device = choose_device(self.device)
+        self._model.eval()
+        rows = checked.rows(scale, device, stream=True)
+        with threads(self.n_threads):
+            return codes_like(encode(rows, module), checked.like)
+
+
+def load(path: str | os.PathLike, **own: Any) -> MIRepresentationLearner:
+    """Read a learner that `MIRepresentationLearner.save` has written.
+
+    Nothing in the file is executed. A learner from a machine with a GPU gets ``device="auto"``
+    where there is none. The optimiser's moments are not stored: ``partial_fit`` starts new ones.
+
+    Parameters
+    ----------
+    path : path-like
+    **own
+        Parameters that were objects of your own, such as ``encoder=my_module``: their weights come
+        from the file, their code from you.
+
+    Returns
+    -------
+    learner : MIRepresentationLearner
+        Fitted.
+
+    Raises
+    ------
+    ValueError
+        If the file is not one of ours or of a newer format, or an own object is missing.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> import sklearn_mi
+    >>> X = np.random.default_rng(0).normal(size=(60, 5))
+    >>> learner = sklearn_mi.MIRepresentationLearner(3, max_steps=5, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "learner.safetensors")
+    ...     learner.save(path)
+    ...     again = sklearn_mi.load(path)
+    >>> np.array_equal(again.transform(X), learner.transform(X))
+    True
+    """
+    contents = read_file(path, own)
+    with damage_is_told(path):
+        learner = MIRepresentationLearner(**contents.params)
+        learner._restore(contents)
+    return learner

@@ -1,0 +1,708 @@
+"""What a training needs, prepared from checked rows: pure functions that return values.
+
+Nothing here changes the learner: it takes over what `prepare` returns once all of it is there.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+
+from sklearn_mi._base import is_auto, resolve
+from sklearn_mi.callbacks import (
+    Progress,
+    check_callbacks,
+    may_watch,
+    sets_rate,
+    watchers,
+    with_early_stopping,
+)
+from sklearn_mi.model import PairModel, build_model, global_stream, rows_of
+from sklearn_mi.negatives import as_negatives
+from sklearn_mi.objectives import as_objective
+from sklearn_mi.recipe import (
+    MODEL_PARAMETERS,
+    Choice,
+    Draft,
+    Facts,
+    Recipe,
+    changed_parameters,
+    training_choices,
+)
+from sklearn_mi.reports import MIEstimate, describe, held_out_infonce, missing
+from sklearn_mi.rows import (
+    AnyRows,
+    CheckedRows,
+    Data,
+    Order,
+    Schema,
+    count_copies,
+    find_flags,
+    fit_standardize,
+    read_pair,
+    read_rows,
+    read_values,
+    split_rows,
+    warn_of_large_values,
+)
+from sklearn_mi.runtime import choose_device
+from sklearn_mi.training import MINet, as_text, hash_rows
+from sklearn_mi.views import View, as_view
+
+__all__ = [
+    "EVALUATION_SEED",
+    "PRECISIONS",
+    "SCHEDULES",
+    "Earlier",
+    "Given",
+    "Known",
+    "Plan",
+    "Run",
+    "check_settings",
+    "check_unchanged",
+    "early_view",
+    "entropy",
+    "fingerprint_of",
+    "make_net",
+    "optimizer_parameters",
+    "prepare",
+    "read_data",
+    "report",
+    "seeds_of",
+]
+
+EVALUATION_SEED = 0
+PATIENCE_STEPS = 300
+PRECISIONS = {"float32": None, "tf32": None, "bfloat16": torch.bfloat16}
+Settings = Mapping[str, Any]
+
+
+def _cosine(optimizer: torch.optim.Optimizer, steps: int, lr: float) -> Any:
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+
+
+def _one_cycle(optimizer: torch.optim.Optimizer, steps: int, lr: float) -> Any:
+    # One step more than is taken: the last call of the scheduler comes after the last step.
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1)
+
+
+SCHEDULES: dict[str, Callable[..., Any]] = {
+    "constant": lambda: None,
+    "cosine": lambda: _cosine,
+    "one-cycle": lambda: _one_cycle,
+}
+OPTIMIZERS: dict[str, Callable[[], dict[str, Any]]] = {
+    "adam": lambda: {"optimizer": torch.optim.Adam, "optimizer__fused": True},
+    "adamw": lambda: {"optimizer": torch.optim.AdamW, "optimizer__fused": True},
+    "sgd": lambda: {
+        "optimizer": torch.optim.SGD,
+        "optimizer__momentum": 0.9,
+        "optimizer__fused": True,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a user passes beside ``X``, as it came.
+
+    Parameters
+    ----------
+    X_pair, groups, y : object
+    """
+
+    X_pair: Any = None
+    groups: Any = None
+    y: Any = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """What an earlier fit knows of the rows.
+
+    Parameters
+    ----------
+    model : PairModel
+    schemas : tuple of Schema
+        Of the table and, or None, of the second table.
+    """
+
+    model: PairModel
+    schemas: tuple[Schema, Schema | None]
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier training left, to go on from.
+
+    Parameters
+    ----------
+    net : MINet
+    seed, steps : int
+        Its seed, and the steps that it took.
+    """
+
+    net: MINet
+    seed: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to train on how many rows.
+
+    Parameters
+    ----------
+    n_rows, batch_size, steps : int
+    patience : int
+        Passes without improvement that early stopping waits for.
+    lr : float
+    schedule : str
+    choices : dict of Choice
+        What was left open of these.
+    """
+
+    n_rows: int
+    batch_size: int
+    steps: int
+    patience: int
+    lr: float
+    schedule: str
+    choices: Mapping[str, Choice]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training that has been prepared.
+
+    Parameters
+    ----------
+    data : Data
+    rows : Rows, PairedRows or PartnerRows
+        To train on.
+    split : tuple of ndarray of int
+        Rows to train on, to stop by, and to report on.
+    net : MINet
+    plan : Plan
+    seed : int
+    earlier_steps : int
+        Steps of earlier trainings that this one goes on from.
+    n_copies : int
+        Rows to report on that are copies of rows to train on.
+    """
+
+    data: Data
+    rows: AnyRows
+    split: tuple[np.ndarray, np.ndarray, np.ndarray]
+    net: MINet
+    plan: Plan
+    seed: int
+    earlier_steps: int
+    n_copies: int = 0
+
+
+def read_data(
+    learner: BaseEstimator, settings: Settings, X: Any, given: Given, known: Known | None
+) -> Data:
+    """Check rows, and what came beside them.
+
+    Parameters
+    ----------
+    learner : BaseEstimator
+        Whose columns these are, and whose name messages bear.
+    settings : mapping
+    X : array-like, sparse matrix or Tensor
+    given : Given
+    known : Known or None
+        None: rows of a new fit.
+
+    Returns
+    -------
+    data : Data
+    """
+    schema = None if known is None else known.schemas[0]
+    first = read_rows(learner, X, settings["input_shape"], known=schema, min_rows=2)
+    view, n = _view_of(settings, given, known), len(first)
+    pair = _read_second(learner, view, X, given, known, n)
+    if known is None:
+        warn_of_large_values(first, settings["standardize"])
+        if pair is not None:
+            warn_of_large_values(pair, settings["standardize"], "X_pair")
+    groups = None if given.groups is None else read_values("groups", given.groups, n)
+    negatives = settings["negatives"] if known is None else known.model.recipe.negatives
+    if groups is None and as_negatives(negatives).needs_groups:
+        raise ValueError(f"negatives={negatives!r} needs groups: pass groups=...")
+    y = None
+    if "y" in view.needs and given.y is not None:
+        y = read_values("y", given.y, n)
+        if known is None:
+            view.check_labels(y)
+    return Data(first, pair, groups, y)
+
+
+def _view_of(settings: Settings, given: Given, known: Known | None) -> View:
+    if known is not None:
+        return known.model.view
+    return early_view(settings["view"], is_paired=given.X_pair is not None)
+
+
+def _read_second(
+    learner: BaseEstimator, view: View, X: Any, given: Given, known: Known | None, n_rows: int
+) -> CheckedRows | None:
+    """Check the second table against the view, or against the one that an earlier fit saw."""
+    name = type(learner).__name__
+    schema = None if known is None else known.schemas[1]
+    is_wanted = view.paired if known is None else schema is not None
+    if is_wanted and given.X_pair is None:
+        raise ValueError(f"{name} needs the second table here: pass X_pair=...")
+    if given.X_pair is None:
+        return None
+    if not is_wanted:
+        raise ValueError(
+            f"X_pair is given, but view={view!r} makes its pairs from X alone; "
+            "leave view='auto', or do not pass X_pair."
+        )
+    return read_pair(given.X_pair, schema, name, X=X, n_rows=n_rows)
+
+
+def early_view(view: Any, *, is_paired: bool) -> View:
+    """Return the view as far as it is known before the rows are looked at.
+
+    Parameters
+    ----------
+    view : str, View or callable
+    is_paired : bool
+        Whether there is a second table.
+    """
+    if is_auto(view):
+        return as_view("paired" if is_paired else "neighbors")
+    return copy.deepcopy(as_view(view))
+
+
+def check_unchanged(recipe: Recipe, settings: Settings) -> None:
+    """Refuse to go on where a parameter of the model is not what the model was built from.
+
+    Raises
+    ------
+    ValueError
+        That names the parameters, and ``fit`` as the cure.
+    """
+    changed = changed_parameters(recipe, settings)
+    if changed:
+        now = ", ".join(f"{name}={settings[name]!r}" for name in changed)
+        raise ValueError(
+            f"{now}: the model was built with another value, and training goes on from it; call "
+            "fit to build a new model (with warm_start=False), or set the parameter back."
+        )
+
+
+def prepare(
+    settings: Settings,
+    data: Data,
+    seed: int,
+    *,
+    earlier: Earlier | None = None,
+    passes: int | None = None,
+    steps: int | None = None,
+) -> Run:
+    """Split and scale the rows, and build all that trains on them.
+
+    Parameters
+    ----------
+    settings : mapping
+        Every parameter of the learner by name.
+    data : Data
+    seed : int
+    earlier : Earlier or None
+        None: a new model is built.
+    passes, steps : int or None
+        Length of training, in the place of the parameters'.
+
+    Returns
+    -------
+    run : Run
+    """
+    done = 0 if earlier is None else earlier.steps
+    seeds = seeds_of(seed, done)
+    known = None if earlier is None else _continued(earlier.net.model)
+    is_paired = data.pair is not None
+    view = early_view(settings["view"], is_paired=is_paired) if known is None else known.view
+    split = _split(settings, data, seed, ordered=view.ordered)
+    draft = _draft(settings, data, split[0], is_new=known is None, is_whole=passes is None)
+    generator = torch.Generator(choose_device(settings["device"])).manual_seed(seeds["views"])
+    model, rows = _model_and_rows(settings, data, split[0], draft, known, seeds, generator)
+    choices = training_choices(draft, has_own_schedule=sets_rate(settings["callbacks"]))
+    plan = _plan(settings, len(rows), choices, passes, steps)
+    net = make_net(
+        settings,
+        model,
+        plan,
+        seeds,
+        generator=generator,
+        monitor=_monitor(settings, data, model, split),
+        held_out=_held_out(settings, data, model, split[1]) if settings["callbacks"] else None,
+        history=[] if earlier is None else list(earlier.net.history),
+    )
+    if earlier is not None:
+        net.take_optimizer(earlier.net)
+    return Run(data, rows, split, net, plan, seed, done, count_copies(data, split[0], split[2]))
+
+
+def seeds_of(seed: int, done: int) -> dict[str, int]:
+    """Return independent seeds for a fit, or for going on after ``done`` steps."""
+    names = ("weights", "batches", "views", "modules")
+    states = np.random.SeedSequence([seed, 1, done]).generate_state(len(names), np.uint64)
+    return {name: int(state >> np.uint64(1)) for name, state in zip(names, states, strict=True)}
+
+
+def _continued(model: PairModel) -> PairModel:
+    """Return a copy to train on, so that an error leaves the model as it was.
+
+    The rows that a view keeps are not copied: the copy gets new ones.
+    """
+    return copy.deepcopy(model, {id(model.state): model.state})
+
+
+def _split(
+    settings: Settings, data: Data, seed: int, *, ordered: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the rows to train on, to stop by and to report on; the same ones for one ``n``."""
+    n, fraction, asked = len(data), settings["validation_fraction"], _stoppers(settings)
+    watched = bool(asked) or may_watch(settings["callbacks"])
+    held_out = max(4 if watched else 2, round(n * fraction)) if fraction else 0
+    if n - held_out < 2:
+        held_out = 0
+    if asked and not held_out:
+        raise ValueError(
+            f"{' and '.join(asked)} needs rows to stop by, but validation_fraction={fraction} of "
+            f"{n} rows leaves none; raise validation_fraction, or {_cure(settings)}."
+        )
+    sizes = held_out // 2 if watched else 0, held_out
+    return split_rows(n, sizes, seed, groups=data.groups, ordered=ordered)
+
+
+def _stoppers(settings: Settings) -> list[str]:
+    """Return what needs rows to stop by."""
+    wanted = settings["early_stopping"]
+    return [*([f"early_stopping={wanted!r}"] if wanted else []), *watchers(settings["callbacks"])]
+
+
+def _cure(settings: Settings) -> str:
+    """Return how to do without rows to stop by."""
+    own = ["set early_stopping=False"] if settings["early_stopping"] else []
+    theirs = ["watch 'train_loss'"] if watchers(settings["callbacks"]) else []
+    return " and ".join(own + theirs)
+
+
+def _draft(
+    settings: Settings, data: Data, kept: np.ndarray, *, is_new: bool, is_whole: bool
+) -> Draft:
+    """Return what is picked for these rows; of a model that is built already, nothing more."""
+    given = {name: settings[name] for name in MODEL_PARAMETERS}
+    if not is_new:
+        given = {name: None if is_auto(value) else value for name, value in given.items()}
+        given.update(n_components=0, output="")
+    open_now = {name for name in ("lr", "schedule") if is_auto(settings[name])}
+    if settings["max_steps"] is None and settings["max_epochs"] is None:
+        open_now.add("max_steps")
+    # Only an encoder of free width depends on it, and it takes a look at every row.
+    may_be_mixed = is_auto(given["encoder"]) and given["n_components"] is None
+    facts = Facts(
+        n_rows=len(kept),
+        kind=data.first.kind,
+        kind_pair=None if data.pair is None else data.pair.kind,
+        batch_size=int(settings["batch_size"]),
+        is_mixed=may_be_mixed and find_flags(data.first, kept) is not None,
+        is_whole=is_whole,
+    )
+    return Draft.of(given, facts, frozenset(open_now))
+
+
+def _model_and_rows(
+    settings: Settings,
+    data: Data,
+    kept: np.ndarray,
+    draft: Draft,
+    known: PairModel | None,
+    seeds: Mapping[str, int],
+    generator: torch.Generator,
+) -> tuple[PairModel, AnyRows]:
+    """Return the model, built or gone on from, and the training rows as it sees them."""
+    if known is None:
+        view = copy.deepcopy(as_view(draft.view))
+        scales: Any = tuple(
+            None if side is None else fit_standardize(side, kept, settings["standardize"], name)
+            for side, name in zip(data.sides, ("X", "X_pair"), strict=True)
+        )
+    else:
+        view, scales = known.view, known.scales
+    rows = rows_of(data, kept, view, scales, generator)
+    if len(rows) < 2:
+        raise ValueError(
+            f"view={settings['view']!r} finds a partner for {len(rows)} of {len(kept)} training "
+            "rows; expected at least 2: larger groups, longer series or a smaller lag."
+        )
+    state = view.fit(rows)  # type: ignore[arg-type]
+    if known is not None:
+        known.set_state(state)
+        return known, rows
+    shapes: Any = tuple(None if side is None else side.kind.row_shape for side in data.sides)
+    return build_model(draft, view, state, shapes, scales, seeds["weights"]), rows
+
+
+def _plan(
+    settings: Settings,
+    n: int,
+    choices: Mapping[str, Choice],
+    passes: int | None,
+    steps: int | None,
+) -> Plan:
+    """Return how long to train on ``n`` rows, and at which rate."""
+    batch_size = min(int(settings["batch_size"]), n)
+    steps_a_pass = n // batch_size
+    passes = passes or settings["max_epochs"]
+    if steps is None and passes is not None:
+        steps = int(passes) * steps_a_pass
+    picked = {name: choice.value for name, choice in choices.items()}
+    total: Any = steps or settings["max_steps"] or picked["max_steps"]
+    wanted: Any = settings["early_stopping"]
+    patience = PATIENCE_STEPS if isinstance(wanted, bool | np.bool_) else int(wanted)
+    return Plan(
+        n_rows=n,
+        batch_size=batch_size,
+        steps=int(total),
+        patience=math.ceil(patience / steps_a_pass),
+        lr=picked.get("lr", settings["lr"]),
+        schedule=picked.get("schedule", settings["schedule"]),
+        choices=choices,
+    )
+
+
+def _held_out(
+    settings: Settings, data: Data, model: PairModel, index: np.ndarray
+) -> AnyRows | None:
+    """Return held-out rows as the model sees them; None where too few have a partner."""
+    if not len(index):
+        return None
+    device = choose_device(settings["device"])
+    rows = rows_of(data, index, model.view, model.scales, _evaluation_draws(device))
+    if len(rows) > 1:
+        return rows
+    asked = _stoppers(settings)
+    if asked:
+        raise ValueError(
+            f"{' and '.join(asked)} needs rows to stop by, but of {len(index)} held-out rows "
+            f"{len(rows)} have a partner among them; raise validation_fraction, or "
+            f"{_cure(settings)}."
+        )
+    return None
+
+
+def _monitor(
+    settings: Settings,
+    data: Data,
+    model: PairModel,
+    split: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> Callable[[PairModel], float] | None:
+    """Return what measures the held-out bound after each pass, where somebody looks at it."""
+    _, stopping, report = split
+    # A callback could act on what it sees, so none sees the rows that are reported.
+    shown = report if settings["verbose"] and not settings["callbacks"] else report[:0]
+    rows = _held_out(settings, data, model, stopping if len(stopping) else shown)
+    if rows is None:
+        return None
+    block = int(settings["eval_block_size"])
+    return lambda model: held_out_infonce(model, rows, block, EVALUATION_SEED)[0]
+
+
+def _evaluation_draws(device: torch.device) -> torch.Generator:
+    return torch.Generator(device).manual_seed(EVALUATION_SEED)
+
+
+def make_net(
+    settings: Settings,
+    model: PairModel,
+    plan: Plan | None = None,
+    seeds: Mapping[str, int] | None = None,
+    *,
+    generator: torch.Generator | None = None,
+    monitor: Callable[[PairModel], float] | None = None,
+    held_out: AnyRows | None = None,
+    history: Sequence[dict[str, Any]] = (),
+) -> MINet:
+    """Return a skorch net around a model; without a plan it only holds it."""
+    callbacks = [] if plan is None else _callbacks(settings, plan, model.recipe)
+    plan = plan or Plan(2, 2, 1, 1, lr=1e-3, schedule="constant", choices={})
+    seeds = seeds or seeds_of(0, 0)
+    device = choose_device(settings["device"])
+    schedule = resolve("schedule", plan.schedule, SCHEDULES)
+    decay = settings["weight_decay"]
+    net = MINet(
+        model,
+        **optimizer_parameters(settings["optimizer"]),
+        lr=plan.lr,
+        # Not every optimiser of torch has it.
+        **({"optimizer__weight_decay": decay} if decay else {}),
+        order=Order(plan.n_rows, plan.batch_size, seeds["batches"], n_extra=model.n_extra),
+        view_generator=generator or torch.Generator(device),
+        randomness=global_stream(model, seeds["modules"], device),
+        scheduler=schedule and partial(schedule, steps=plan.steps, lr=plan.lr),
+        monitor=monitor,
+        held_out=held_out,
+        in_full=bool(settings["callbacks"]),
+        callbacks=callbacks,
+        device=str(device),
+        verbose=int(settings["verbose"]),
+    )
+    model.autocast = PRECISIONS[settings["precision"]]
+    net.initialize()
+    net.take_history(list(history))
+    if settings["compile"]:
+        for part in (model.encoder, model.encoder_y, model.critic):
+            part.compile()
+    return net
+
+
+def _callbacks(settings: Settings, plan: Plan, recipe: Recipe) -> list[Any]:
+    """Return the callbacks of the user, which are used and not copied, and ours."""
+    callbacks: list[Any] = list(settings["callbacks"] or ())
+    if settings["early_stopping"]:
+        callbacks = with_early_stopping(callbacks, plan.patience)
+    if settings["verbose"]:
+        name = type(as_objective(recipe.objective)).__name__
+        callbacks.append(("progress", Progress(plan.steps, name)))
+    return callbacks
+
+
+def optimizer_parameters(value: Any) -> dict[str, Any]:
+    """Return skorch's parameters for an optimiser, by name or by class.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is neither, or LBFGS.
+    """
+    if isinstance(value, str):
+        return resolve("optimizer", value, OPTIMIZERS)  # type: ignore[return-value]
+    if value is torch.optim.LBFGS:
+        raise ValueError(
+            "optimizer=LBFGS evaluates a step several times, on other draws; use adam."
+        )
+    if isinstance(value, type) and issubclass(value, torch.optim.Optimizer):
+        return {"optimizer": value}
+    raise TypeError(
+        f"optimizer={value!r}; expected one of {sorted(OPTIMIZERS)} or a class of torch.optim."
+    )
+
+
+def entropy(random_state: Any) -> int:
+    """Return the seed that everything else is derived from."""
+    if random_state is None:
+        # Not numpy's global generator: a fit must leave it untouched.
+        return int(np.random.SeedSequence().generate_state(1, np.uint32)[0])
+    if isinstance(random_state, Integral) and int(random_state) >= 0:
+        return int(random_state)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+def check_settings(settings: Settings) -> None:
+    """Check what a look at single parameters does not show.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If parameters contradict one another, or are no known names.
+    """
+    steps, epochs = settings["max_steps"], settings["max_epochs"]
+    if steps is not None and epochs is not None:
+        raise ValueError(
+            f"max_steps={steps} and max_epochs={epochs} are both given; leave one of them None."
+        )
+    choose_device(settings["device"])
+    check_callbacks(settings["callbacks"])
+    if sets_rate(settings["callbacks"]) and settings["schedule"] not in ("auto", "constant"):
+        raise ValueError(
+            f"schedule={settings['schedule']!r} and an LRScheduler among the callbacks both set "
+            "the learning rate; leave schedule='auto'."
+        )
+    resolve("schedule", settings["schedule"], {**SCHEDULES, "auto": SCHEDULES["constant"]})
+
+
+def report(settings: Settings, run: Run) -> MIEstimate:
+    """Return the bound on the rows that neither training nor stopping has seen.
+
+    Parameters
+    ----------
+    settings : mapping
+    run : Run
+
+    Returns
+    -------
+    estimate : MIEstimate
+    """
+    index, model = run.split[2], run.net.model
+    if not len(index):
+        return missing("InfoNCE", "no rows were held out; raise validation_fraction")
+    caveats = list(model.view.caveats(model.state.tensors()))
+    if run.earlier_steps:
+        caveats.append("rows of an earlier call that came again cannot be told from new ones")
+    if run.n_copies:
+        caveats.append(
+            f"{run.n_copies} of {len(index)} held-out rows are copies of training rows, which the "
+            "critic has seen"
+        )
+    draws = _evaluation_draws(choose_device(settings["device"]))
+    rows = rows_of(run.data, index, model.view, model.scales, draws)
+    if len(rows) < 2:
+        return missing("InfoNCE", "fewer than 2 held-out rows have a partner among them")
+    return describe(
+        model,
+        as_objective(model.recipe.objective),
+        rows,
+        int(settings["eval_block_size"]),
+        EVALUATION_SEED,
+        caveats=caveats,
+        invalid=as_negatives(model.recipe.negatives).caveat,
+    )
+
+
+# What a training may be resumed with another value of: its length, its seed (told apart by itself),
+# what it reports, and what belongs to the process.
+_FREE_TO_CHANGE = (
+    *("max_steps", "max_epochs", "random_state", "eval_block_size", "validation_fraction"),
+    *("device", "n_threads", "compile", "callbacks", "verbose", "warm_start", "early_stopping"),
+)
+
+
+def fingerprint_of(settings: Settings, run: Run) -> dict[str, str]:
+    """Return what a checkpoint belongs to, by part: recipe, parameters, seed, split and rows.
+
+    Parameters
+    ----------
+    settings : mapping
+    run : Run
+
+    Returns
+    -------
+    fingerprint : dict of str
+    """
+    data, fixed = run.data, {*_FREE_TO_CHANGE, *MODEL_PARAMETERS}
+    training = {name: value for name, value in settings.items() if name not in fixed}
+    pair = None if data.pair is None else data.pair.source
+    return {
+        "recipe": as_text({n: getattr(run.net.model.recipe, n) for n in MODEL_PARAMETERS}),
+        "parameters": as_text({**training, "lr": run.plan.lr, "schedule": run.plan.schedule}),
+        "seed": str(run.seed),
+        "split": hash_rows(*run.split),
+        "rows": hash_rows(data.first.source, pair, data.groups, data.y),
+    }

@@ -1,0 +1,675 @@
+"""Recipes: what a learner is built from, and the defaults of each kind of data.
+
+`ENTRIES` is the table: one entry a kind of data, each the whole default with its reason. A `Draft`
+is an entry beside what the user gave; once the widths of the codes are known, it becomes a
+`Recipe`, which is frozen and kept in the model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from sklearn_mi._base import Auto, Component, Shape, is_auto, resolve
+from sklearn_mi.bounds import BOUNDS
+from sklearn_mi.comparisons import COMPARISONS, as_comparison
+from sklearn_mi.critics import CRITICS
+from sklearn_mi.encoders import ENCODERS
+from sklearn_mi.negatives import NEGATIVES
+from sklearn_mi.objectives import OBJECTIVES
+from sklearn_mi.rows import Image, Kind, Table
+from sklearn_mi.views import VIEWS
+
+__all__ = [
+    "ENTRIES",
+    "FAMILIES",
+    "MODEL_PARAMETERS",
+    "OPEN_PARAMETERS",
+    "Choice",
+    "Draft",
+    "Entry",
+    "Facts",
+    "Recipe",
+    "changed_parameters",
+    "training_choices",
+]
+
+FAMILIES: dict[str, Mapping[str, Callable[[], Any]]] = {
+    "comparison": COMPARISONS,
+    "critic": CRITICS,
+    "encoder": ENCODERS,
+    "encoder_y": ENCODERS,
+    "head": ENCODERS,
+    "negatives": NEGATIVES,
+    "objective": {**BOUNDS, **OBJECTIVES},
+    "view": VIEWS,
+}
+MODEL_PARAMETERS = (
+    "n_components",
+    "view",
+    "encoder",
+    "encoder_y",
+    "critic",
+    "comparison",
+    "objective",
+    "negatives",
+    "head",
+    "output",
+    "input_shape",
+    "standardize",
+)
+OPEN_PARAMETERS = frozenset(
+    {"view", "encoder", "critic", "comparison", "objective", "output", "n_components"}
+    | {"max_steps", "lr", "schedule"}
+)
+
+NARROWEST_SPLIT = 8
+WIDEST_ADDED = 256
+REFERENCES_IN_GIB = 4.0
+
+# Conditions of a default beside the parameters that must be left open as well.
+FITS = "all rows fit into memory as references"
+NARROW = "a row is one of a narrow table"
+COLOUR = "a row is an image of several channels"
+WHOLE = "this is a training of its own"
+WIDE = "codes have at least 8 components"
+IN_PARTS = "codes may be scored part by part"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One parameter that was left open.
+
+    Parameters
+    ----------
+    value : object
+        A name, a number or a description, as the parameter takes it.
+    reason : str
+    """
+
+    value: Any
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.value!r}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of the rows before anything is trained.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows to train on.
+    kind : Kind
+        What a row of the first table is.
+    kind_pair : Kind or None
+        What a row of the second table is, if there is one.
+    batch_size : int
+    is_mixed : bool
+        Whether columns of 0 and 1 stand beside numbers, see `sklearn_mi.rows.find_flags`.
+    is_whole : bool
+        Whether this is a training of its own, not a pass of many.
+    """
+
+    n_rows: int
+    kind: Kind
+    kind_pair: Kind | None
+    batch_size: int
+    is_mixed: bool = False
+    is_whole: bool = True
+
+    @property
+    def dense_gib(self) -> float:
+        """Size of all rows as single-precision numbers."""
+        return 4 * self.n_rows * self.kind.n_inputs / 2**30
+
+    @property
+    def conditions(self) -> set[str]:
+        """What of the conditions of a default holds for these rows."""
+        kind = self.kind
+        holds = {
+            FITS: self.dense_gib <= REFERENCES_IN_GIB,
+            NARROW: isinstance(kind, Table) and kind.n_inputs <= WIDEST_ADDED,
+            COLOUR: isinstance(kind, Image) and kind.n_channels > 1,
+            WHOLE: self.is_whole,
+        }
+        return {condition for condition, is_met in holds.items() if is_met}
+
+    @property
+    def shape_choice(self) -> Choice | None:
+        """What rows were taken for, where their shape alone does not say so."""
+        kinds = [kind for kind in (self.kind, self.kind_pair) if kind is not None and kind.reason]
+        if not kinds:
+            return None
+        return Choice(self.kind.row_shape, "; ".join(kind.reason for kind in kinds))
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """What reasons may name."""
+        is_rgb = isinstance(self.kind, Image) and self.kind.n_channels == 3
+        return {
+            "shape": self.kind.row_shape,
+            "numbers": self.kind.n_inputs,
+            "gib": self.dense_gib,
+            "channels": "" if is_rgb else "; what needs red, green and blue is left out",
+        }
+
+
+@dataclass(frozen=True)
+class Default:
+    """What is picked where its conditions hold and, where they do not, what is picked instead.
+
+    Parameters
+    ----------
+    value : object
+    reason : str
+        May name the facts in braces, see `Facts.words`.
+    needs : frozenset of str
+        Parameters that must be left open as well, and conditions that must hold.
+    otherwise : Default or None
+        None: the parameter keeps its own default.
+    """
+
+    value: Any
+    reason: str
+    needs: frozenset[str] = frozenset()
+    otherwise: Default | None = None
+
+    def pick(self, holds: set[str]) -> Default | None:
+        """Return the default whose conditions hold."""
+        if self.needs <= holds:
+            return self
+        return None if self.otherwise is None else self.otherwise.pick(holds)
+
+
+def _default(value: Any, reason: str, *needs: str, otherwise: Default | None = None) -> Default:
+    return Default(value, reason, frozenset(needs), otherwise)
+
+
+@dataclass(frozen=True)
+class Length:
+    """Length of a training: 30 passes, within limits of steps and of passes."""
+
+    least: int
+    most: int
+    most_passes: int = 250
+    passes: int = 30
+
+    def steps(self, facts: Facts) -> Choice:
+        """Return the number of steps for so many rows."""
+        steps_a_pass = max(1, facts.n_rows // min(facts.batch_size, facts.n_rows))
+        steps = min(
+            max(self.least, self.passes * steps_a_pass), self.most, self.most_passes * steps_a_pass
+        )
+        return Choice(steps, f"{steps / steps_a_pass:.1f} passes over {facts.n_rows} rows")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The whole default of one kind of data.
+
+    Parameters
+    ----------
+    kind : str
+    view, encoder, critic, comparison, objective, n_components, max_steps, schedule : Default
+    output : Default or None
+        None: as the view has it.
+    """
+
+    kind: str
+    view: Default
+    encoder: Default
+    critic: Default
+    comparison: Default
+    objective: Default
+    n_components: Default
+    output: Default | None
+    max_steps: Default
+    schedule: Default
+
+
+RATES = {
+    "cosine": Choice(3e-3, "it falls to 0 by a cosine"),
+    "constant": Choice(1e-3, "it stays"),
+}
+_MODEL = ("encoder", "critic", "objective")
+
+# Defaults that several entries share, as they were measured together.
+_WIDE_MLP = _default("wide-mlp", "{numbers} numbers a row")
+_CAUCHY = _default("cauchy", "scores fall with the distance between codes, which serves few labels")
+_HALVES = _default(
+    "cauchy-cosine",
+    "half of the code by distances, which serve few labels, half by directions, which serve many",
+    *("objective", IN_PARTS, WIDE),
+    otherwise=_CAUCHY,
+)
+_INFONCE = _default("infonce", "the bound of least variance")
+_OF_EACH_HALF = _default(
+    "each-part",
+    "InfoNCE of each half, so that none leans on the other",
+    *("critic", "comparison", WIDE),
+    otherwise=_INFONCE,
+)
+_OWN_WIDTH = _default(None, "the encoder's own")
+_TWO_HALVES = _default(
+    64, "half of them for each part of the code", *_MODEL, IN_PARTS, otherwise=_OWN_WIDTH
+)
+_CONSTANT = _default("constant", "it suits any model, and a training that goes on later")
+_FALLING = _default(
+    *("cosine", "a rate that falls may begin high"),
+    *(*_MODEL, "lr", "schedule", WHOLE, IN_PARTS),
+    otherwise=_CONSTANT,
+)
+_CORRUPTION = _default(
+    "corruption", "neighbours would keep all rows, {gib:.1f} GiB as dense numbers"
+)
+_CLOSE_ROWS = _default(
+    "neighbors", "a table: close rows tend to mean the same thing", FITS, otherwise=_CORRUPTION
+)
+_WHOLE_CODES = _default("whole", "whole codes are scored against whole codes")
+_BESIDE_COLUMNS = _default(
+    "with-columns",
+    "the code serves few labels, the columns many",
+    *(*_MODEL, "view", "output", "n_components", NARROW),
+)
+_LONG = _default(Length(1200, 4800), "")
+_COLOUR_LENGTH = _default(Length(880, 880), "")
+
+_NUMBERS = Entry(
+    kind="numbers",
+    view=_CLOSE_ROWS,
+    encoder=_WIDE_MLP,
+    critic=_HALVES,
+    comparison=_WHOLE_CODES,
+    objective=_OF_EACH_HALF,
+    n_components=_TWO_HALVES,
+    output=_BESIDE_COLUMNS,
+    max_steps=_LONG,
+    schedule=_FALLING,
+)
+
+ENTRIES: dict[str, Entry] = {
+    "numbers": _NUMBERS,
+    "numbers and categories": Entry(
+        kind="numbers and categories",
+        view=_CLOSE_ROWS,
+        encoder=_default(
+            "passthrough",
+            "a table of numbers and categories, whose columns say things that no other one does: "
+            "they stay in the code",
+        ),
+        critic=_default("bilinear", "it weighs the columns of the code by itself"),
+        comparison=_WHOLE_CODES,
+        objective=_INFONCE,
+        n_components=_OWN_WIDTH,
+        output=None,
+        max_steps=_LONG,
+        schedule=_CONSTANT,
+    ),
+    "grey image": dataclasses.replace(
+        _NUMBERS,
+        kind="grey image",
+        view=_default(
+            "moved-neighbors",
+            "images in grey: close ones tend to mean the same thing, and so do ones that are "
+            "shifted or turned a little",
+        ),
+        encoder=_default(
+            *("lenet", "images in grey, in which the place of a stroke means something", "view"),
+            otherwise=_WIDE_MLP,
+        ),
+        output=None,
+        # Pairs are drawn anew each time, so that few rows last longer.
+        max_steps=_default(Length(2400, 4800, most_passes=500), "", "view", otherwise=_LONG),
+    ),
+    "tiny grey image": dataclasses.replace(
+        _NUMBERS,
+        kind="tiny grey image",
+        view=_default(
+            "neighbors", "images under 8 pixels a side: a shift would change what they show"
+        ),
+        output=None,
+    ),
+    "colour image": Entry(
+        kind="colour image",
+        view=_default(
+            "simclr", "rows are images of shape {shape}, whose pixels say little apart{channels}"
+        ),
+        encoder=_default("convnet", "rows are images of shape {shape}"),
+        critic=_default(
+            *("cosine", "with augmentations directions serve a linear probe better", "view"),
+            otherwise=_HALVES,
+        ),
+        comparison=_WHOLE_CODES,
+        objective=_default(*("infonce", _INFONCE.reason, "view"), otherwise=_OF_EACH_HALF),
+        n_components=_default(*(None, _OWN_WIDTH.reason, "view"), otherwise=_TWO_HALVES),
+        output=_default(
+            "averaged",
+            "the encoder was trained on crops, and five say more than the image as it is",
+            *("view", "critic", "output"),
+        ),
+        max_steps=_COLOUR_LENGTH,
+        schedule=_default(*("constant", _CONSTANT.reason, "view"), otherwise=_FALLING),
+    ),
+    "too large for neighbours": dataclasses.replace(
+        _NUMBERS, kind="too large for neighbours", view=_CORRUPTION
+    ),
+    "paired": dataclasses.replace(
+        _NUMBERS,
+        kind="paired",
+        view=_default("paired", "X_pair is given"),
+        output=None,
+        max_steps=_default(*(_COLOUR_LENGTH.value, "", COLOUR), otherwise=_LONG),
+    ),
+}
+
+# What a comparison that needs a critic with parts, if it is asked for, changes in an entry.
+_OF_PARTS: dict[str, Default] = {
+    "critic": _default("cauchy-cosine", _HALVES.reason),
+    "objective": _INFONCE,
+}
+
+
+def _asks_for_parts(comparison: Any) -> bool:
+    """Whether a comparison was asked for, by name or as an object, that needs parts."""
+    is_asked_for = comparison is not None and not is_auto(comparison)
+    return is_asked_for and as_comparison(comparison).needs_parts
+
+
+def _kind(facts: Facts, left_open: frozenset[str]) -> str:
+    """Return the kind of data, a key of `ENTRIES`."""
+    if facts.kind_pair is not None:
+        return "paired"
+    if facts.is_mixed and {"encoder", "n_components"} <= left_open:
+        return "numbers and categories"
+    conditions = facts.conditions
+    if FITS not in conditions and COLOUR not in conditions:
+        return "too large for neighbours"
+    return facts.kind.entry
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a model was built from: every parameter of the model, resolved.
+
+    ``transform``, ``score``, reports and files read it, never the learner's current parameters.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `ENTRIES`.
+    view, encoder, encoder_y, critic, comparison, objective, negatives, head : object
+        Names or descriptions; ``encoder_y`` may be "shared" or "separate".
+    output : str
+    n_components : int or None
+        None: the encoder's own width.
+    input_shape : tuple of int or None
+    standardize : bool or "auto"
+    choices : dict of Choice
+        What was left open.
+    given : dict
+        The parameters as the user gave them.
+    """
+
+    kind: str
+    n_components: int | None
+    view: Any
+    encoder: Any
+    encoder_y: Any
+    critic: Any
+    comparison: Any
+    objective: Any
+    negatives: Any
+    head: Any
+    output: str
+    input_shape: Shape | None
+    standardize: bool | str
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    def __deepcopy__(self, memo: Any) -> Recipe:
+        """Return itself: it is frozen, and the user's objects in it are told by their identity."""
+        return self
+
+    def finish(self, widths: tuple[int, int], encoder_y: Any, output: str) -> Recipe:
+        """Return itself: nothing is open any more, see `Draft.finish`."""
+        return self
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A recipe before anything is built: what the user gave, and an entry for the rest.
+
+    Parameters
+    ----------
+    facts : Facts
+    given : dict
+        Every parameter of the model as the user gave it.
+    entry : Entry
+    left_open : frozenset of str
+    """
+
+    facts: Facts
+    given: Mapping[str, Any]
+    entry: Entry
+    left_open: frozenset[str]
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], facts: Facts, also_open: frozenset[str]) -> Draft:
+        """Return the draft for parameters and facts.
+
+        Parameters
+        ----------
+        given : dict
+        facts : Facts
+        also_open : frozenset of str
+            The parameters of training that are left open.
+        """
+        left_open = open_parameters(given) | also_open
+        entry = ENTRIES[_kind(facts, left_open)]
+        changes = _OF_PARTS if _asks_for_parts(given["comparison"]) else {}
+        kept = {name: snapshot(given[name]) for name in MODEL_PARAMETERS}
+        return cls(facts, kept, dataclasses.replace(entry, **changes), left_open)
+
+    @property
+    def view(self) -> Any:
+        """The view, a name or a description."""
+        return self._value("view")
+
+    @property
+    def encoder(self) -> Any:
+        """The encoder of the first view, a name or a description."""
+        return self._value("encoder")
+
+    @property
+    def n_components(self) -> int | None:
+        """Width of a code; None: the encoder's own."""
+        return self._value("n_components")
+
+    @property
+    def output(self) -> str | None:
+        """Which code comes out; None: as the view has it."""
+        return self._value("output")
+
+    @property
+    def encoder_y(self) -> Any:
+        """The encoder of the second view; None: as the view has it."""
+        return self.given["encoder_y"]
+
+    @property
+    def head(self) -> Any:
+        """The network between code and critic, or None."""
+        return self.given["head"]
+
+    def pick(self, name: str, widths: tuple[int, int] | None = None) -> Choice | None:
+        """Return what is picked for a parameter; None where it is given or keeps its default."""
+        default = getattr(self.entry, name) if name in self.left_open else None
+        chosen = default and default.pick(self._holds(widths))
+        if chosen is None:
+            return None
+        # A copy: nested parameters of the user are set on it, and entries are shared by all.
+        return Choice(snapshot(chosen.value), chosen.reason.format(**self.facts.words))
+
+    def finish(self, widths: tuple[int, int], encoder_y: Any, output: str) -> Recipe:
+        """Return the recipe, now that the widths of the codes are known.
+
+        Parameters
+        ----------
+        widths : tuple of int
+            Of the codes that the critic sees.
+        encoder_y : object
+            "shared", "separate", or what the encoder of the second view was built from.
+        output : str
+        """
+        picked = {name: self.pick(name, widths) for name in MODEL_PARAMETERS if name in _PICKED}
+        picked["input_shape"] = self.facts.shape_choice
+        values = {name: self._value(name, widths) for name in MODEL_PARAMETERS}
+        choices = {name: choice for name, choice in picked.items() if choice is not None}
+        built = {**values, "encoder_y": encoder_y, "output": output}
+        if self.facts.kind.reason:
+            built["input_shape"] = self.facts.kind.row_shape
+        return Recipe(kind=self.entry.kind, **built, choices=choices, given=self.given)
+
+    def _holds(self, widths: tuple[int, int] | None = None) -> set[str]:
+        holds = self.left_open | self.facts.conditions
+        comparison = self.given["comparison"]
+        if is_auto(comparison) or _asks_for_parts(comparison):
+            holds |= {IN_PARTS}
+        if widths is not None and min(widths) >= NARROWEST_SPLIT:
+            holds |= {WIDE}
+        return set(holds)
+
+    def _value(self, name: str, widths: tuple[int, int] | None = None) -> Any:
+        given = self.given[name]
+        choice = self.pick(name, widths)
+        if choice is None:
+            return given
+        return _with_changes(name, choice.value, given) if isinstance(given, Auto) else choice.value
+
+
+_PICKED = {f.name for f in dataclasses.fields(Entry)} - {"kind", "max_steps", "schedule"}
+
+
+def open_parameters(given: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of the model's parameters that are left open.
+
+    Parameters
+    ----------
+    given : dict
+
+    Returns
+    -------
+    names : frozenset of str
+    """
+    names = ("view", "encoder", "critic", "comparison", "objective")
+    left_open = {name for name in names if is_auto(given[name])}
+    if given["n_components"] is None and "encoder" in left_open:
+        left_open.add("n_components")
+    if given["output"] is None:
+        left_open.add("output")
+    return frozenset(left_open)
+
+
+def training_choices(draft: Draft, *, has_own_schedule: bool = False) -> dict[str, Choice]:
+    """Return what is picked for the parameters of training that are left open.
+
+    Parameters
+    ----------
+    draft : Draft
+    has_own_schedule : bool, default=False
+        A callback of the user moves the learning rate.
+
+    Returns
+    -------
+    choices : dict of Choice
+        Of "max_steps", "schedule" and "lr".
+    """
+    picked: dict[str, Choice] = {}
+    if "max_steps" in draft.left_open:
+        length = draft.entry.max_steps.pick(draft._holds())
+        picked["max_steps"] = length.value.steps(draft.facts)  # type: ignore[union-attr]
+    schedule = draft.pick("schedule") or Choice("constant", "")
+    if has_own_schedule:
+        schedule = Choice("constant", "an LRScheduler among the callbacks sets the rate")
+    if "schedule" in draft.left_open:
+        picked["schedule"] = schedule
+    if "lr" in draft.left_open:
+        picked["lr"] = RATES[schedule.value]
+    return picked
+
+
+def _with_changes(name: str, picked: Any, auto: Auto) -> Any:
+    """Return what was picked, with the parameters that the user set on it by nested keys."""
+    description = resolve(name, picked, FAMILIES[name])
+    for key in auto.changes:
+        try:
+            description.set_params(**{key: auto.changes[key]})
+        except (ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{name}__{key}: {name}='auto' picked {picked!r}, {description!r}, which has no "
+                f"parameter {key!r}; name the {name} that has it."
+            ) from error
+    return description
+
+
+def snapshot(value: Any) -> Any:
+    """Return a copy of a parameter that a later ``set_params`` does not reach.
+
+    Parameters
+    ----------
+    value : object
+        Descriptions and containers are copied; modules, functions and arrays are not.
+
+    Returns
+    -------
+    copy : object
+    """
+    if isinstance(value, Component):
+        params = value.get_params(deep=False)
+        return type(value)(**{name: snapshot(inner) for name, inner in params.items()})
+    if isinstance(value, list | tuple):
+        return type(value)(snapshot(item) for item in value)
+    if isinstance(value, dict):
+        return {key: snapshot(item) for key, item in value.items()}
+    return value
+
+
+def changed_parameters(recipe: Recipe, params: Mapping[str, Any]) -> list[str]:
+    """Return the parameters of the model that are no longer what the model was built from.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    params : dict
+        The current parameters.
+
+    Returns
+    -------
+    names : list of str
+    """
+    return [name for name in MODEL_PARAMETERS if not _is_same(recipe.given[name], params[name])]
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    if isinstance(a, Real) and isinstance(b, Real):
+        return bool(a == b)
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, Component):
+        return _is_same(a.get_params(deep=False), b.get_params(deep=False))
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(_is_same, a, b))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_is_same(a[key], b[key]) for key in a)
+    if isinstance(a, np.ndarray):
+        return np.array_equal(a, b)
+    return bool(a == b)

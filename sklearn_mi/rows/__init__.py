@@ -1,0 +1,61 @@
+"""What a user may pass, checked; then rows behind an index: scaled, split, paired, in batches."""
+
+from sklearn_mi.rows.batches import Batch, Batches, HeldOutBatches, Order
+from sklearn_mi.rows.checks import (
+    CheckedRows,
+    codes_like,
+    empty_like_rows,
+    read_codes,
+    read_pair,
+    read_rows,
+    read_values,
+    warn_of_large_values,
+    warn_of_targets,
+)
+from sklearn_mi.rows.copies import count_copies, row_hashes
+from sklearn_mi.rows.data import Data
+from sklearn_mi.rows.frames import input_names, names_out
+from sklearn_mi.rows.indexed import Rows
+from sklearn_mi.rows.kinds import KINDS, Image, Kind, Schema, Table, Volume, kind_of
+from sklearn_mi.rows.pairs import AnyRows, PairedRows, PartnerRows
+from sklearn_mi.rows.scaling import Standardize, find_flags, fit_standardize
+from sklearn_mi.rows.sources import Source, as_source
+from sklearn_mi.rows.splits import split_rows
+
+__all__ = [
+    "KINDS",
+    "AnyRows",
+    "Batch",
+    "Batches",
+    "CheckedRows",
+    "Data",
+    "HeldOutBatches",
+    "Image",
+    "Kind",
+    "Order",
+    "PairedRows",
+    "PartnerRows",
+    "Rows",
+    "Schema",
+    "Source",
+    "Standardize",
+    "Table",
+    "Volume",
+    "as_source",
+    "codes_like",
+    "count_copies",
+    "empty_like_rows",
+    "find_flags",
+    "fit_standardize",
+    "row_hashes",
+    "input_names",
+    "kind_of",
+    "names_out",
+    "read_codes",
+    "read_pair",
+    "read_rows",
+    "read_values",
+    "split_rows",
+    "warn_of_large_values",
+    "warn_of_targets",
+]

@@ -1,0 +1,141 @@
+"""The order of rows in training, and their batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sklearn_mi.rows.pairs import AnyRows, PartnerRows
+
+__all__ = ["Batch", "Batches", "HeldOutBatches", "Order"]
+
+# Rows as the view takes them, their numbers, and their groups.
+Batch = tuple[Any, Tensor, Tensor | None]
+
+
+class Order:
+    """The order of the rows: an endless stream of batches of row numbers.
+
+    Parameters
+    ----------
+    n_rows : int
+    batch_size : int
+        Each batch has exactly this many rows (a bound depends on the number), or all rows where
+        there are fewer; the rest of a pass is left out, another rest in each pass.
+    seed : int
+        Of the generator that makes the permutation of each pass.
+    n_extra : int
+        Rows behind each batch, drawn independently of it from all rows.
+    """
+
+    def __init__(self, n_rows: int, batch_size: int, seed: int, n_extra: int = 0) -> None:
+        self.n_rows, self.n_extra = n_rows, n_extra
+        self.batch_size = min(batch_size, n_rows)
+        self.steps_a_pass = n_rows // self.batch_size
+        self.steps_left = 0
+        self._generator = torch.Generator().manual_seed(seed)
+        self._permutation, self._place = torch.empty(0, dtype=torch.long), self.steps_a_pass
+
+    def allow(self, steps: int) -> int:
+        """Allow ``steps`` more batches; return how many passes they span."""
+        self.steps_left = steps
+        begun = self._place % self.steps_a_pass
+        return -(-(begun + steps) // self.steps_a_pass)
+
+    def rest_of_pass(self) -> Iterator[Tensor]:
+        """Yield batches to the end of the pass, or until no step is left."""
+        if self._place == self.steps_a_pass:
+            self._permutation = torch.randperm(self.n_rows, generator=self._generator)
+            self._place = 0
+        while self._place < self.steps_a_pass and self.steps_left:
+            start = self._place * self.batch_size
+            self._place, self.steps_left = self._place + 1, self.steps_left - 1
+            batch = self._permutation[start : start + self.batch_size]
+            yield torch.cat([batch, self._extra()]) if self.n_extra else batch
+
+    def _extra(self) -> Tensor:
+        return torch.randint(self.n_rows, (self.n_extra,), generator=self._generator)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the stream is."""
+        return {
+            "generator": self._generator.get_state(),
+            "permutation": self._permutation,
+            "place": self._place,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where a stream was."""
+        self._generator.set_state(state["generator"])
+        self._permutation, self._place = state["permutation"], state["place"]
+
+
+class Batches:
+    """Batches of rows for skorch; slices tensors instead of collating rows.
+
+    Parameters
+    ----------
+    dataset : Rows, PairedRows or PartnerRows
+    batch_size : int
+        Ignored: the order has its own.
+    order : Order
+    """
+
+    def __init__(self, dataset: AnyRows, batch_size: int, order: Order) -> None:
+        self.dataset, self.order = dataset, order
+
+    def __iter__(self) -> Iterator[Batch]:
+        batches, dataset = self._on_device(), self.dataset
+        # Partners are drawn from the view's generator, whose draws must keep their order.
+        draws = isinstance(dataset, PartnerRows)
+        if dataset.on_device or dataset.device.type != "cuda" or draws:
+            yield from batches
+            return
+        # What does not lie on the GPU is converted and copied while the step before is computed.
+        with ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(next, batches, None)
+            while (batch := coming.result()) is not None:
+                coming = ahead.submit(next, batches, None)
+                yield batch
+
+    def _on_device(self) -> Iterator[Batch]:
+        for numbers in self.order.rest_of_pass():
+            yield self.batch(numbers.to(self.dataset.device))
+
+    def batch(self, rows: Tensor) -> Batch:
+        """Return what the module takes for these row numbers on the device."""
+        return _batch(self.dataset, rows)
+
+
+class HeldOutBatches:
+    """Batches of held-out rows for skorch: the same ones, and the same partners, in every pass.
+
+    Parameters
+    ----------
+    dataset : Rows, PairedRows or PartnerRows
+        At least two rows. The draws of partners begin anew in every pass.
+    batch_size : int
+        Each batch has at most this many rows, and at least two.
+    seed : int
+    """
+
+    def __init__(self, dataset: AnyRows, batch_size: int, seed: int) -> None:
+        self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
+
+    def __iter__(self) -> Iterator[Batch]:
+        if isinstance(self.dataset, PartnerRows):
+            self.dataset.generator.manual_seed(self.seed)
+        n = len(self.dataset)
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))
+        # Of about one size: a bound depends on how many rows are compared.
+        for numbers in order.tensor_split(min(-(-n // self.batch_size), n // 2)):
+            yield _batch(self.dataset, numbers.to(self.dataset.device))
+
+
+def _batch(dataset: AnyRows, rows: Tensor) -> Batch:
+    groups = dataset.groups
+    return dataset[rows], rows, None if groups is None else groups[rows]

@@ -1,0 +1,380 @@
+"""What a user may pass as rows, checked; and codes given back in kind."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import sparse
+from sklearn import get_config
+from sklearn.utils.validation import check_array, column_or_1d, validate_data
+
+from sklearn_mi._base import MIWarning, Shape
+from sklearn_mi._compat import _convert_to_numpy, device, get_namespace
+from sklearn_mi.rows.frames import (
+    check_labels,
+    check_names,
+    check_types,
+    columns_are_told,
+    names_of,
+)
+from sklearn_mi.rows.indexed import Rows
+from sklearn_mi.rows.kinds import Image, Kind, Schema, kind_of
+from sklearn_mi.rows.sources import Source, as_source
+
+if TYPE_CHECKING:
+    from sklearn_mi.rows.scaling import Standardize
+
+__all__ = [
+    "CheckedRows",
+    "codes_like",
+    "empty_like_rows",
+    "read_codes",
+    "read_pair",
+    "read_rows",
+    "read_values",
+    "warn_of_large_values",
+    "warn_of_targets",
+]
+
+# Of images that are taken as they are; digits of 0 to 16 were measured and are fine.
+LARGEST_PIXEL = 128
+
+
+@dataclass(frozen=True)
+class CheckedRows:
+    """Rows that a user passes, checked: where they lie, and what they are.
+
+    Attributes
+    ----------
+    source : Source
+    schema : Schema
+    like : array of shape (0, ...)
+        An empty array of the kind in which they came, for codes to come back likewise.
+    """
+
+    source: Source
+    schema: Schema
+    like: Any = None
+
+    @property
+    def kind(self) -> Kind:
+        """What a row is."""
+        return self.schema.kind
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def rows(
+        self,
+        scale: Standardize,
+        device: torch.device,
+        index: np.ndarray | None = None,
+        *,
+        stream: bool = False,
+        groups: np.ndarray | None = None,
+    ) -> Rows:
+        """Return these rows, or those of an index, as batches on a device."""
+        return Rows(
+            self.source,
+            scale,
+            device,
+            self.kind.row_shape,
+            index=index,
+            stream=stream,
+            feature_names=self.schema.feature_names,
+            groups=None if groups is None else torch.as_tensor(groups, device=device),
+        )
+
+
+def read_rows(
+    estimator: Any,
+    X: Any,
+    input_shape: Shape | None = None,
+    *,
+    known: Schema | None = None,
+    min_rows: int = 1,
+) -> CheckedRows:
+    """Check the rows of an estimator, and set or check its number of features.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+    X : array-like, sparse matrix or Tensor of shape (n, ...)
+    input_shape : tuple of int or None
+    known : Schema or None
+        What ``fit`` learned of its rows; None: this is ``fit``.
+    min_rows : int, default=1
+
+    Returns
+    -------
+    rows : CheckedRows
+
+    Raises
+    ------
+    ValueError
+        For text, missing values, another shape than in ``fit``, images with channels first.
+    """
+    names = names_of(X, "X")
+    check_types(X, "X")
+    with columns_are_told(X, "X"):
+        array: Any = validate_data(
+            estimator,
+            _plain(X),
+            reset=known is None,
+            accept_sparse="csr",
+            allow_nd=True,
+            # Of rows of several axes scikit-learn would compare the first one.
+            ensure_2d=known is None or len(known.kind.source_shape) == 1,
+            ensure_min_samples=min_rows,
+        )
+        source = as_source(_as_numbers(array, "X"), is_on_disk=isinstance(X, np.memmap))
+    if known is None:
+        known = Schema(kind_of(source, input_shape), names)
+    _check_shape(source, known, "X", type(estimator).__name__)
+    return CheckedRows(source, known, _without_rows(array))
+
+
+def read_pair(
+    X_pair: Any, known: Schema | None, estimator: str, *, X: Any = None, n_rows: int | None = None
+) -> CheckedRows:
+    """Check the second table of paired rows.
+
+    Parameters
+    ----------
+    X_pair : array-like, sparse matrix or Tensor of shape (n, ...)
+    known : Schema or None
+        What ``fit`` learned of the second table; None: this is ``fit``.
+    estimator : str
+        Its name, for messages.
+    X : object
+        The first table as the user passes it, whose row labels must not stand in another order.
+    n_rows : int or None
+        Rows of the first table; None: any number.
+
+    Returns
+    -------
+    rows : CheckedRows
+
+    Raises
+    ------
+    ValueError
+        If the numbers of rows differ, or shape or names are not those of ``fit``.
+    """
+    names = names_of(X_pair, "X_pair")
+    if known is not None:
+        check_names(X_pair, known.feature_names, "X_pair", estimator)
+    check_types(X_pair, "X_pair")
+    with columns_are_told(X_pair, "X_pair"):
+        array: Any = check_array(
+            _plain(X_pair),
+            accept_sparse="csr",  # type: ignore[arg-type]
+            allow_nd=True,
+            input_name="X_pair",
+        )
+        source = as_source(_as_numbers(array, "X_pair"), is_on_disk=isinstance(X_pair, np.memmap))
+    if n_rows not in (None, array.shape[0]):
+        raise ValueError(
+            f"X has {n_rows} rows, but X_pair has {array.shape[0]}; expected one partner a row."
+        )
+    check_labels(X, X_pair)
+    if known is None:
+        known = Schema(kind_of(source, None, "X_pair"), names)
+    _check_shape(source, known, "X_pair", estimator)
+    return CheckedRows(source, known, _without_rows(array))
+
+
+def _as_numbers(array: Any, name: str) -> Any:
+    """Return what scikit-learn has let pass as objects, such as categories, as numbers."""
+    if not (isinstance(array, np.ndarray) and array.dtype.kind == "O"):
+        return array
+    return check_array(array.astype(np.float64), allow_nd=True, input_name=name)
+
+
+def warn_of_large_values(rows: CheckedRows, standardize: bool | str, name: str = "X") -> None:
+    """Warn of images that are no bytes and are not scaled, with a value beyond 128.
+
+    Digits of 0 to 16 do well as they are; values of 0 to 255 make the first steps far too large.
+
+    Parameters
+    ----------
+    rows : CheckedRows
+    standardize : bool or "auto"
+        As the learner has it; whoever gives it has decided.
+    name : str, default="X"
+        Of the table.
+    """
+    is_as_it_came = isinstance(rows.kind, Image) and standardize == "auto"
+    if not is_as_it_came or rows.source.is_bytes:
+        return
+    low, high = rows.source.value_range
+    if max(-low, high) > LARGEST_PIXEL:
+        cure = "values near [0, 1]"
+        if low >= 0 and high <= 255:
+            cure = f"{name} / 255, or bytes, {name}.astype('uint8')"
+        warnings.warn(
+            f"{name} holds images with values from {low:.5g} to {high:.5g}, which are taken as "
+            f"they are, and networks learn badly from numbers so large; pass {cure}, or set "
+            "standardize=True.",
+            MIWarning,
+            stacklevel=2,
+        )
+
+
+def warn_of_targets(y: Any) -> None:
+    """Warn of a ``y`` that looks like a second table: two or more columns of floats.
+
+    Parameters
+    ----------
+    y : object
+        As it was passed to ``fit``.
+    """
+    if y is None or sparse.issparse(y):
+        return
+    if isinstance(y, pd.DataFrame):
+        is_floats = y.shape[1] > 1 and all(dtype.kind == "f" for dtype in y.dtypes)
+    else:
+        is_floats = _is_table_of_floats(_plain(y))
+    if is_floats:
+        warnings.warn(
+            "y has several columns of floats and is ignored, as labels are; if it is a second "
+            "table whose rows are partners of those of X, call fit(X, X_pair=y).",
+            MIWarning,
+            stacklevel=3,
+        )
+
+
+def _is_table_of_floats(y: Any) -> bool:
+    xp, is_array_api = get_namespace(y)
+    if is_array_api:
+        return y.ndim == 2 and y.shape[1] > 1 and xp.isdtype(y.dtype, "real floating")
+    try:
+        array = np.asarray(y)
+    except ValueError:  # lists of unequal lengths, such as the labels of each row
+        return False
+    return array.ndim == 2 and array.shape[1] > 1 and array.dtype.kind == "f"
+
+
+def read_values(name: str, values: Any, n_rows: int) -> np.ndarray:
+    """Check one value a row: groups or classes.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for messages.
+    values : array-like of shape (n_rows,)
+    n_rows : int
+
+    Returns
+    -------
+    values : ndarray of shape (n_rows,)
+
+    Raises
+    ------
+    ValueError
+        If there is not one value a row, or one is missing.
+    """
+    array = column_or_1d(values, input_name=name)
+    if len(array) != n_rows:
+        raise ValueError(f"X has {n_rows} rows, but {name} has {len(array)}; expected one a row.")
+    if pd.isna(array).any():
+        raise ValueError(f"{name} has missing values; drop these rows, or give them a value.")
+    return array
+
+
+def _plain(X: Any) -> Any:
+    """Return tensors as numpy unless scikit-learn dispatches to their own namespace."""
+    if not isinstance(X, torch.Tensor) or get_config()["array_api_dispatch"]:
+        return X
+    plain = X.detach().cpu()
+    # numpy has no such type.
+    return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+
+
+def _check_shape(source: Source, schema: Schema, name: str, estimator: str) -> None:
+    shape, known = source.shape[1:], schema.kind.source_shape
+    if shape == known:
+        return
+    if len(shape) == len(known) == 1:
+        raise ValueError(
+            f"{name} has {shape[0]} features, but {estimator} is expecting {known[0]} features as "
+            "input."
+        )
+    raise ValueError(
+        f"{name} has rows of shape {shape}, but {estimator} is expecting rows of shape {known}."
+    )
+
+
+def _without_rows(array: Any) -> Any:
+    """Return the same kind of array, of no rows."""
+    # Some namespaces want every axis named, sparse arrays want no ellipsis.
+    return array[:0] if sparse.issparse(array) else array[:0, ...]
+
+
+def empty_like_rows(X: Any) -> Any:
+    """Return an empty array in the namespace and on the device of some rows.
+
+    A fitted learner keeps it to tell, as scikit-learn demands, whether ``transform`` is given
+    another kind of array than ``fit``.
+
+    Parameters
+    ----------
+    X : ndarray, sparse matrix or array of another namespace
+
+    Returns
+    -------
+    empty : array of shape (0,)
+    """
+    xp, is_array_api = get_namespace(X)
+    if not is_array_api or sparse.issparse(X):
+        return np.empty(0, dtype=np.float32)
+    return xp.empty(0, dtype=xp.float32, device=device(X))
+
+
+def read_codes(X: Any) -> tuple[Any, torch.Tensor]:
+    """Check codes that come back, and return them as an array and as a tensor.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_components)
+
+    Returns
+    -------
+    array : ndarray or array of another namespace
+    codes : Tensor of shape (n, n_components), float32
+    """
+    array: Any = check_array(_plain(X), input_name="X")
+    if isinstance(array, torch.Tensor):
+        return array, array.float()
+    plain = _convert_to_numpy(array, get_namespace(array)[0])
+    return array, torch.from_numpy(np.array(plain, dtype=np.float32))
+
+
+def codes_like(parts: Iterator[torch.Tensor], array: Any) -> Any:
+    """Gather codes into the kind of array that the rows came in.
+
+    Parameters
+    ----------
+    parts : iterator of Tensor of shape (b, width)
+    array : ndarray, sparse matrix or Tensor
+        The rows. float32 and bytes give float32, everything else float64.
+
+    Returns
+    -------
+    codes : ndarray or Tensor of shape (n, width)
+        On the device of ``array``.
+    """
+    small = ("uint8", "float16", "float32", "bfloat16")
+    dtype = "float32" if str(array.dtype).rsplit(".", 1)[-1] in small else "float64"
+    if isinstance(array, torch.Tensor):
+        return torch.cat([part.to(array.device, getattr(torch, dtype)) for part in parts])
+    codes = np.concatenate([part.cpu().numpy() for part in parts]).astype(dtype, copy=False)
+    if sparse.issparse(array) or isinstance(array, np.ndarray):
+        return codes
+    xp, _ = get_namespace(array)
+    return xp.asarray(codes, device=device(array))

@@ -1,0 +1,118 @@
+"""Rows behind an index, as batches on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from sklearn.utils import gen_batches
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sklearn_mi._base import Shape
+from sklearn_mi.rows.sources import as_source
+
+if TYPE_CHECKING:
+    from sklearn_mi.rows.scaling import Standardize
+
+__all__ = ["Rows"]
+
+
+class Rows(Dataset):
+    """Rows behind an index: ``rows[numbers]`` is a scaled float32 batch on the device.
+
+    Data in memory are scaled and moved once. A memory map, a sparse matrix and bytes are kept as
+    they are and converted batch by batch.
+
+    Parameters
+    ----------
+    source : Source, or anything of shape (n, ...) that `as_source` takes
+    layer : Standardize
+    device : torch.device
+    row_shape : tuple of int
+        Shape that a row has for the view.
+    index : ndarray of int or None
+        Which rows of the source count, increasing; None: all.
+    stream : bool
+        Convert by batch although the data would fit.
+    feature_names : sequence of str or None
+    groups : Tensor of int or None
+        Of the rows that count, in their order.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        layer: Standardize,
+        device: torch.device,
+        row_shape: Shape,
+        *,
+        index: np.ndarray | None = None,
+        stream: bool = False,
+        feature_names: Sequence[str] | None = None,
+        groups: Tensor | None = None,
+    ) -> None:
+        self._layer, self.device, self._row_shape = layer, device, row_shape
+        self.feature_names, self.groups = feature_names, groups
+        self._source = as_source(source)
+        self._index = np.arange(len(self._source)) if index is None else np.asarray(index)
+        self._whole = len(self._index) == len(self._source)
+        self._tensor: Tensor | None = None
+        self._unscaled = bool((layer.mean == 0).all() and (layer.scale == 1).all())
+        if not (stream or self._source.by_batch):
+            self._keep_on_device()
+
+    def _keep_on_device(self) -> None:
+        """Put all rows on the device: bytes as they are, other numbers scaled."""
+        source, is_bytes = self._source, self._source.is_bytes
+        dtype = torch.uint8 if is_bytes else torch.float32
+        # Filled in parts: gathered at the end, the rows would be held twice.
+        kept = torch.empty(self.shape, dtype=dtype, device=self.device)
+        for part in gen_batches(len(self._index), 8192):
+            batch = source.take(self._index[part])
+            scaled = batch.reshape(-1, *self._row_shape) if is_bytes else self._scaled(batch)
+            kept[part] = scaled
+        self._tensor = kept
+
+    def _scaled(self, batch: Tensor) -> Tensor:
+        if self.device.type == "cuda" and batch.device.type == "cpu":
+            batch = batch.pin_memory()
+        batch = batch.to(self.device, non_blocking=self.device.type == "cuda")
+        if not (self._unscaled and batch.dtype == torch.float32):
+            batch = self._layer(batch)
+        return batch.reshape(-1, *self._row_shape)
+
+    @property
+    def on_device(self) -> bool:
+        """Whether all rows lie on the device, and a batch is cut out of them there."""
+        return self._tensor is not None
+
+    @property
+    def shape(self) -> Shape:
+        """Number of rows, then the shape of one."""
+        return (len(self._index), *self._row_shape)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, numbers: Tensor | slice) -> Tensor:
+        """Return the batch of these row numbers."""
+        if self._tensor is None:
+            return self._scaled(self._source.take(self._places(numbers)))
+        batch = self._tensor[numbers]
+        if batch.dtype == torch.uint8:
+            return self._layer(batch).reshape(batch.shape)
+        # A module may write into its batch.
+        return batch.clone() if isinstance(numbers, slice) else batch
+
+    def _places(self, numbers: Tensor | slice) -> np.ndarray | slice:
+        """Return where in the source these rows lie; rows in a row need not be gathered."""
+        if isinstance(numbers, slice):
+            return numbers if self._whole else self._index[numbers]
+        return self._index[numbers.cpu().numpy()]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        parts = (self[part] for part in gen_batches(len(self), 8192))
+        return np.concatenate([part.cpu().numpy() for part in parts])

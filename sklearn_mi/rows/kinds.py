@@ -1,0 +1,225 @@
+"""Kinds of rows: one small frozen class each, and the rule that tells which one rows are.
+
+A new kind is a class here, in `KINDS`, and an entry of its own in `sklearn_mi.recipe.ENTRIES`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sklearn_mi._base import Shape
+from sklearn_mi.rows.sources import Source
+
+__all__ = ["KINDS", "Image", "Kind", "Schema", "Table", "Volume", "kind_of"]
+
+# Under so many pixels a side a shift would change what an image shows.
+NARROWEST_MOVED = 8
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What one row is.
+
+    Attributes
+    ----------
+    entry : str
+        The recipe's entry for rows of this kind.
+    scales_columns : bool
+        What ``standardize="auto"`` means: whether columns are centred and divided.
+    source_shape : tuple of int
+        Its shape as the user passes it.
+    row_shape : tuple of int
+        Its shape as the view sees it.
+    reason : str
+        Why it was taken for this kind, where its shape alone does not say so.
+    """
+
+    source_shape: Shape
+    row_shape: Shape
+    reason: str = ""
+
+    entry: ClassVar[str]
+    scales_columns: ClassVar[bool] = False
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers in a row."""
+        return math.prod(self.source_shape)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `kind_from_json` reads."""
+        name = next(name for name, kind in KINDS.items() if kind is type(self))
+        shapes = {"source_shape": list(self.source_shape), "row_shape": list(self.row_shape)}
+        return {"kind": name, **shapes, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Table(Kind):
+    """A row of a table: columns that are quantities of their own, flat for the view."""
+
+    scales_columns = True
+    entry = "numbers"
+
+
+@dataclass(frozen=True)
+class Image(Kind):
+    """An image of shape (height, width) or (height, width, channels)."""
+
+    @property
+    def n_channels(self) -> int:
+        """Numbers in a pixel."""
+        return (*self.row_shape, 1)[2]
+
+    @property
+    def entry(self) -> str:  # type: ignore[override]
+        """That of images in colour, in grey, or in grey and tiny."""
+        if self.n_channels > 1:
+            return "colour image"
+        return "grey image" if min(self.row_shape[:2]) >= NARROWEST_MOVED else "tiny grey image"
+
+
+@dataclass(frozen=True)
+class Volume(Kind):
+    """A row of more axes than an image has, taken as it is."""
+
+    entry = "numbers"
+
+
+KINDS: dict[str, type[Kind]] = {"table": Table, "image": Image, "volume": Volume}
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What ``fit`` learns of a table, and other rows are compared with.
+
+    Attributes
+    ----------
+    kind : Kind
+    feature_names : tuple of str or None
+        Names of the columns, where they came with names.
+    """
+
+    kind: Kind
+    feature_names: tuple[str, ...] | None = None
+
+    @property
+    def column_names(self) -> Sequence[str]:
+        """Names of the columns, by default x0, x1, ..."""
+        return self.feature_names or [f"x{i}" for i in range(self.kind.n_inputs)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads."""
+        names = None if self.feature_names is None else list(self.feature_names)
+        return {"kind": self.kind.to_json(), "feature_names": names}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Schema:
+        """Return what `to_json` wrote."""
+        kind, names = dict(fields["kind"]), fields["feature_names"]
+        made = KINDS[kind["kind"]](
+            tuple(kind["source_shape"]), tuple(kind["row_shape"]), kind["reason"]
+        )
+        return cls(made, None if names is None else tuple(names))
+
+
+def kind_of(source: Source, input_shape: Any, name: str = "X") -> Kind:
+    """Return what the rows of a source are.
+
+    ``input_shape`` decides, where it is given. Else flat rows are those of a table, rows of three
+    axes are images, and of more axes volumes. Rows of two axes are images in grey where they are
+    bytes, or square with all values in [0, 1] or in [0, 255]; any others may be windows of a
+    recording, which nothing may turn or zoom: they are flattened to rows of a table.
+
+    Parameters
+    ----------
+    source : Source
+    input_shape : tuple of int or None
+    name : str
+        Of the table, for messages.
+
+    Returns
+    -------
+    kind : Kind
+
+    Raises
+    ------
+    ValueError
+        For rows without numbers, images with channels first, a shape that rows do not fit.
+    """
+    shape = source.shape[1:]
+    if not math.prod(shape):
+        raise ValueError(f"{name} has rows of shape {shape}, which hold no numbers.")
+    if _is_channels_first(shape):
+        raise ValueError(
+            f"{name} has shape (n, {', '.join(map(str, shape))}), which looks like images with "
+            f"channels first; expected (n, height, width, channels): np.moveaxis({name}, 1, -1)."
+        )
+    if input_shape is not None:
+        return _of_shape(shape, _checked(input_shape, shape, name))
+    return _grey_or_table(source, name) if len(shape) == 2 else _of_shape(shape, shape)
+
+
+def _of_shape(source_shape: Shape, row_shape: Shape) -> Kind:
+    """Return the kind of rows of which the number of axes says enough."""
+    n_axes = len(row_shape)
+    return (Table if n_axes == 1 else Image if n_axes < 4 else Volume)(source_shape, row_shape)
+
+
+def _grey_or_table(source: Source, name: str) -> Kind:
+    """Return whether rows of two axes are images in grey, and why."""
+    shape: Shape = source.shape[1:]
+    flat = (math.prod(shape),)
+    is_image, why = _looks_grey(source, shape)
+    if is_image:
+        cure = f"input_shape={flat}" if name == "X" else f"{name}.reshape(-1, {flat[0]})"
+        return Image(shape, shape, f"{name} holds images: {why}; {cure} makes it a table")
+    cure = f"input_shape={shape}" if name == "X" else f"{name}[..., None]"
+    return Table(
+        shape, flat, f"{name} is a table of {flat[0]} columns: {why}; {cure} makes it images"
+    )
+
+
+def _looks_grey(source: Source, shape: Shape) -> tuple[bool, str]:
+    if source.is_bytes:
+        return True, "rows of two axes are bytes"
+    if shape[0] != shape[1]:
+        return False, f"rows of shape {shape} are neither square nor bytes"
+    low, high = source.value_range
+    if low < 0 or high > 255:
+        return False, f"rows are square, but values from {low:.3g} to {high:.3g} are no pixels"
+    return True, f"rows are square, with all values in {'[0, 1]' if high <= 1 else '[0, 255]'}"
+
+
+def _is_channels_first(shape: Shape) -> bool:
+    """Whether rows are planes of grey or of colours, or few planes that are square."""
+    if len(shape) != 3:
+        return False
+    first, second, last = shape
+    return (first in (1, 3) and last > 4) or first < second == last
+
+
+def _checked(input_shape: Any, source_shape: Shape, name: str) -> Shape:
+    """Return ``input_shape`` as a tuple of integers that a row fits."""
+    sizes = tuple(input_shape) if isinstance(input_shape, Sequence) else (input_shape,)
+    if not all(isinstance(size, int | np.integer) and size > 0 for size in sizes):
+        raise ValueError(
+            f"input_shape={input_shape!r}; expected positive integers such as (28, 28)."
+        )
+    row_shape = tuple(int(size) for size in sizes)
+    if math.prod(row_shape) != math.prod(source_shape):
+        raise ValueError(
+            f"input_shape={input_shape!r} has {math.prod(row_shape)} entries, but a row of {name} "
+            f"has {math.prod(source_shape)}."
+        )
+    if _is_channels_first(row_shape):
+        raise ValueError(
+            f"input_shape={input_shape!r} looks like images with channels first; expected (height, "
+            f"width, channels): pass np.moveaxis(X.reshape(-1, *{row_shape}), 1, -1), and no "
+            "input_shape."
+        )
+    return row_shape

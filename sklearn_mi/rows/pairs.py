@@ -1,0 +1,85 @@
+"""Rows paired with rows: of a second table, or of the same one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sklearn_mi._base import Shape
+from sklearn_mi.rows.indexed import Rows
+
+__all__ = ["AnyRows", "PairedRows", "PartnerRows"]
+
+
+class PairedRows(Dataset):
+    """Two tables whose rows belong together; a batch is a pair of batches."""
+
+    def __init__(self, first: Rows, second: Rows) -> None:
+        self.first, self.second = first, second
+        self.feature_names, self.device = first.feature_names, first.device
+        self.groups = first.groups
+
+    @property
+    def on_device(self) -> bool:
+        """Whether both tables lie on the device."""
+        return self.first.on_device and self.second.on_device
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the first table."""
+        return self.first.shape
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the batches of both tables."""
+        return self.first[numbers], self.second[numbers]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.first)
+
+
+class PartnerRows(Dataset):
+    """Rows of one table that have a partner in it, each with one that is drawn anew.
+
+    Parameters
+    ----------
+    rows : Rows
+    partners : object
+        ``partners.anchors`` are the numbers of the rows that have a partner,
+        ``partners.draw(numbers, generator)`` are partners of rows.
+    generator : torch.Generator
+        On the device of the rows.
+    """
+
+    def __init__(self, rows: Rows, partners: Any, generator: torch.Generator) -> None:
+        self.rows, self.partners, self.generator = rows, partners, generator
+        self.feature_names, self.device = rows.feature_names, rows.device
+        self.anchors: Tensor = partners.anchors
+        self.groups = None if rows.groups is None else rows.groups[self.anchors]
+
+    @property
+    def on_device(self) -> bool:
+        """Whether the table lies on the device."""
+        return self.rows.on_device
+
+    @property
+    def shape(self) -> Shape:
+        """Number of rows that have a partner, then the shape of one."""
+        return (len(self), *self.rows.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.anchors)
+
+    def __getitem__(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the batches of rows and of their partners."""
+        rows = self.anchors[numbers]
+        return self.rows[rows], self.rows[self.partners.draw(rows, self.generator)]
+
+
+AnyRows = Rows | PairedRows | PartnerRows

@@ -1,0 +1,152 @@
+"""Where rows lie: in memory, on disk, as a sparse matrix or in a tensor; and how to get some."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.utils import gen_batches
+from torch import Tensor
+
+from sklearn_mi._base import Shape
+from sklearn_mi._compat import _convert_to_numpy, get_namespace
+
+__all__ = ["ArraySource", "Source", "SparseSource", "TensorSource", "as_source"]
+
+BLOCK = 8192
+
+
+class Source(ABC):
+    """Rows where they lie; nothing else in the package asks for all of them at once.
+
+    Parameters
+    ----------
+    array : object of shape (n, ...)
+    by_batch : bool
+        Whether rows are converted batch by batch, since all of them as dense numbers might not
+        fit into memory.
+    """
+
+    def __init__(self, array: Any, *, by_batch: bool = False) -> None:
+        self._array, self.by_batch = array, by_batch
+
+    @property
+    def shape(self) -> Shape:
+        """Number of rows, then the shape of one."""
+        return tuple(self._array.shape)
+
+    @property
+    def dtype(self) -> str:
+        """Name of the type of the numbers, such as "float32"."""
+        return str(self._array.dtype).rsplit(".", 1)[-1]
+
+    @property
+    def is_bytes(self) -> bool:
+        """Whether the numbers are unsigned bytes."""
+        return self.dtype == "uint8"
+
+    def __len__(self) -> int:
+        return self._array.shape[0]
+
+    def __getitem__(self, rows: np.ndarray | slice) -> Tensor:
+        """Return some rows; see `take`."""
+        return self.take(rows)
+
+    @abstractmethod
+    def take(self, rows: np.ndarray | slice) -> Tensor:
+        """Return some rows as dense numbers, in memory of their own.
+
+        Parameters
+        ----------
+        rows : ndarray of int or slice
+
+        Returns
+        -------
+        batch : Tensor of shape (b, ...)
+            Bytes and float32 as they are, other numbers of numpy as float64.
+        """
+
+    def blocks(self, index: np.ndarray | None = None) -> Iterator[np.ndarray]:
+        """Yield flat rows, some thousand at a time.
+
+        Parameters
+        ----------
+        index : ndarray of int or None
+            Which rows; None: all.
+
+        Yields
+        ------
+        block : ndarray of shape (b, n_numbers)
+        """
+        for part in gen_batches(len(self) if index is None else len(index), BLOCK):
+            block = self.take(part if index is None else index[part]).cpu()
+            # numpy knows fewer types than torch.
+            known = block.dtype in (torch.uint8, torch.float32, torch.float64)
+            yield (block if known else block.double()).reshape(len(block), -1).numpy()
+
+    @cached_property
+    def value_range(self) -> tuple[float, float]:
+        """The least and the largest number; one pass over the rows, made when first asked for."""
+        low, high = np.inf, -np.inf
+        for block in self.blocks():
+            low, high = min(low, float(block.min())), max(high, float(block.max()))
+        return low, high
+
+
+class ArraySource(Source):
+    """An array of numpy; with ``by_batch`` a memory map."""
+
+    def take(self, rows: np.ndarray | slice) -> Tensor:
+        """Return some rows; see `Source.take`."""
+        return _in_memory(self._array[rows], copy=True if isinstance(rows, slice) else None)
+
+
+class SparseSource(Source):
+    """A sparse matrix in CSR format, made dense batch by batch."""
+
+    def take(self, rows: np.ndarray | slice) -> Tensor:
+        """Return some rows; see `Source.take`."""
+        return _in_memory(self._array[rows].toarray())
+
+
+class TensorSource(Source):
+    """A tensor, whose batches stay on its device."""
+
+    def take(self, rows: np.ndarray | slice) -> Tensor:
+        """Return some rows; see `Source.take`."""
+        return self._array[rows].clone() if isinstance(rows, slice) else self._array[rows]
+
+
+def _in_memory(batch: np.ndarray, copy: bool | None = None) -> Tensor:
+    """Return a batch in a type that torch knows."""
+    dtype = batch.dtype if batch.dtype in (np.uint8, np.float32) else np.float64
+    return torch.from_numpy(np.array(batch, dtype=dtype, copy=copy))
+
+
+def as_source(array: Any, *, is_on_disk: bool = False) -> Source:
+    """Return the source of rows that have been checked.
+
+    Parameters
+    ----------
+    array : Source, ndarray, sparse matrix, Tensor or array of another namespace
+    is_on_disk : bool, default=False
+        Whether it is a memory map.
+
+    Returns
+    -------
+    source : Source
+    """
+    if isinstance(array, Source):
+        return array
+    if sparse.issparse(array):
+        return SparseSource(array, by_batch=True)
+    if isinstance(array, Tensor):
+        return TensorSource(array)
+    if not isinstance(array, np.ndarray):
+        array = _convert_to_numpy(array, get_namespace(array)[0])
+    return ArraySource(array, by_batch=is_on_disk)

@@ -1,0 +1,190 @@
+"""What belongs to the process: threads, precision, device, random streams; each with its lock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["choose_device", "enough_memory", "matmul_precision", "own_randomness", "threads"]
+
+_GENERATOR_LOCK = threading.RLock()
+
+
+class _Inside(threading.local):
+    """Whether this Python thread is inside of a setting."""
+
+    here = False
+
+
+class _Setting:
+    """A setting of the process that concurrent fits share.
+
+    Fits that want the same value share it; a fit that wants another one waits. A fit within a fit
+    changes nothing. The previous setting returns when the last concurrent fit ends.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the setting.
+    write : callable
+        Changes it.
+    is_of_each_thread : bool
+        Each Python thread has its own copy of the setting, so each one restores it.
+    """
+
+    def __init__(
+        self, read: Callable[[], Any], write: Callable[[Any], Any], *, is_of_each_thread: bool
+    ) -> None:
+        self._read, self._write, self._is_of_each_thread = read, write, is_of_each_thread
+        self._changed, self._inside = threading.Condition(), _Inside()
+        self._users, self._value, self._before = 0, None, None
+
+    @contextmanager
+    def at(self, value: Any) -> Iterator[None]:
+        """Hold the setting at a value inside; None: as it is."""
+        if self._inside.here:
+            yield
+            return
+        self._enter(value)
+        self._inside.here = True
+        try:
+            yield
+        finally:
+            self._inside.here = False
+            self._leave()
+
+    def _enter(self, value: Any) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._users == 0 or self._value == value)
+            if self._users == 0:
+                self._value, self._before = value, self._read()
+            self._users += 1
+            if value is not None:
+                self._write(value)
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._users -= 1
+            is_last = self._users == 0
+            if self._value is not None and (is_last or self._is_of_each_thread):
+                self._write(self._before)
+            self._changed.notify_all()
+
+
+_THREADS = _Setting(torch.get_num_threads, torch.set_num_threads, is_of_each_thread=True)
+_PRECISION = _Setting(
+    torch.get_float32_matmul_precision,
+    torch.set_float32_matmul_precision,
+    is_of_each_thread=False,
+)
+
+
+def threads(number: int | None) -> AbstractContextManager[None]:
+    """Let torch use ``number`` threads inside; None: as many as before.
+
+    The previous setting returns when the last concurrent fit ends. A fit that wants another number
+    waits until then; within a fit nothing changes.
+    """
+    return nullcontext() if number is None else _THREADS.at(number)
+
+
+def matmul_precision(tf32: bool) -> AbstractContextManager[None]:
+    """Let a GPU multiply matrices in TF32 inside, or as the process has it.
+
+    The previous setting returns when the last concurrent fit ends. A fit in the other precision
+    waits until then, so that its numbers do not depend on what runs beside it.
+    """
+    return _PRECISION.at("high" if tf32 else None)
+
+
+def choose_device(name: Any) -> torch.device:
+    """Return a device by name; "auto" is a GPU where there is one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device, or torch cannot train on it here.
+    """
+    if isinstance(name, str) and name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device={name!r}; expected 'auto', 'cpu', 'cuda' or 'cuda:0'.") from error
+    if device.type == "cuda":
+        _check_gpu(device)
+    elif device.type != "cpu":
+        _try_out(device)
+    return device
+
+
+def _check_gpu(device: torch.device) -> None:
+    here = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not here:
+        raise ValueError(
+            f"device={str(device)!r}, but no GPU is available; use device='auto' or 'cpu'."
+        )
+    if (device.index or 0) >= here:
+        names = " or ".join(f"'cuda:{i}'" for i in range(here))
+        raise ValueError(
+            f"device={str(device)!r}, but this machine has {here} of them; expected {names}."
+        )
+
+
+def _try_out(device: torch.device) -> None:
+    """Make what a training needs on a device: numbers in double precision and a generator."""
+    try:
+        torch.zeros(1, dtype=torch.float64, device=device).sum().item()
+        torch.Generator(device)
+    # Each kind of device has errors of its own, some of them plain Exceptions.
+    except Exception as error:
+        raise ValueError(
+            f"device={str(device)!r}, but torch cannot train on it here; use device='auto' or "
+            "'cpu'."
+        ) from error
+
+
+class own_randomness:  # noqa: N801, a context manager that is used like a function
+    """Draws from torch's global generators inside come from a stream of our own.
+
+    ``torch.random.fork_rng`` alone is not safe between Python threads, hence the lock. The stream
+    goes on where it stopped when the same object is entered again.
+    """
+
+    def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
+        self._cuda = torch.device(device) if torch.device(device).type == "cuda" else None
+        self.states = [torch.Generator().manual_seed(seed).get_state()]
+        if self._cuda is not None:
+            self.states.append(torch.Generator(self._cuda).manual_seed(seed).get_state())
+
+    def _exchange(self, states: list[Tensor]) -> list[Tensor]:
+        before = [torch.get_rng_state()]
+        torch.set_rng_state(states[0])
+        if self._cuda is not None:
+            before.append(torch.cuda.get_rng_state(self._cuda))
+            torch.cuda.set_rng_state(states[1], self._cuda)
+        return before
+
+    def __enter__(self) -> None:
+        """Put our stream in the place of the global one."""
+        _GENERATOR_LOCK.acquire()
+        self._outside = self._exchange(self.states)
+
+    def __exit__(self, *error: object) -> None:
+        """Put the global one back."""
+        self.states = self._exchange(self._outside)
+        _GENERATOR_LOCK.release()
+
+
+@contextmanager
+def enough_memory(cure: str) -> Iterator[None]:
+    """Turn a GPU that is out of memory into an error that names the cure."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(f"The GPU is out of memory: {cure}.") from error

@@ -1,0 +1,484 @@
+"""The skorch net that maximises: the one place where a maximised quantity becomes a loss."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PassthroughScoring
+from skorch.callbacks import LRScheduler as RateCallback
+from skorch.history import History
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
+
+from sklearn_mi._base import MIWarning
+from sklearn_mi.comparisons import mean_over
+from sklearn_mi.model import PairModel, global_stream
+from sklearn_mi.rows import AnyRows, Batch, Batches, HeldOutBatches, Order
+from sklearn_mi.runtime import own_randomness
+from sklearn_mi.training.recorded import CannotRecordError, RecordedStep
+
+__all__ = ["MINet", "NonFiniteLossError", "train"]
+
+# Steps between two looks at the losses.
+CHECK_EVERY = 100
+
+# Recording a step as a CUDA graph costs about as much as so many steps: shorter trainings do not
+# record. The tests lower it by the environment variable RECORD_FROM.
+WORTH_RECORDING = 50
+
+HELD_OUT_SEED = 0
+
+
+class NonFiniteLossError(FloatingPointError, ValueError):
+    """Training met a loss that is infinite or not a number; the last finite weights are kept."""
+
+
+class Negated(nn.Module):
+    """The one place where what is maximised becomes a loss."""
+
+    def forward(self, maximised: Tensor) -> Tensor:
+        """Return the loss."""
+        return -maximised
+
+
+def _split_off(held_out: AnyRows) -> Any:
+    from skorch.helper import predefined_split  # here, as it loads skorch's command line
+
+    return predefined_split(held_out)
+
+
+class MINet(NeuralNet):
+    """The skorch net: its history, callbacks and optimiser, without its per-row and per-step costs.
+
+    Parameters
+    ----------
+    module : PairModel
+    order : Order
+    view_generator : torch.Generator
+        Source of the view's draws, on the device.
+    randomness : own_randomness or None
+        Stream for modules that draw from torch's global generators (dropout); None: there are
+        none.
+    scheduler : callable or None
+        Makes a learning-rate schedule from the optimiser; it moves after every step.
+    monitor : callable or None
+        ``monitor(module)`` is recorded as ``valid_bound`` after every pass.
+    held_out : Rows, PairedRows, PartnerRows or None
+        Rows for skorch's validation: their loss is recorded as ``valid_loss`` after every pass.
+    in_full : bool
+        Record also what skorch's callbacks look for: which losses are the least so far, and how
+        many batches there were and the last of them.
+    **kwargs
+        Parameters of ``skorch.NeuralNet``.
+    """
+
+    scheduler_: LRScheduler | None
+    # The step as a CUDA graph, where there is one, and whether there can be.
+    recorded_: RecordedStep | None
+    can_record_: bool
+
+    def __init__(
+        self,
+        module: PairModel,
+        *,
+        order: Order,
+        view_generator: torch.Generator,
+        randomness: own_randomness | None = None,
+        scheduler: Callable[[torch.optim.Optimizer], Any] | None = None,
+        monitor: Callable[[PairModel], float] | None = None,
+        held_out: AnyRows | None = None,
+        in_full: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        self.order, self.view_generator, self.randomness = order, view_generator, randomness
+        self.scheduler, self.monitor, self.in_full = scheduler, monitor, in_full
+        fixed: dict[str, Any] = {
+            "criterion": Negated,
+            "batch_size": order.batch_size,
+            "iterator_train": Batches,
+            "iterator_train__order": order,
+            # Those that a pass leaves out counted in: skorch's ProgressBar divides by it.
+            "iterator_train__batch_size": order.n_rows / order.steps_a_pass * (1 + 1e-12),
+            "iterator_valid": HeldOutBatches,
+            "iterator_valid__seed": HELD_OUT_SEED,
+            "train_split": None if held_out is None else _split_off(held_out),
+            "verbose": 0,
+        }
+        super().__init__(module, **{**fixed, **kwargs})
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Callback]]:
+        return [("epoch_timer", EpochTimer())]
+
+    @property
+    def model(self) -> PairModel:
+        """The module that is trained, by its own type."""
+        return self.module_  # type: ignore[return-value]
+
+    def take_history(self, records: list[dict[str, Any]]) -> None:
+        """Go on with the records of an earlier net."""
+        self.history = History(records)
+
+    def take_optimizer(self, earlier: MINet) -> None:
+        """Go on with the moments of an earlier net, if its optimiser is of the same class.
+
+        The rates are those of the current parameters, unless a callback of skorch schedules them:
+        then they go on, too.
+        """
+        if type(self.optimizer_) is not type(earlier.optimizer_):
+            return
+        weights = zip(self.module_.parameters(), earlier.module_.parameters(), strict=True)
+        for weight, known in weights:
+            if known in earlier.optimizer_.state:
+                # Copies, so that an error leaves the earlier net as it was.
+                self.optimizer_.state[weight] = copy.deepcopy(earlier.optimizer_.state[known])
+        if not any(isinstance(cb, RateCallback) for _, cb in self.callbacks_):
+            return
+        groups = zip(self.optimizer_.param_groups, earlier.optimizer_.param_groups, strict=True)
+        for group, known in groups:
+            # Schedulers of torch ask for the initial rate where training goes on.
+            group.update(lr=known["lr"], initial_lr=known.get("initial_lr", known["lr"]))
+
+    def forget(self) -> None:
+        """Drop the rows, and whatever else only training needs."""
+        self.monitor = self.train_split = None
+        self.model.drop_transient_state()
+
+    def training_state(self) -> dict[str, Any]:
+        """Return all that later steps depend on: weights, optimiser, generators, place."""
+        return {
+            "weights": self.module_.state_dict(),
+            "optimizer": self.optimizer_.state_dict(),
+            "order": self.order.state_dict(),
+            "view_generator": self.view_generator.get_state(),
+            "randomness": None if self.randomness is None else self.randomness.states,
+            "scheduler": None if self.scheduler_ is None else self.scheduler_.state_dict(),
+            "steps": self.steps_,
+            "history": list(self.history),
+        }
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Go on as the net would have that gave this state, bit for bit on a CPU."""
+        self.module_.load_state_dict(state["weights"])
+        self.optimizer_.load_state_dict(state["optimizer"])
+        self.order.load_state_dict(state["order"])
+        self.view_generator.set_state(state["view_generator"])
+        if self.randomness is not None:
+            self.randomness.states = state["randomness"]
+        if self.scheduler_ is not None:
+            self.scheduler_.load_state_dict(state["scheduler"])
+        self.steps_ = state["steps"]
+        self.take_history(state["history"])
+        self._keep_finite()
+
+    def _listens(self, hook: str) -> bool:
+        """Tell whether a callback has written this hook; nobody else is called each step."""
+        return any(
+            getattr(type(cb), hook) is not getattr(Callback, hook) for _, cb in self.callbacks_
+        )
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Look up which losses were the least so far."""
+        self.least_ = {
+            name: min(
+                (row[name] for row in self.history if _is_number(row, name)), default=math.inf
+            )
+            for name in ("train_loss", "valid_loss")
+        }
+
+    def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
+        """Take one step of the optimiser on one batch."""
+        maximised, loss = self._backward(batch)
+        if self._listens("on_grad_computed"):
+            named = list(self.get_all_learnable_params())
+            shown = _as_skorch_has_it(batch)
+            self.notify("on_grad_computed", named_parameters=named, batch=shown, training=True)
+        self.optimizer_.step()
+        if self.scheduler_ is not None:
+            self.scheduler_.step()
+        return {"loss": loss.detach(), "y_pred": maximised.detach()}
+
+    def _backward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return what is maximised and the loss, after its gradients were computed."""
+        self.optimizer_.zero_grad(set_to_none=True)
+        maximised = self.module_(*batch, self.view_generator)
+        loss = self.criterion_(maximised)
+        loss.backward()
+        return maximised, loss
+
+    def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
+        """Return the loss of held-out rows; nothing learns from them."""
+        x, _, groups = batch
+        with torch.no_grad():
+            codes = self.model.codes(x, None, self.held_out_generator_)
+            codes = self.model.negatives(codes, None, groups)
+            maximised = mean_over(self.model.compare(codes, None), self.model.objective)
+        return {"loss": self.criterion_(maximised), "y_pred": maximised}
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Callable, **fit_params: Any
+    ) -> None:
+        """Pass once over the rows; losses are read every hundred steps, not every step."""
+        if iterator is None:
+            return
+        if not training:
+            self._run_held_out(iterator, step_fn)
+            return
+        with self.randomness or nullcontext():
+            self._set_training(True)
+            maximised = self._run_batches(iterator, step_fn)
+        self.history.record("steps", len(maximised))
+        self.history.record("train_bound", float(np.mean(maximised)))
+        last = -maximised[-1], self.order.batch_size
+        self._record_loss("train", -float(np.mean(maximised)), len(maximised), last)
+        if self.monitor is not None:
+            self.history.record("valid_bound", self.monitor(self.model))
+
+    def _record_loss(
+        self, prefix: str, loss: float, n_batches: int, last: tuple[float, int]
+    ) -> None:
+        """Record the loss of a pass, and what else skorch's callbacks look for."""
+        name = f"{prefix}_loss"
+        self.history.record(name, loss)
+        if not self.in_full:
+            return
+        is_best = loss < self.least_[name]
+        if is_best:
+            self.least_[name] = loss
+        self.history.record(f"{name}_best", is_best)
+        self.history.record(f"{prefix}_batch_count", n_batches)
+        if not self._looks_into_batches():
+            self.history.new_batch()
+            self._record_batch(prefix, *last)
+
+    def _record_batch(self, prefix: str, loss: float, size: int) -> None:
+        self.history.record_batch(f"{prefix}_loss", loss)
+        self.history.record_batch(f"{prefix}_batch_size", size)
+
+    def _looks_into_batches(self) -> bool:
+        reads = any(isinstance(cb, PassthroughScoring) for _, cb in self.callbacks_)
+        return reads or self._listens("on_batch_begin") or self._listens("on_batch_end")
+
+    def _run_batches(self, iterator: Any, step_fn: Callable) -> list[float]:
+        if self._may_record(iterator):
+            return self._replay_batches(iterator, step_fn)
+        hooked = self._looks_into_batches()
+        losses, read = [], []
+        for batch in iterator:
+            step = self._step(batch, step_fn, "train", hooked)
+            losses.append(step["loss"])
+            if len(losses) == CHECK_EVERY:
+                read += self._read(losses)
+                losses = []
+        return read + self._read(losses)
+
+    def _step(self, batch: Batch, step_fn: Callable, prefix: str, hooked: bool) -> dict[str, Any]:
+        """Take a step on a batch, before the eyes of the callbacks where they look into batches."""
+        if not hooked:
+            return step_fn(batch)
+        shown, training = _as_skorch_has_it(batch), prefix == "train"
+        self.notify("on_batch_begin", batch=shown, training=training)
+        step = step_fn(batch)
+        size = self.order.batch_size if training else len(batch[1])
+        self._record_batch(prefix, step["loss"].item(), size)
+        self.notify("on_batch_end", batch=shown, training=training, **step)
+        return step
+
+    def _run_held_out(self, batches: HeldOutBatches, step_fn: Callable) -> None:
+        """Record the loss of held-out rows, with the same draws after every pass."""
+        self._set_training(False)
+        hooked, losses, sizes = self._looks_into_batches(), [], []
+        self.held_out_generator_ = torch.Generator(self.device).manual_seed(HELD_OUT_SEED)
+        with global_stream(self.model, HELD_OUT_SEED, self.device) or nullcontext():
+            for batch in batches:
+                losses.append(self._step(batch, step_fn, "valid", hooked)["loss"])
+                sizes.append(len(batch[1]))
+        values = torch.stack(losses).double().tolist()
+        loss = float(np.average(values, weights=sizes))
+        self._record_loss("valid", loss, len(values), (values[-1], sizes[-1]))
+
+    def _may_record(self, batches: Any) -> bool:
+        """Tell whether steps may be recorded and replayed: on a GPU, and nobody looks into them."""
+        return (
+            self.can_record_
+            and isinstance(batches, Batches)
+            and batches.dataset.device.type == "cuda"
+            and batches.dataset.on_device
+            and not self._looks_into_batches()
+            and not self._listens("on_grad_computed")
+            # The graph would hold the momentum of one step.
+            and not self._cycles_momentum()
+        )
+
+    def _cycles_momentum(self) -> bool:
+        return isinstance(self.scheduler_, CyclicLR | OneCycleLR) and self.scheduler_.cycle_momentum
+
+    def _replay_batches(self, batches: Batches, step_fn: Callable) -> list[float]:
+        numbers, read = batches.order.rest_of_pass(), []
+        if self.recorded_ is not None and self._held_fixed() != self.fixed_:
+            self.recorded_ = None
+        is_new = self.can_record_ and self.recorded_ is None
+        if is_new and batches.order.steps_left >= WORTH_RECORDING:
+            first = next(numbers).to(batches.dataset.device)
+            read += self._read([step_fn(batches.batch(first))["loss"]])
+            self._record(batches, first)
+        while some := list(islice(numbers, CHECK_EVERY)):
+            read += self._read(self._take(batches, some, step_fn))
+        return read
+
+    def _held_fixed(self) -> list[Any]:
+        """Return what a recorded step holds fixed, but a callback may change between passes."""
+        free = {"params", "lr"} if self.scheduler is not None else {"params"}
+        groups: list[dict[str, Any]] = self.optimizer_.param_groups
+        settings = [{k: v for k, v in group.items() if k not in free} for group in groups]
+        return [settings, [weight.requires_grad for weight in self.module_.parameters()]]
+
+    def _take(self, batches: Batches, numbers: list[Tensor], step_fn: Callable) -> Sequence[Tensor]:
+        """Take a step on each set of row numbers: replayed, or one by one."""
+        if self.recorded_ is not None:
+            return self.recorded_(numbers, [self._next_rates() for _ in numbers]).unbind()
+        device = batches.dataset.device
+        return [step_fn(batches.batch(rows.to(device)))["loss"] for rows in numbers]
+
+    def _next_rates(self) -> list[float]:
+        """Return the learning rates of a step, and move the schedule on."""
+        rates = [group["lr"] for group in self.optimizer_.param_groups]
+        if self.scheduler_ is not None:
+            self.scheduler_.step()
+        return rates
+
+    def _record(self, batches: Batches, example: Tensor) -> None:
+        """Record the step as a CUDA graph, or say why it goes on without one."""
+
+        def step(numbers: Tensor) -> Tensor:
+            _, loss = self._backward(batches.batch(numbers))
+            self.optimizer_.step()
+            return loss
+
+        generators = [self.view_generator]
+        if self.randomness is not None:
+            generators.append(torch.cuda.default_generators[example.device.index or 0])
+        try:
+            self.recorded_ = RecordedStep(
+                step,
+                self.optimizer_,
+                list(self._weights().values()),
+                generators,
+                example,
+                at_once=CHECK_EVERY,
+                scheduled=self.scheduler is not None,
+            )
+            self.fixed_ = self._held_fixed()
+        except CannotRecordError as reason:
+            self.can_record_ = False
+            warnings.warn(
+                f"Training goes on step by step, since a step cannot be recorded as a CUDA graph: "
+                f"{reason}",
+                MIWarning,
+                stacklevel=2,
+            )
+
+    def _read(self, losses: Sequence[Tensor]) -> list[float]:
+        """Read the losses of some steps; raise and restore weights if one is not finite."""
+        if not losses:
+            return []
+        values = -torch.stack(list(losses)).double().cpu().numpy()
+        self.steps_ += len(values)
+        self._since_copy += len(values)
+        wrong = np.flatnonzero(~np.isfinite(values))
+        if len(wrong):
+            self.module_.load_state_dict(self._finite, strict=False)
+            self._complain(self.steps_ - len(values) + int(wrong[0]) + 1, float(values[wrong[0]]))
+        if self._since_copy >= CHECK_EVERY:
+            self._keep_finite()
+        return values.tolist()
+
+    def _keep_finite(self) -> None:
+        weights = self._weights()
+        if bool(torch.stack([torch.isfinite(w).all() for w in weights.values()]).all()):
+            self._finite = {name: w.detach().clone() for name, w in weights.items()}
+            self._finite_step, self._since_copy = self.steps_, 0
+
+    def _weights(self) -> dict[str, Tensor]:
+        """Everything that training changes; not the rows that a view keeps."""
+        fixed = ("state.", "scale.", "scale_pair.")
+        return {k: w for k, w in self.module_.state_dict().items() if not k.startswith(fixed)}
+
+    def _complain(self, step: int, value: float) -> None:
+        raise NonFiniteLossError(
+            f"The objective became {value} at step {step}; training stopped and the weights of "
+            f"step {self._finite_step} were kept. Lower lr={self.lr}, choose an objective of less "
+            "variance ('infonce' or 'js' instead of 'nwj'), or look for extreme values in X."
+        )
+
+    def initialize_optimizer(self, triggered_directly: bool | None = None) -> MINet:
+        """Make the optimiser, its schedule, and the first copy of the weights."""
+        super().initialize_optimizer(triggered_directly)
+        self.scheduler_ = None if self.scheduler is None else self.scheduler(self.optimizer_)
+        self.steps_, self._since_copy = 0, 0
+        self.can_record_, self.recorded_ = True, None
+        self._keep_finite()
+        return self
+
+
+def _is_number(row: dict[str, Any], name: str) -> bool:
+    return not math.isnan(row.get(name, math.nan))
+
+
+def _as_skorch_has_it(batch: Batch) -> tuple[Any, None]:
+    """Return a batch as callbacks of skorch unpack it: ``X, y``."""
+    return batch[0], None
+
+
+def train(net: MINet, rows: AnyRows, steps: int) -> None:
+    """Take some steps; an interrupt by the user is raised again after the callbacks' end.
+
+    skorch swallows ``KeyboardInterrupt``, which its early stopping uses as a signal: a grid search
+    would go on with the cut fit.
+    """
+    _begin(net, rows)
+    try:
+        net.fit_loop(rows, epochs=net.order.allow(steps))
+    except BaseException as error:
+        if not (isinstance(error, KeyboardInterrupt) and _is_stopped(net)):
+            # A Checkpoint with nothing written yet must not hide why training ended.
+            with suppress(FileNotFoundError):
+                _end(net, rows)
+            raise
+    _end(net, rows)
+
+
+def _is_stopped(net: MINet) -> bool:
+    stoppers = [cb for _, cb in net.callbacks_ if isinstance(cb, EarlyStopping)]
+    return any(cb.misses_ == cb.patience for cb in stoppers)
+
+
+def _end(net: MINet, rows: AnyRows) -> None:
+    # The graph belongs to these rows, and holds the memory of a whole step.
+    net.recorded_ = None
+    net.notify("on_train_end", X=rows, y=None)
+
+
+def _begin(net: MINet, rows: AnyRows) -> None:
+    """Tell the callbacks; where training goes on, it does so at the rates that it had."""
+    groups = net.optimizer_.param_groups
+    rates = [group["lr"] for group in groups]
+    net.notify("on_train_begin", X=rows, y=None)
+    if not net.history:
+        return
+    # A scheduler of torch takes a step when it is made, and skorch makes one at each beginning.
+    for group, rate in zip(groups, rates, strict=True):
+        group["lr"] = rate
+    for _, callback in net.callbacks_:
+        if isinstance(callback, RateCallback):
+            scheduler: Any = callback.lr_scheduler_
+            scheduler.load_state_dict({**scheduler.state_dict(), "_last_lr": rates})

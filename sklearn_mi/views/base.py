@@ -1,0 +1,208 @@
+"""The contract of a view: ``x -> (x, x')`` on whole batches that are already on the device."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+
+from sklearn_mi._base import Component, Shape
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from sklearn_mi.rows import AnyRows
+
+__all__ = ["Partners", "View"]
+
+Pair = tuple["Tensor", "Tensor"]
+State = dict[str, "Tensor"] | None
+Values = np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Partners:
+    """Which rows of a table may be partners of which.
+
+    The candidates of row i are ``order[start[i] : start[i] + count[i]]``. Where the row itself is
+    among them, at ``start[i] + own[i]``, the count leaves it out and draws skip it.
+
+    Parameters
+    ----------
+    order : Tensor of int of shape (n,)
+        Numbers of all rows, those that may be partners side by side.
+    start, count : Tensor of int of shape (n,)
+    own : Tensor of int of shape (n,)
+        ``count`` or more where the row is not among its candidates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from sklearn_mi.views import SameGroup
+    >>> partners = SameGroup().partners(5, np.array(list("ababc")), None)
+    >>> partners.anchors.tolist()  # row 4 is alone
+    [0, 1, 2, 3]
+    >>> partners.draw(partners.anchors, torch.Generator()).tolist()
+    [2, 3, 0, 1]
+    """
+
+    order: Tensor
+    start: Tensor
+    count: Tensor
+    own: Tensor
+
+    @property
+    def anchors(self) -> Tensor:
+        """Numbers of the rows that have a candidate."""
+        return self.count.nonzero().squeeze(1)
+
+    def draw(self, rows: Tensor, generator: Generator) -> Tensor:
+        """Return one candidate of each row, all equally likely."""
+        share = torch.rand(len(rows), generator=generator, device=rows.device, dtype=torch.double)
+        drawn = (share * self.count[rows]).long()
+        drawn = drawn + (drawn >= self.own[rows])
+        return self.order[self.start[rows] + drawn]
+
+    def to(self, device: torch.device) -> Partners:
+        """Return the same on a device."""
+        parts = (self.order, self.start, self.count, self.own)
+        return Partners(*(part.to(device) for part in parts))
+
+
+class View(Component, ABC):
+    """Base of the views; a subclass writes ``__call__`` and, where it must, the hooks below it.
+
+    Attributes
+    ----------
+    default_encoder_y : {"shared", "separate"}
+        Whether both views go through one encoder when the learner is not told.
+    default_output : {"first", "second", "both"}
+        The codes that ``transform`` returns when the learner is not told.
+    transient : tuple of str
+        Keys of the state that only training needs; dropped when ``fit`` ends.
+    pairs_rows : bool
+        Rows are paired with rows: with those that ``partners`` allows or, where ``paired``, with
+        those of a second table. ``__call__`` is then given both batches, as a pair.
+    paired : bool
+        The second row comes from a second table. Implies ``pairs_rows``.
+    sees_whole_rows : bool
+        Works on rows as ``fit`` saw them, so in a `Compose` it can only come first.
+    may_repeat_rows : bool
+        Both views may be one and the same row. What a later part of a `Compose` shares between
+        its two views is then shared between two views of one row.
+    adds_own_noise : bool
+        Each view gets continuous noise of its own, so that no value is shared exactly.
+    draws_globally : bool
+        Draws from torch's global generators rather than from the one that it is given.
+    needs : tuple of str
+        What it asks of ``fit(X, y, groups=...)``: "groups", "y".
+    ordered : bool
+        Rows are a series in time: the end of it is held out, not rows at random.
+    """
+
+    default_encoder_y: ClassVar[Literal["shared", "separate"]] = "shared"
+    default_output: ClassVar[Literal["first", "second", "both"]] = "first"
+    transient: ClassVar[tuple[str, ...]] = ()
+    pairs_rows: ClassVar[bool] = False
+    paired: ClassVar[bool] = False
+    sees_whole_rows: ClassVar[bool] = False
+    may_repeat_rows: ClassVar[bool] = False
+    adds_own_noise: ClassVar[bool] = False
+    draws_globally: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
+    ordered: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, x: Any, rows: Tensor | None, state: State, generator: Generator) -> Pair:
+        """Return two views of a batch.
+
+        Parameters
+        ----------
+        x : Tensor of shape ``(b, *input_shape)``, or a pair of them
+            The rows, scaled. A pair of batches, rows and their partners, where ``pairs_rows``,
+            and only there.
+        rows : Tensor of shape (b,) or None
+            Their places among the fitted rows; None for rows that ``fit`` did not see.
+        state : dict of Tensor or None
+            What ``fit`` returned, on the device of ``x``.
+        generator : torch.Generator
+            The only source of randomness to use.
+
+        Returns
+        -------
+        pair : tuple of two Tensors of shape (b, ...)
+            Row i of the one is the partner of row i of the other.
+        """
+
+    def fit(self, X: AnyRows) -> State:
+        """Return what the view must know of the training rows; by default nothing."""
+        return None
+
+    def check_labels(self, y: np.ndarray) -> None:
+        """Refuse labels of a new fit that the view would misread; by default none.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,)
+            Of all rows, held-out ones among them.
+        """
+        return None
+
+    def partners(self, n: int, groups: Values, y: Values) -> Partners | None:
+        """Return which rows of a table may be partners of which.
+
+        Parameters
+        ----------
+        n : int
+            Number of rows of the table.
+        groups, y : ndarray of shape (n,) or None
+            As ``fit`` was given them.
+
+        Returns
+        -------
+        partners : Partners or None
+            None unless the view pairs rows with rows of the same table.
+        """
+        return None
+
+    def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, Shape]:
+        """Return the shapes of one row of each view."""
+        return input_shape, input_shape
+
+    def inputs(self, x: Tensor, state: State) -> Pair:
+        """Return what the two encoders see at ``transform``: no randomness, no other rows."""
+        return x, x
+
+    def variants(self, x: Tensor, state: State) -> list[Tensor]:
+        """Return what the first encoder sees at ``output="averaged"``: fixed forms of each row."""
+        return [self.inputs(x, state)[0]]
+
+    def pair(
+        self, x: Tensor, x_prime: Tensor, rows: Tensor | None, state: State, generator: Generator
+    ) -> Pair:
+        """Act on a pair that another view has made; used by `Compose`."""
+        first, _ = self(x, rows, state, generator)
+        _, second = self(x_prime, rows, state, generator)
+        return first, second
+
+    def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
+        """Return facts that limit what a mutual information between these views means.
+
+        Parameters
+        ----------
+        state : dict of Tensor or None
+            What ``fit`` returned.
+        shares_values : bool, default=True
+            False in a `Compose` whose other part keeps the two views from sharing exact values:
+            it makes them of two different rows, or adds noise to each. What follows from shared
+            values must then be left out.
+
+        Returns
+        -------
+        facts : tuple of str
+        """
+        return ()

@@ -1,0 +1,297 @@
+"""Views of one row: its halves, sets of its columns, noise added, entries replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from sklearn_mi._base import Shape
+from sklearn_mi.views.base import Pair, State, View
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from sklearn_mi.rows import AnyRows
+
+__all__ = ["Columns", "Corruption", "GaussianNoise", "Halves"]
+
+
+def _cut(shape: Shape, cut: str) -> tuple[int, int]:
+    """Return the axis of a row that `Halves` splits and where."""
+    if cut not in ("top-bottom", "left-right"):
+        raise ValueError(f"cut={cut!r}; expected 'top-bottom' or 'left-right'.")
+    axis = 0 if cut == "top-bottom" else 1
+    if axis >= len(shape):
+        raise ValueError(
+            f"Halves(cut='left-right') needs rows that are images, but a row has shape {shape}; "
+            "pass input_shape=(height, width) to the learner."
+        )
+    if shape[axis] < 2:
+        raise ValueError(
+            f"Halves(cut={cut!r}) cannot split a row of shape {shape}: "
+            f"it needs at least 2 entries along axis {axis}."
+        )
+    return axis + 1, shape[axis] // 2
+
+
+@dataclass(repr=False, eq=False)
+class Halves(View):
+    """The two disjoint halves of a row: top and bottom, or left and right.
+
+    Flat rows are split in the middle; with ``input_shape`` they are images. With an odd length
+    the second half is the longer one. Use it where both halves show the same thing, as in an image;
+    the columns of a table, in no order, rarely do.
+
+    Parameters
+    ----------
+    cut : {"top-bottom", "left-right"}, default="top-bottom"
+        Along which axis of the image to cut.
+
+    References
+    ----------
+    On Mutual Information Maximization for Representation Learning (Tschannen et al., 2020),
+    https://arxiv.org/abs/1907.13625
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.views import Halves
+    >>> top, bottom = Halves().inputs(torch.arange(6.0).reshape(1, 6), None)
+    >>> top.tolist(), bottom.tolist()
+    ([[0.0, 1.0, 2.0]], [[3.0, 4.0, 5.0]])
+    """
+
+    cut: str = "top-bottom"
+    default_encoder_y = "separate"
+    default_output = "both"
+
+    def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
+        """Return the halves of a batch of shape ``(b, *input_shape)``."""
+        return self.inputs(x, state)
+
+    def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, Shape]:
+        """Return the shapes of the two halves of one row."""
+        axis, middle = _cut(input_shape, self.cut)
+        first, second = list(input_shape), list(input_shape)
+        first[axis - 1], second[axis - 1] = middle, input_shape[axis - 1] - middle
+        return tuple(first), tuple(second)
+
+    def inputs(self, x: Tensor, state: State) -> Pair:
+        """Return the two halves."""
+        axis, middle = _cut(tuple(x.shape[1:]), self.cut)
+        return x.narrow(axis, 0, middle), x.narrow(axis, middle, x.shape[axis] - middle)
+
+
+@dataclass(repr=False, eq=False)
+class Columns(View):
+    """Two sets of columns of one table.
+
+    This is how two modalities, or two tables side by side, go through a plain Pipeline.
+
+    Parameters
+    ----------
+    first, second : slice, sequence of int, sequence of bool or sequence of str
+        Columns of the two views. Names need a data frame. The sets may overlap; where they do,
+        the views share exact values, and their mutual information is infinite if those are
+        continuous.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mi import MIRepresentationLearner
+    >>> from sklearn_mi.views import Columns
+    >>> X = np.random.default_rng(0).normal(size=(60, 5))
+    >>> view = Columns(slice(0, 2), [2, 3, 4])
+    >>> learner = MIRepresentationLearner(3, view=view, max_steps=5, random_state=0).fit(X)
+    >>> learner.transform(X).shape
+    (60, 6)
+    """
+
+    first: Any
+    second: Any
+    default_encoder_y = "separate"
+    default_output = "both"
+    sees_whole_rows = True
+
+    def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
+        """Return the two sets of columns of a batch of shape (b, p)."""
+        return self.inputs(x, state)
+
+    def fit(self, X: AnyRows) -> State:
+        """Turn slices and names into column numbers."""
+        if len(X.shape) != 2:
+            raise ValueError(
+                f"Columns needs a table of shape (n, p), but X has shape {X.shape}; "
+                "flatten the rows, or use Halves for images."
+            )
+        return {
+            side: torch.as_tensor(_column_numbers(side, wanted, X.shape[1], X.feature_names))
+            for side, wanted in (("first", self.first), ("second", self.second))
+        }
+
+    def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, Shape]:
+        """Return the numbers of columns of the two views."""
+        if state is None:
+            raise ValueError("Columns must be the first part of a Compose.")
+        return (len(state["first"]),), (len(state["second"]),)
+
+    def inputs(self, x: Tensor, state: State) -> Pair:
+        """Return the two sets of columns."""
+        if state is None:
+            raise ValueError("Columns must be the first part of a Compose.")
+        return x[:, state["first"]], x[:, state["second"]]
+
+    def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
+        """Say how many columns the two sets share."""
+        if state is None:
+            return ()
+        shared = set(state["first"].tolist()) & set(state["second"].tolist())
+        if not shared:
+            return ()
+        return (
+            f"the views share {len(shared)} columns: their mutual information is infinite if these "
+            "are continuous",
+        )
+
+
+def _column_numbers(
+    side: str, wanted: Any, n_features: int, names: Sequence[str] | None
+) -> np.ndarray:
+    """Return the numbers of the columns that one side of `Columns` asks for."""
+    if isinstance(wanted, str | int | np.integer):
+        wanted = [wanted]
+    if not isinstance(wanted, slice | Sequence | np.ndarray):
+        raise ValueError(
+            f"{side}={wanted!r}; expected a slice, column numbers, a mask or column names."
+        )
+    if not isinstance(wanted, slice) and len(wanted) and isinstance(wanted[0], str):
+        known = {} if names is None else {name: i for i, name in enumerate(names)}
+        missing = [name for name in wanted if name not in known]
+        if missing:
+            cure = "X has no column names" if names is None else f"X has {list(known)}"
+            raise ValueError(f"{side}={list(wanted)!r}: columns {missing} are not there; {cure}.")
+        return np.array([known[name] for name in wanted])
+    try:
+        numbers = np.arange(n_features)[wanted if isinstance(wanted, slice) else np.asarray(wanted)]
+    except IndexError as error:
+        raise ValueError(
+            f"{side}={wanted!r} does not fit the {n_features} columns of X; "
+            "expected a slice, column numbers, a mask or column names."
+        ) from error
+    if numbers.ndim != 1 or not len(numbers):
+        raise ValueError(f"{side}={wanted!r} picks no column out of the {n_features} of X.")
+    return numbers
+
+
+@dataclass(repr=False, eq=False)
+class GaussianNoise(View):
+    """A row with Gaussian noise added, once for each view.
+
+    Parameters
+    ----------
+    std : float, default=0.1
+        Standard deviation of the noise, in units of the scaled columns.
+    shared : bool, default=False
+        Add *the same* draw to both views, as the ill-conditioning experiment of Tschannen et al.
+        needs: ``Compose(Halves(), GaussianNoise(0.05, shared=True))``. Both views must then have
+        the same shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.views import GaussianNoise
+    >>> view = GaussianNoise(0.05, shared=True)
+    >>> a, b = view(torch.zeros(4, 3), None, None, torch.Generator().manual_seed(0))
+    >>> torch.equal(a, b)
+    True
+    """
+
+    std: float = 0.1
+    shared: bool = False
+
+    @property
+    def adds_own_noise(self) -> bool:  # type: ignore[override]
+        """Whether the two views get noise of their own."""
+        return not self.shared
+
+    def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
+        """Return the batch twice, each with its noise."""
+        return self.pair(x, x, rows, state, generator)
+
+    def fit(self, X: AnyRows) -> State:
+        """Check the parameter."""
+        if not (isinstance(self.std, Real) and self.std > 0):
+            raise ValueError(f"std={self.std!r}; expected a positive number.")
+
+    def pair(
+        self, x: Tensor, x_prime: Tensor, rows: Tensor | None, state: State, generator: Generator
+    ) -> Pair:
+        """Add noise to each of a pair."""
+        if self.shared and x.shape != x_prime.shape:
+            raise ValueError(
+                "GaussianNoise(shared=True) needs two views of one shape, got "
+                f"{tuple(x.shape[1:])} and {tuple(x_prime.shape[1:])}; set shared=False."
+            )
+        first = self.std * torch.randn(x.shape, generator=generator, device=x.device)
+        if self.shared:
+            return x + first, x_prime + first
+        second = torch.randn(x_prime.shape, generator=generator, device=x.device)
+        return x + first, x_prime + self.std * second
+
+    def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
+        """Say that shared noise is information too."""
+        return ("the noise is shared: it is part of the mutual information",) if self.shared else ()
+
+
+@dataclass(repr=False, eq=False)
+class Corruption(View):
+    """A row, and the row with some entries replaced by those of other rows of the batch.
+
+    Each entry is replaced with probability ``rate`` by a draw from its column's marginal. Use it
+    for tables that have neither meaningful distances nor halves. The entries that stay are shared
+    exactly, so the mutual information of continuous columns is infinite, and the reported bound
+    measures the critic, not the data.
+
+    Parameters
+    ----------
+    rate : float in (0, 1], default=0.6
+        Share of the entries that are replaced.
+
+    References
+    ----------
+    SCARF: Self-Supervised Contrastive Learning using Random Feature Corruption (Bahri et al.,
+    2022), https://arxiv.org/abs/2106.15147
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.views import Corruption
+    >>> x = torch.arange(8.0).reshape(4, 2)
+    >>> clean, corrupted = Corruption(0.5)(x, None, None, torch.Generator().manual_seed(0))
+    >>> torch.equal(clean, x), torch.equal(corrupted, x)
+    (True, False)
+    """
+
+    rate: float = 0.6
+
+    def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
+        """Return the batch as it is, and corrupted."""
+        donors = torch.randint(len(x), x.shape, generator=generator, device=x.device)
+        replaced = torch.rand(x.shape, generator=generator, device=x.device) < self.rate
+        return x, torch.where(replaced, x.gather(0, donors), x)
+
+    def fit(self, X: AnyRows) -> State:
+        """Check the parameter."""
+        if not (isinstance(self.rate, Real) and 0 < self.rate <= 1):
+            raise ValueError(f"rate={self.rate!r}; expected a number in (0, 1].")
+
+    def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
+        """Say that exact values are shared."""
+        if self.rate == 1 or not shares_values:
+            return ()
+        return ("the views share exact values: their mutual information is infinite",)

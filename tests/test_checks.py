@@ -1,0 +1,74 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_array
+
+from sklearn_mi._checks import check_classes, check_codes, check_values, is_continuous
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([1, 0, 2], np.array([1, 0, 2])),
+        ([1.0, 0.5, 2], np.array([1.0, 0.5, 2.0])),
+        ([True, False, True], np.array([True, False, True])),
+        (["b", "a", "b"], np.array(["b", "a", "b"])),
+        (np.array([[1], [0], [2]]), np.array([1, 0, 2])),
+        (np.array([1, 0, 2], dtype=object), np.array([1, 0, 2])),
+        (pd.Series([1, 0, 2], dtype="Int64"), np.array([1, 0, 2])),
+        (pd.Series(["b", "a", "b"], dtype="category"), np.array(["b", "a", "b"])),
+        (pd.DataFrame({"y": ["b", "a", "b"]}), np.array(["b", "a", "b"])),
+    ],
+)
+def test_values_of_every_kind_become_one_array(given, expected):
+    values = check_values("y", given, 3)
+    np.testing.assert_array_equal(values, expected)
+    assert values.dtype == expected.dtype
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (pd.Series([1, None, 2], dtype="Int64"), "1 missing values, the first in row 1"),
+        (pd.Series(["a", None, "b"], dtype="string"), "1 missing values, the first in row 1"),
+        (["a", float("nan"), "b"], "1 missing values, the first in row 1"),
+        (3, r"y has shape \(\); expected \(3,\)"),
+        ([1, "a", 2], r"y mixes text and numbers; expected one kind: y.astype\(str\)"),
+        ([1, 2], "y has 2 values, but the table has 3 rows"),
+    ],
+)
+def test_values_that_are_not_one_a_row_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        check_values("y", given, 3, "the table")
+
+
+def test_whole_numbers_are_classes_whatever_their_type():
+    assert check_classes("y", [0.0, 2.0], 2).tolist() == [0, 2]
+    assert check_classes("y", np.array([3, 3], np.uint8), 2).tolist() == [3, 3]
+    assert is_continuous(np.array([0.0, np.inf]))
+    with pytest.raises(ValueError, match="y is continuous: 2 different values, such as 0.25"):
+        check_classes("y", [0.25, 1], 2)
+
+
+def test_codes_keep_their_floating_type_or_are_brought_to_one():
+    single = np.eye(2, dtype=np.float32)
+    assert check_codes("Z", single, dtype=None) is single
+    assert check_codes("Z", np.eye(2, dtype=int), dtype=None).dtype == np.float64
+    assert check_codes("Z", single).dtype == np.float64
+    table = [[1, 0.5], [0, 2]]
+    for given in (table, csr_array(table), pd.DataFrame(table), np.array(table, dtype=object)):
+        np.testing.assert_array_equal(check_codes("Z", given), table)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (np.eye(2) * 1j, "Z is of type complex128; expected real numbers"),
+        (np.ones((2, 3, 4)), r"Z has shape \(2, 3, 4\).*Z.reshape\(2, -1\)"),
+        (pd.DataFrame({"a": [1, 2], "b": [1.0, pd.NA]}), "Z has NaN or infinity in 1 of 2 rows"),
+        (pd.DataFrame({"a": [1, 2], "b": ["x", 1]}), "Z holds x in column 'b'; expected numbers"),
+    ],
+)
+def test_codes_that_are_not_real_numbers_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        check_codes("Z", given)

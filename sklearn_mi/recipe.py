@@ -295,9 +295,9 @@ _NUMBERS = Entry(
     schedule=_FALLING,
 )
 
-ENTRIES: dict[str, Entry] = {
-    "numbers": _NUMBERS,
-    "numbers and categories": Entry(
+_ENTRIES = (
+    _NUMBERS,
+    Entry(
         kind="numbers and categories",
         view=_CLOSE_ROWS,
         encoder=_default(
@@ -313,7 +313,7 @@ ENTRIES: dict[str, Entry] = {
         max_steps=_LONG,
         schedule=_CONSTANT,
     ),
-    "grey image": dataclasses.replace(
+    dataclasses.replace(
         _NUMBERS,
         kind="grey image",
         view=_default(
@@ -329,7 +329,7 @@ ENTRIES: dict[str, Entry] = {
         # Pairs are drawn anew each time, so that few rows last longer.
         max_steps=_default(Length(2400, 4800, most_passes=500), "", "view", otherwise=_LONG),
     ),
-    "tiny grey image": dataclasses.replace(
+    dataclasses.replace(
         _NUMBERS,
         kind="tiny grey image",
         view=_default(
@@ -337,7 +337,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         output=None,
     ),
-    "colour image": Entry(
+    Entry(
         kind="colour image",
         view=_default(
             "simclr", "rows are images of shape {shape}, whose pixels say little apart{channels}"
@@ -358,17 +358,16 @@ ENTRIES: dict[str, Entry] = {
         max_steps=_COLOUR_LENGTH,
         schedule=_default(*("constant", _CONSTANT.reason, "view"), otherwise=_FALLING),
     ),
-    "too large for neighbours": dataclasses.replace(
-        _NUMBERS, kind="too large for neighbours", view=_CORRUPTION
-    ),
-    "paired": dataclasses.replace(
+    dataclasses.replace(_NUMBERS, kind="too large for neighbours", view=_CORRUPTION),
+    dataclasses.replace(
         _NUMBERS,
         kind="paired",
         view=_default("paired", "X_pair is given"),
         output=None,
         max_steps=_default(*(_COLOUR_LENGTH.value, "", COLOUR), otherwise=_LONG),
     ),
-}
+)
+ENTRIES: dict[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
 
 # What a comparison that needs a critic with parts, if it is asked for, changes in an entry.
 _OF_PARTS: dict[str, Default] = {

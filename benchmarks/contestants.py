@@ -25,12 +25,13 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from torch import nn
 from torch.nn import functional
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LinearLR
 
 from sklearn_mi import MIRepresentationLearner
 from sklearn_mi.critics import Cosine
 from sklearn_mi.encoders import MLP, as_encoder
 from sklearn_mi.runtime import choose_device
+from sklearn_mi.training import Muon
 from sklearn_mi.views import Corruption, as_view
 
 OURS = "MIRepresentationLearner"
@@ -90,12 +91,26 @@ def prepared(data: Data, *steps: Any) -> Any:
     return make_pipeline(*before[data.kind], *steps)
 
 
-def ours(data: Data, seed: int) -> Any:
-    learner = MIRepresentationLearner(random_state=seed)
+def ours(data: Data, seed: int, effort: str = "normal") -> Any:
+    learner = MIRepresentationLearner(effort=effort, random_state=seed)
     if data.kind == "deep images":
         return learner.set_params(encoder="resnet18", max_steps=DEEP_STEPS, schedule="cosine")
     # Words have to become numbers first; all else the learner takes as it comes.
     return make_pipeline(columns_encoder(), learner) if data.kind == "mixed table" else learner
+
+
+class OfAnEarlierCommit(TransformerMixin, BaseEstimator):
+    """Stands for cells that are kept to compare with, and cannot be computed by this commit."""
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        raise RuntimeError("these cells are kept from commit 1759d58; compute them there")
+
+    def transform(self, X: Any) -> np.ndarray:
+        raise RuntimeError("these cells are kept from commit 1759d58; compute them there")
+
+
+def before_muon(data: Data, seed: int) -> Any:
+    return OfAnEarlierCommit()
 
 
 def raw(data: Data, seed: int) -> Any:
@@ -296,6 +311,8 @@ class LightlySimCLR(RandomNetwork):
     def _optimizer(self, parameters: Any) -> torch.optim.Optimizer:
         if self.optimizer == "adam":
             return torch.optim.Adam(parameters, lr=self.lr)
+        if self.optimizer == "muon":
+            return Muon(parameters, lr=self.lr)
         return torch.optim.SGD(parameters, lr=self.lr, momentum=0.9, weight_decay=5e-4)
 
     def fit_iter(self, X: Any, *, at: Sequence[int], checkpoint: Path) -> Iterator[int]:
@@ -326,8 +343,11 @@ class LightlyTraining:
         self.model = nn.Sequential(rival.encoder_, head).to(images.device)
         self.loss_of, self.view = NTXentLoss(temperature=rival.temperature), as_view("simclr")
         self.optimizer = rival._optimizer(self.model.parameters())
-        steady = ConstantLR(self.optimizer, factor=1.0)
-        self.schedule = CosineAnnealingLR(self.optimizer, length) if rival.falls else steady
+        self.schedule: Any = ConstantLR(self.optimizer, factor=1.0)
+        if rival.falls:
+            self.schedule = CosineAnnealingLR(self.optimizer, length)
+        elif rival.optimizer == "muon":
+            self.schedule = LinearLR(self.optimizer, 1.0, 0.0, total_iters=length)
         self.generator = torch.Generator(images.device).manual_seed(rival.random_state)
         self.batch_size, self.order = min(rival.batch_size, len(images)), torch.empty(0)
         self.steps = 0
@@ -379,11 +399,9 @@ def random_convnet(data: Data, seed: int) -> Any:
 
 
 def simclr(
-    data: Data, seed: int, optimizer: str, lr: float, temperature: float, averaged: bool = False
+    data: Data, seed: int, optimizer: str, lr: float, temperature: float, **changes: Any
 ) -> Any:
-    rival = LightlySimCLR(
-        seed, optimizer=optimizer, lr=lr, temperature=temperature, averaged=averaged
-    )
+    rival = LightlySimCLR(seed, optimizer=optimizer, lr=lr, temperature=temperature, **changes)
     if data.kind == "deep images":
         rival.set_params(encoder="resnet18", n_steps=DEEP_STEPS, falls=True)
     return rival
@@ -414,6 +432,9 @@ UMAP_USUAL = {"n_neighbors": 15, "min_dist": 0.1}
 SIMCLR_USUAL = {"optimizer": "sgd", "lr": 0.06, "temperature": 0.5}
 CONTESTANTS = {
     OURS: Contestant(ours, (*EVERYWHERE, "deep images")),
+    f"{OURS}, quick": Contestant(partial(ours, effort="quick"), ("pixels", *TABLES)),
+    f"{OURS}, thorough": Contestant(partial(ours, effort="thorough"), ("pixels", "images")),
+    f"{OURS}, 1759d58": Contestant(before_muon, EVERYWHERE),
     "raw": Contestant(raw, EVERYWHERE),
     "PCA": Contestant(
         pca,
@@ -476,6 +497,14 @@ CONTESTANTS = {
         "lightly",
         usual=SIMCLR_USUAL,
     ),
+    # Half of the steps, by the optimiser that ours has.
+    "SimCLR of lightly, Muon": Contestant(
+        partial(simclr, optimizer="muon", n_steps=500),
+        ("images",),
+        {"lr": (0.02, 0.05), "temperature": (0.1, 0.5)},
+        "lightly",
+        usual={"lr": 0.02, "temperature": 0.1},
+    ),
     # The chosen setting, and the mean over five crops that our default gives, made by hand.
     "SimCLR of lightly, averaged": Contestant(
         partial(simclr, optimizer="adam", lr=1e-3, temperature=0.1, averaged=True),
@@ -495,7 +524,7 @@ CONTESTANTS = {
     ),
 }  # fmt: skip
 # Peers are tuned where we were: everything on digits, the one for colour images on rows set aside.
-TUNED_ON = {"SimCLR of lightly": "cifar10-development"}
+TUNED_ON = dict.fromkeys(("SimCLR of lightly", "SimCLR of lightly, Muon"), "cifar10-development")
 TUNED_ON_OTHERWISE = "digits"
 
 

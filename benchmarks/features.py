@@ -97,7 +97,7 @@ class Cell(NamedTuple):
 
 
 class Timed(BaseEstimator):
-    """Notes the seconds of each call; `clone` and `compare` see an estimator like any other."""
+    """Notes the processor's seconds of each call; to all others an estimator like any other."""
 
     seconds: "defaultdict[str, list[float]]" = defaultdict(list)
 
@@ -105,9 +105,9 @@ class Timed(BaseEstimator):
         self.estimator = estimator
 
     def _timed(self, name: str, call: Any, *arguments: Any) -> Any:
-        start = time.perf_counter()
+        start = time.process_time()
         result = call(*arguments)
-        self.seconds[name].append(time.perf_counter() - start)
+        self.seconds[name].append(time.process_time() - start)
         return result
 
     def fit(self, X: Any, y: Any = None) -> Any:

@@ -159,7 +159,7 @@ def in_short(rows: pd.DataFrame) -> str:
     for data, found in rows.groupby("data", sort=False):
         mine = found[found["name"] == OURS]
         # A rival that failed in some folds was not measured on the same rows.
-        others = found[(found["name"] != OURS) & found["n_folds"].isin(mine["n_folds"])]
+        others = found[~found["name"].str.startswith(OURS) & found["n_folds"].isin(mine["n_folds"])]
         if others.empty:
             continue
         best = others.loc[others.groupby("labels_per_class")["mean"].idxmax()]

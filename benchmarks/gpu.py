@@ -28,6 +28,7 @@ from gpu_parts import (
     AbsentError,
     Asked,
     cases,
+    defaults,
     gpu_tests,
     lightly_to_race,
     ours_to_race,
@@ -71,6 +72,7 @@ PARTS = {
         records=True,
     ),
     "steps": Part("steps of four networks", steps, records=True),
+    "defaults": Part("fits by default", defaults),
     "cifar10-ours": Part(
         "CIFAR10 by ResNet-18: ours", partial(race, make=ours_to_race), beside_peers=True
     ),

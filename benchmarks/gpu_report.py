@@ -17,11 +17,12 @@ def write_tables(
     racers: Parts,
     levels: Iterable[float],
 ) -> list[pd.DataFrame]:
-    """Write runs.csv, steps.csv and cifar10.csv beside the files, and return them."""
+    """Write a table of runs, steps, default fits and CIFAR10 beside the files, and return them."""
     records = {name: Record(folder / f"{name}.json") for name in parts}
     tables = {
         "runs": runs(records, parts),
         "steps": step_times(records["steps"], cases),
+        "defaults": default_fits(records["defaults"]),
         "cifar10": times_to_accuracy(records, racers, tuple(levels)),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,6 +75,25 @@ def step_times(record: Record, cases: Iterable[tuple[str, int]]) -> pd.DataFrame
 
 def median(values: Any, otherwise: str) -> str:
     return otherwise if values is None else f"{values.median():.2f}"
+
+
+def default_fits(record: Record) -> pd.DataFrame:
+    """Return seconds, steps and the accuracy by 20 nearest neighbours of each default fit."""
+    found, rows = {row["data"]: row for row in record.rows}, []
+    for data in ("digits", "MNIST", "CIFAR10"):
+        row = found.get(data)
+        word = FAILED if record.status == FAILED else NOT_RUN
+        cells = dict.fromkeys(("seconds", "steps", "replayed", "accuracy"), word)
+        if row is not None:
+            numbers = (
+                f"{row['seconds']:.1f}",
+                row["steps"],
+                row["replays"],
+                f"{row['accuracy']:.3f}",
+            )
+            cells = dict(zip(cells, map(str, numbers), strict=True))
+        rows.append({"data": data, **cells})
+    return pd.DataFrame(rows)
 
 
 def times_to_accuracy(

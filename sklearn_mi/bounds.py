@@ -46,7 +46,7 @@ from sklearn_mi.cells import (
     row_means,
 )
 from sklearn_mi.layers import mlp
-from sklearn_mi.tiles import by_rows, is_large
+from sklearn_mi.tiles import CriticModule, by_rows, is_large
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -789,7 +789,8 @@ class _Stateless(BoundModule):
         self.bound = bound
 
     def forward(self, codes: Codes) -> Tensor:
-        return self._value(self.bound.surrogate, codes)
+        value = None if is_large(codes) else self.bound.of_codes(codes)
+        return self._value(self.bound.surrogate, codes) if value is None else value
 
     def report(self, codes: Codes) -> Tensor:
         return self._value(self.bound, codes)
@@ -863,6 +864,20 @@ class Bound(Objective):
         """Return what training maximises; by default the value itself."""
         return self(scores, *_masks(negatives, positives))
 
+    def of_codes(self, codes: Codes) -> Tensor | None:
+        """Return what training maximises on a batch, where there is a shorter way than by scores.
+
+        Parameters
+        ----------
+        codes : Codes
+
+        Returns
+        -------
+        value : Tensor of shape () or None
+            None, the default: it takes the scores.
+        """
+        return None
+
     def of_large(self, codes: Codes) -> Tensor | None:
         """Return the value of a batch without making its scores as a whole.
 
@@ -928,6 +943,14 @@ class InfoNCE(Bound):
     def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
         """Return `infonce`."""
         return infonce(scores, negatives, positives)
+
+    def of_codes(self, codes: Codes) -> Tensor | None:
+        """Return `infonce` by the critic's own sums, where all cells are candidates."""
+        is_plain = codes.negatives is None and codes.positives is None
+        if not (is_plain and isinstance(codes.critic, CriticModule)):
+            return None
+        partners, sums = codes.critic.log_sums(codes.z_x, codes.z_y)
+        return (partners - sums).mean() + math.log(len(codes.z_y))
 
     def of_large(self, codes: Codes) -> Tensor:
         """Return `infonce`, some rows of scores at a time."""

@@ -91,11 +91,15 @@ def cauchy_scores(z_x: Tensor, z_y: Tensor) -> Tensor:
     -------
     Tensor of shape (n, m)
     """
+    return -torch.log1p(_squared_distances(z_x, z_y))
+
+
+def _squared_distances(z_x: Tensor, z_y: Tensor) -> Tensor:
     # Differences of large numbers need every digit: no half precision.
     z_x, z_y = (z.to(torch.promote_types(z.dtype, torch.float32)) for z in (z_x, z_y))
     with torch.autocast(z_x.device.type, enabled=False):
         lengths = z_x.square().sum(1)[:, None] + z_y.square().sum(1)
-        return -torch.log1p((lengths - 2 * z_x @ z_y.T).clamp_min(0))
+        return torch.addmm(lengths, z_x, z_y.T, alpha=-2).clamp_min(0)
 
 
 def _check_scores(module: nn.Module, d_x: int, d_y: int) -> None:
@@ -128,6 +132,16 @@ class _Formula(CriticModule):
 
     def extra_repr(self) -> str:
         return self.function.__name__
+
+
+class _Cauchy(CriticModule):
+    def forward(self, z_x: Tensor, z_y: Tensor) -> Tensor:
+        return cauchy_scores(z_x, z_y)
+
+    def log_sums(self, z_x: Tensor, z_y: Tensor) -> tuple[Tensor, Tensor]:
+        # exp(score) is 1 / (1 + d^2): no cell needs a logarithm or an exponential.
+        odds = 1 + _squared_distances(z_x, z_y)
+        return -odds.diagonal().log(), odds.reciprocal().sum(1).log()
 
 
 class _Cosine(CriticModule):
@@ -421,7 +435,7 @@ class Cauchy(Critic):
     def build(self, d_x: int, d_y: int) -> nn.Module:
         """Return the module; see `Critic.build`."""
         check_equal_widths(d_x, d_y, self, FREE_WIDTHS)
-        return _Formula(cauchy_scores)
+        return _Cauchy()
 
 
 @dataclass(repr=False, eq=False)

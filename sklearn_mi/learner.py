@@ -47,7 +47,7 @@ from sklearn_mi.preparation import (
     read_data,
     report,
 )
-from sklearn_mi.recipe import FAMILIES, Choice
+from sklearn_mi.recipe import EFFORTS, FAMILIES, Choice
 from sklearn_mi.reports import MIEstimate, every_bound, held_out_infonce, pair_codes
 from sklearn_mi.rows import (
     AnyRows,
@@ -119,7 +119,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         are images of 8 pixels a side or more. ``choices_`` tells what was picked, and why.
     encoder : str, Encoder, Module or callable, default="auto"
         From a view to its code, from `sklearn_mi.encoders`. "auto": a perceptron with two hidden
-        layers of 512; `LeNet` for grey images and `ConvNet` for colour images; `Passthrough` for a
+        layers of 256; `LeNet` for grey images and `ConvNet` for colour images; `Passthrough` for a
         table of numbers and categories: at most 256 columns, a fifth or more of which are 0 or 1.
         A module that you pass is copied, never trained in place.
     encoder_y : str, Encoder, Module, callable or None, default=None
@@ -163,18 +163,26 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         they are, and numbers are divided by their standard deviation. Bytes are divided by 255
         unless True.
     max_steps, max_epochs : int or None, default=None
-        Length of training in optimiser steps or in passes over the rows; not both. Neither: 30
-        passes, but at least 1,200 steps or 250 passes, whichever is less (twice as many for grey
-        images), and at most 4,800 steps; 880 steps for colour images.
+        Length of training in optimiser steps or in passes over the rows; not both. Neither: by
+        Muon 30 passes, but at least 400 steps or 250 passes, whichever is less, and at most 1,200
+        steps (twice as many for grey images); 200 for a table of numbers and categories; 400 for
+        colour images. By another optimiser about three times as many.
     batch_size : int, default=256
         Rows per step, and so candidates for each row; all rows where there are fewer.
-    optimizer : {"adam", "adamw", "sgd"} or class of torch.optim, default="adam"
+    effort : {"quick", "normal", "thorough"}, default="normal"
+        Steps of a training whose length is left open: half as many, as measured for the kind of
+        data, or three times as many. Not beside ``max_steps`` or ``max_epochs``.
+    optimizer : str, or class of torch.optim, alone or in a partial, default="auto"
+        "adam", "adamw", "sgd", or "muon" (`sklearn_mi.training.Muon`). "auto": "muon" in ``fit``
+        where rate, schedule, encoder, critic and objective are "auto" as well; else "adam".
     lr : float or "auto", default="auto"
-        Learning rate. "auto": 3e-3 where the schedule becomes "cosine", else 1e-3.
+        Learning rate. "auto": by Muon .1 for images in grey, else .02; else 3e-3 where the
+        schedule becomes "cosine", and 1e-3.
     weight_decay : float, default=0.0
-    schedule : {"constant", "cosine", "one-cycle"} or "auto", default="auto"
-        Of the learning rate, over the whole training. "auto": "cosine" in ``fit`` where rate,
-        encoder, critic and objective are "auto" as well and the critic is `Split`; else "constant".
+    schedule : {"constant", "cosine", "linear", "one-cycle"} or "auto", default="auto"
+        Of the learning rate, over the whole training. "auto": "linear", to 0, by Muon; "cosine" by
+        another optimiser in ``fit`` where rate, encoder, critic and objective are "auto" as well
+        and the critic is `Split`; else "constant".
     validation_fraction : float, default=0.1
         Share of the rows that is held out of everything and only reported on. 0: none.
     early_stopping : bool or int, default=False
@@ -189,8 +197,10 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
     n_threads : int or None, default=None
         Threads of torch in ``fit``, ``transform`` and ``score``, restored afterwards. Results are
         equal bit for bit at the same number; joblib's processes get one.
-    precision : {"float32", "tf32", "bfloat16"}, default="float32"
+    precision : {"float32", "tf32", "bfloat16"} or "auto", default="auto"
         Of the encoders in training; "tf32" lets a GPU multiply matrices with 10 bits of mantissa.
+        "auto": "bfloat16" for colour images on a CPU with instructions for it, which halves the
+        time; else "float32".
     compile : bool, default=False
         Compile encoders and critic with ``torch.compile``.
     callbacks : list of skorch callbacks or None, default=None
@@ -269,7 +279,8 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "output": [StrOptions({"first", "second", "both", "with-columns", "averaged"}), None],
         "standardize": ["boolean", StrOptions({"auto"})],
-        "precision": [StrOptions(set(PRECISIONS))],
+        "effort": [StrOptions(set(EFFORTS))],
+        "precision": [StrOptions({*PRECISIONS, "auto"})],
         "compile": ["boolean"],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
@@ -293,7 +304,8 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         max_steps: int | None = None,
         max_epochs: int | None = None,
         batch_size: int = 256,
-        optimizer: Any = "adam",
+        effort: str = "normal",
+        optimizer: Any = "auto",
         lr: float | str = "auto",
         weight_decay: float = 0.0,
         schedule: str = "auto",
@@ -302,7 +314,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         eval_block_size: int = 256,
         device: str = "auto",
         n_threads: int | None = None,
-        precision: str = "float32",
+        precision: str = "auto",
         compile: bool = False,
         callbacks: Sequence[Any] | None = None,
         verbose: int = 0,
@@ -324,6 +336,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         self.max_steps = max_steps
         self.max_epochs = max_epochs
         self.batch_size = batch_size
+        self.effort = effort
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay

@@ -41,6 +41,8 @@ ENCODE_BLOCK = 512
 # Of images fewer, so that what convolutions make of them stays in a processor's cache.
 LEAST_BLOCK, NUMBERS_IN_CACHE = 64, 2**19
 NUMBERS_ON_GPU = 2**24
+# Images of both views that a CPU convolves in one call: what it makes of them stays in its cache.
+NUMBERS_AT_ONCE = 2**17
 
 
 class _State(nn.Module):
@@ -172,7 +174,9 @@ class PairModel(nn.Module):
 
     def _encode_pair(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         is_one_shape = self.second_encoder is None and first.shape[1:] == second.shape[1:]
-        if is_one_shape and not (self._is_cheaper_apart and first.device.type == "cpu"):
+        in_cache = first.numel() + second.numel() <= NUMBERS_AT_ONCE
+        apart = self._is_cheaper_apart and first.device.type == "cpu" and not in_cache
+        if is_one_shape and not apart:
             z = self._with_head(torch.cat([first, second]), self.encoder, self.first_head)
             return z[: len(first)], z[len(first) :]
         head_y = self.first_head if self.second_head is None else self.second_head
@@ -187,7 +191,8 @@ class PairModel(nn.Module):
         return z if head is None else head(z)
 
     def _precision(self, device: torch.device) -> Any:
-        if self.autocast is None:
+        # What is reported and transformed has every digit, whatever trained it.
+        if self.autocast is None or not self.training:
             return nullcontext()
         return torch.autocast(device.type, dtype=self.autocast)
 

@@ -55,8 +55,8 @@ from sklearn_mi.rows import (
     split_rows,
     warn_of_large_values,
 )
-from sklearn_mi.runtime import choose_device
-from sklearn_mi.training import MINet, as_text, hash_rows
+from sklearn_mi.runtime import choose_device, has_bfloat16
+from sklearn_mi.training import MINet, Muon, as_text, hash_rows
 from sklearn_mi.views import View, as_view
 
 __all__ = [
@@ -93,17 +93,27 @@ def _cosine(optimizer: torch.optim.Optimizer, steps: int, lr: float) -> Any:
 
 def _one_cycle(optimizer: torch.optim.Optimizer, steps: int, lr: float) -> Any:
     # One step more than is taken: the last call of the scheduler comes after the last step.
-    return torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    cycles = "momentum" in optimizer.defaults or "betas" in optimizer.defaults
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rates, total_steps=steps + 1, cycle_momentum=cycles
+    )
+
+
+def _linear(optimizer: torch.optim.Optimizer, steps: int, lr: float) -> Any:
+    return torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
 
 
 SCHEDULES: dict[str, Callable[..., Any]] = {
     "constant": lambda: None,
     "cosine": lambda: _cosine,
+    "linear": lambda: _linear,
     "one-cycle": lambda: _one_cycle,
 }
 OPTIMIZERS: dict[str, Callable[[], dict[str, Any]]] = {
     "adam": lambda: {"optimizer": torch.optim.Adam, "optimizer__fused": True},
     "adamw": lambda: {"optimizer": torch.optim.AdamW, "optimizer__fused": True},
+    "muon": lambda: {"optimizer": Muon},
     "sgd": lambda: {
         "optimizer": torch.optim.SGD,
         "optimizer__momentum": 0.9,
@@ -167,7 +177,9 @@ class Plan:
     patience : int
         Passes without improvement that early stopping waits for.
     lr : float
-    schedule : str
+    optimizer : object
+        A name or a class.
+    schedule, precision : str
     choices : dict of Choice
         What was left open of these.
     """
@@ -177,8 +189,15 @@ class Plan:
     steps: int
     patience: int
     lr: float
+    optimizer: Any
     schedule: str
+    precision: str
     choices: Mapping[str, Choice]
+
+
+# Of a net that only holds a model.
+IDLE = Plan(2, 2, 1, 1, 1e-3, "adam", "constant", "float32", choices={})
+PICKED_OF_TRAINING = ("lr", "optimizer", "schedule", "precision")
 
 
 @dataclass(frozen=True)
@@ -412,7 +431,8 @@ def _draft(
     if not is_new:
         given = {name: None if is_auto(value) else value for name, value in given.items()}
         given.update(n_components=0, output="")
-    open_now = {name for name in ("lr", "schedule") if is_auto(settings[name])}
+    trained_by = ("lr", "schedule", "optimizer", "precision")
+    open_now = {name for name in trained_by if is_auto(settings[name])}
     if settings["max_steps"] is None and settings["max_epochs"] is None:
         open_now.add("max_steps")
     # Only an encoder of free width depends on it, and it takes a look at every row.
@@ -424,6 +444,9 @@ def _draft(
         batch_size=int(settings["batch_size"]),
         is_mixed=may_be_mixed and find_flags(data.first, kept) is not None,
         is_whole=is_whole,
+        optimizer=settings["optimizer"],
+        effort=settings["effort"],
+        has_bfloat16=choose_device(settings["device"]).type == "cpu" and has_bfloat16(),
     )
     return Draft.of(given, facts, frozenset(open_now))
 
@@ -475,6 +498,7 @@ def _plan(
         steps = int(passes) * steps_a_pass
     picked = {name: choice.value for name, choice in choices.items()}
     total: Any = steps or settings["max_steps"] or picked["max_steps"]
+    how = {name: picked.get(name, settings[name]) for name in PICKED_OF_TRAINING}
     wanted: Any = settings["early_stopping"]
     patience = PATIENCE_STEPS if isinstance(wanted, bool | np.bool_) else int(wanted)
     return Plan(
@@ -482,9 +506,8 @@ def _plan(
         batch_size=batch_size,
         steps=int(total),
         patience=math.ceil(patience / steps_a_pass),
-        lr=picked.get("lr", settings["lr"]),
-        schedule=picked.get("schedule", settings["schedule"]),
         choices=choices,
+        **how,
     )
 
 
@@ -542,14 +565,14 @@ def make_net(
 ) -> MINet:
     """Return a skorch net around a model; without a plan it only holds it."""
     callbacks = [] if plan is None else _callbacks(settings, plan, model.recipe)
-    plan = plan or Plan(2, 2, 1, 1, lr=1e-3, schedule="constant", choices={})
+    plan = plan or IDLE
     seeds = seeds or seeds_of(0, 0)
     device = choose_device(settings["device"])
     schedule = resolve("schedule", plan.schedule, SCHEDULES)
     decay = settings["weight_decay"]
     net = MINet(
         model,
-        **optimizer_parameters(settings["optimizer"]),
+        **optimizer_parameters(plan.optimizer),
         lr=plan.lr,
         # Not every optimiser of torch has it.
         **({"optimizer__weight_decay": decay} if decay else {}),
@@ -564,7 +587,7 @@ def make_net(
         device=str(device),
         verbose=int(settings["verbose"]),
     )
-    model.autocast = PRECISIONS[settings["precision"]]
+    model.autocast = PRECISIONS[plan.precision]
     net.initialize()
     net.take_history(list(history))
     if settings["compile"]:
@@ -598,7 +621,8 @@ def optimizer_parameters(value: Any) -> dict[str, Any]:
         raise ValueError(
             "optimizer=LBFGS evaluates a step several times, on other draws; use adam."
         )
-    if isinstance(value, type) and issubclass(value, torch.optim.Optimizer):
+    made = value.func if isinstance(value, partial) else value
+    if isinstance(made, type) and issubclass(made, torch.optim.Optimizer):
         return {"optimizer": value}
     raise TypeError(
         f"optimizer={value!r}; expected one of {sorted(OPTIMIZERS)} or a class of torch.optim."
@@ -627,6 +651,12 @@ def check_settings(settings: Settings) -> None:
     if steps is not None and epochs is not None:
         raise ValueError(
             f"max_steps={steps} and max_epochs={epochs} are both given; leave one of them None."
+        )
+    given = "max_steps" if steps is not None else "max_epochs"
+    if settings["effort"] != "normal" and (steps is not None or epochs is not None):
+        raise ValueError(
+            f"effort={settings['effort']!r} and {given}={settings[given]} both set the length of "
+            f"training; leave one of them out."
         )
     choose_device(settings["device"])
     check_callbacks(settings["callbacks"])
@@ -679,8 +709,9 @@ def report(settings: Settings, run: Run) -> MIEstimate:
 # What a training may be resumed with another value of: its length, its seed (told apart by itself),
 # what it reports, and what belongs to the process.
 _FREE_TO_CHANGE = (
-    *("max_steps", "max_epochs", "random_state", "eval_block_size", "validation_fraction"),
-    *("device", "n_threads", "compile", "callbacks", "verbose", "warm_start", "early_stopping"),
+    *("max_steps", "max_epochs", "effort", "early_stopping", "random_state", "warm_start"),
+    *("eval_block_size", "validation_fraction", "callbacks", "verbose"),
+    *("device", "n_threads", "compile"),
 )
 
 
@@ -701,7 +732,9 @@ def fingerprint_of(settings: Settings, run: Run) -> dict[str, str]:
     pair = None if data.pair is None else data.pair.source
     return {
         "recipe": as_text({n: getattr(run.net.model.recipe, n) for n in MODEL_PARAMETERS}),
-        "parameters": as_text({**training, "lr": run.plan.lr, "schedule": run.plan.schedule}),
+        "parameters": as_text(
+            {**training, **{name: getattr(run.plan, name) for name in PICKED_OF_TRAINING}}
+        ),
         "seed": str(run.seed),
         "split": hash_rows(*run.split),
         "rows": hash_rows(data.first.source, pair, data.groups, data.y),

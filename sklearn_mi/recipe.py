@@ -26,6 +26,7 @@ from sklearn_mi.rows import Image, Kind, Table
 from sklearn_mi.views import VIEWS
 
 __all__ = [
+    "EFFORTS",
     "ENTRIES",
     "FAMILIES",
     "MODEL_PARAMETERS",
@@ -65,8 +66,10 @@ MODEL_PARAMETERS = (
 )
 OPEN_PARAMETERS = frozenset(
     {"view", "encoder", "critic", "comparison", "objective", "output", "n_components"}
-    | {"max_steps", "lr", "schedule"}
+    | {"max_steps", "lr", "schedule", "optimizer", "precision"}
 )
+# How much longer than usual a training of its own takes.
+EFFORTS = {"quick": 0.5, "normal": 1.0, "thorough": 3.0}
 
 NARROWEST_SPLIT = 8
 WIDEST_ADDED = 256
@@ -79,6 +82,9 @@ COLOUR = "a row is an image of several channels"
 WHOLE = "this is a training of its own"
 WIDE = "codes have at least 8 components"
 IN_PARTS = "codes may be scored part by part"
+MUON = "the optimiser is Muon, by name or by default"
+NAMED_MUON = "the optimiser is Muon, by name"
+BFLOAT16 = "this processor multiplies bfloat16 by itself"
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,12 @@ class Facts:
         Whether columns of 0 and 1 stand beside numbers, see `sklearn_mi.rows.find_flags`.
     is_whole : bool
         Whether this is a training of its own, not a pass of many.
+    optimizer : object
+        As the user gave it.
+    effort : str
+        A key of `EFFORTS`.
+    has_bfloat16 : bool
+        Whether training runs on a processor with instructions for bfloat16.
     """
 
     n_rows: int
@@ -124,6 +136,9 @@ class Facts:
     batch_size: int
     is_mixed: bool = False
     is_whole: bool = True
+    optimizer: Any = "auto"
+    effort: str = "normal"
+    has_bfloat16: bool = False
 
     @property
     def dense_gib(self) -> float:
@@ -139,6 +154,9 @@ class Facts:
             NARROW: isinstance(kind, Table) and kind.n_inputs <= WIDEST_ADDED,
             COLOUR: isinstance(kind, Image) and kind.n_channels > 1,
             WHOLE: self.is_whole,
+            MUON: isinstance(self.optimizer, str) and self.optimizer in ("auto", "muon"),
+            NAMED_MUON: isinstance(self.optimizer, str) and self.optimizer == "muon",
+            BFLOAT16: self.has_bfloat16,
         }
         return {condition for condition, is_met in holds.items() if is_met}
 
@@ -195,7 +213,7 @@ def _default(value: Any, reason: str, *needs: str, otherwise: Default | None = N
 
 @dataclass(frozen=True)
 class Length:
-    """Length of a training: 30 passes, within limits of steps and of passes."""
+    """Length of a training: some passes, within limits of steps and of passes; times the effort."""
 
     least: int
     most: int
@@ -205,10 +223,12 @@ class Length:
     def steps(self, facts: Facts) -> Choice:
         """Return the number of steps for so many rows."""
         steps_a_pass = max(1, facts.n_rows // min(facts.batch_size, facts.n_rows))
-        steps = min(
+        usual = min(
             max(self.least, self.passes * steps_a_pass), self.most, self.most_passes * steps_a_pass
         )
-        return Choice(steps, f"{steps / steps_a_pass:.1f} passes over {facts.n_rows} rows")
+        steps = max(1, round(usual * EFFORTS[facts.effort]))
+        effort = "" if facts.effort == "normal" else f"; effort={facts.effort!r}"
+        return Choice(steps, f"{steps / steps_a_pass:.1f} passes over {facts.n_rows} rows{effort}")
 
 
 @dataclass(frozen=True)
@@ -218,7 +238,8 @@ class Entry:
     Parameters
     ----------
     kind : str
-    view, encoder, critic, comparison, objective, n_components, max_steps, schedule : Default
+    view, encoder, critic, comparison, objective, n_components : Default
+    optimizer, schedule, lr, max_steps, precision : Default
     output : Default or None
         None: as the view has it.
     """
@@ -231,18 +252,23 @@ class Entry:
     objective: Default
     n_components: Default
     output: Default | None
-    max_steps: Default
+    optimizer: Default
     schedule: Default
+    lr: Default
+    max_steps: Default
+    precision: Default
 
 
+# Where the entry has no rate: of an optimiser or a schedule that the user named.
 RATES = {
     "cosine": Choice(3e-3, "it falls to 0 by a cosine"),
     "constant": Choice(1e-3, "it stays"),
 }
+MUON_RATE = Choice(0.02, "the rate of Muon, by which matrices move")
 _MODEL = ("encoder", "critic", "objective")
 
 # Defaults that several entries share, as they were measured together.
-_WIDE_MLP = _default("wide-mlp", "{numbers} numbers a row")
+_PERCEPTRON = _default("gelu-mlp", "{numbers} numbers a row")
 _CAUCHY = _default("cauchy", "scores fall with the distance between codes, which serves few labels")
 _HALVES = _default(
     "cauchy-cosine",
@@ -261,12 +287,35 @@ _OWN_WIDTH = _default(None, "the encoder's own")
 _TWO_HALVES = _default(
     64, "half of them for each part of the code", *_MODEL, IN_PARTS, otherwise=_OWN_WIDTH
 )
+_BY_MUON = (*_MODEL, WHOLE, IN_PARTS, MUON)
 _CONSTANT = _default("constant", "it suits any model, and a training that goes on later")
 _FALLING = _default(
-    *("cosine", "a rate that falls may begin high"),
-    *(*_MODEL, "lr", "schedule", WHOLE, IN_PARTS),
-    otherwise=_CONSTANT,
+    *("linear", "it falls to 0, which Muon needs", "lr", *_BY_MUON),
+    otherwise=_default(
+        *("linear", "it falls to 0, which Muon needs", NAMED_MUON, WHOLE),
+        otherwise=_default(
+            *("cosine", "a rate that falls may begin high", "lr", *_MODEL, WHOLE, IN_PARTS),
+            otherwise=_CONSTANT,
+        ),
+    ),
 )
+_ADAM = _default("adam", "it suits any model, and a training that goes on later")
+_MUON = _default(
+    *("muon", "it reaches the same in a third of the steps", "lr", "schedule", *_BY_MUON),
+    otherwise=_ADAM,
+)
+_FULL = _default("float32", "every digit")
+
+
+def _rate(value: float, *needs: str, otherwise: Default | None = None) -> Default:
+    reason = "the rate of Muon, by which matrices move"
+    return _default(value, reason, "schedule", *_BY_MUON, *needs, otherwise=otherwise)
+
+
+def _length(by_muon: Length, otherwise: Default) -> Default:
+    return _default(by_muon, "", "lr", "schedule", *_BY_MUON, otherwise=otherwise)
+
+
 _CORRUPTION = _default(
     "corruption", "neighbours would keep all rows, {gib:.1f} GiB as dense numbers"
 )
@@ -280,20 +329,25 @@ _BESIDE_COLUMNS = _default(
     *(*_MODEL, "view", "output", "n_components", NARROW),
 )
 _LONG = _default(Length(1200, 4800), "")
-_COLOUR_LENGTH = _default(Length(880, 880), "")
+_SHORT = _length(Length(400, 1200), _LONG)
 
 _NUMBERS = Entry(
     kind="numbers",
     view=_CLOSE_ROWS,
-    encoder=_WIDE_MLP,
+    encoder=_PERCEPTRON,
     critic=_HALVES,
     comparison=_WHOLE_CODES,
     objective=_OF_EACH_HALF,
     n_components=_TWO_HALVES,
     output=_BESIDE_COLUMNS,
-    max_steps=_LONG,
+    optimizer=_MUON,
     schedule=_FALLING,
+    lr=_rate(0.02),
+    max_steps=_SHORT,
+    precision=_FULL,
 )
+
+_COLOUR_LENGTH = _length(Length(400, 400), _default(Length(880, 880), ""))
 
 _ENTRIES = (
     _NUMBERS,
@@ -310,8 +364,14 @@ _ENTRIES = (
         objective=_INFONCE,
         n_components=_OWN_WIDTH,
         output=None,
-        max_steps=_LONG,
-        schedule=_CONSTANT,
+        optimizer=_MUON,
+        schedule=_default(
+            *("linear", _FALLING.reason, "lr", *_BY_MUON),
+            otherwise=_default("linear", _FALLING.reason, NAMED_MUON, WHOLE, otherwise=_CONSTANT),
+        ),
+        lr=_rate(0.02),
+        max_steps=_length(Length(200, 200), _LONG),
+        precision=_FULL,
     ),
     dataclasses.replace(
         _NUMBERS,
@@ -323,11 +383,16 @@ _ENTRIES = (
         ),
         encoder=_default(
             *("lenet", "images in grey, in which the place of a stroke means something", "view"),
-            otherwise=_WIDE_MLP,
+            otherwise=_PERCEPTRON,
         ),
         output=None,
+        lr=_rate(0.1, "view", otherwise=_NUMBERS.lr),
         # Pairs are drawn anew each time, so that few rows last longer.
-        max_steps=_default(Length(2400, 4800, most_passes=500), "", "view", otherwise=_LONG),
+        max_steps=_default(
+            Length(800, 2400, most_passes=500),
+            *("", "view", "lr", "schedule", *_BY_MUON),
+            otherwise=_default(Length(2400, 4800, most_passes=500), "", "view", otherwise=_SHORT),
+        ),
     ),
     dataclasses.replace(
         _NUMBERS,
@@ -355,8 +420,19 @@ _ENTRIES = (
             "the encoder was trained on crops, and five say more than the image as it is",
             *("view", "critic", "output"),
         ),
+        optimizer=_MUON,
+        schedule=_default(
+            *("linear", _FALLING.reason, "view", "lr", *_BY_MUON),
+            otherwise=_default(
+                *("linear", _FALLING.reason, NAMED_MUON, WHOLE),
+                otherwise=_default(*("constant", _CONSTANT.reason, "view"), otherwise=_FALLING),
+            ),
+        ),
+        lr=_rate(0.02),
         max_steps=_COLOUR_LENGTH,
-        schedule=_default(*("constant", _CONSTANT.reason, "view"), otherwise=_FALLING),
+        precision=_default(
+            *("bfloat16", "half of the time on this processor", BFLOAT16), otherwise=_FULL
+        ),
     ),
     dataclasses.replace(_NUMBERS, kind="too large for neighbours", view=_CORRUPTION),
     dataclasses.replace(
@@ -364,7 +440,7 @@ _ENTRIES = (
         kind="paired",
         view=_default("paired", "X_pair is given"),
         output=None,
-        max_steps=_default(*(_COLOUR_LENGTH.value, "", COLOUR), otherwise=_LONG),
+        max_steps=_default(Length(880, 880), "", COLOUR, otherwise=_SHORT),
     ),
 )
 ENTRIES: dict[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
@@ -553,7 +629,8 @@ class Draft:
         return _with_changes(name, choice.value, given) if isinstance(given, Auto) else choice.value
 
 
-_PICKED = {f.name for f in dataclasses.fields(Entry)} - {"kind", "max_steps", "schedule"}
+_OF_TRAINING = ("optimizer", "schedule", "lr", "max_steps", "precision")
+_PICKED = {f.name for f in dataclasses.fields(Entry)} - {"kind", *_OF_TRAINING}
 
 
 def open_parameters(given: Mapping[str, Any]) -> frozenset[str]:
@@ -588,20 +665,31 @@ def training_choices(draft: Draft, *, has_own_schedule: bool = False) -> dict[st
     Returns
     -------
     choices : dict of Choice
-        Of "max_steps", "schedule" and "lr".
+        Of "optimizer", "schedule", "lr", "max_steps" and "precision".
     """
     picked: dict[str, Choice] = {}
+    is_open = "schedule" in draft.left_open
+    if has_own_schedule:
+        draft = dataclasses.replace(draft, left_open=draft.left_open - {"schedule"})
     if "max_steps" in draft.left_open:
         length = draft.entry.max_steps.pick(draft._holds())
         picked["max_steps"] = length.value.steps(draft.facts)  # type: ignore[union-attr]
+    for name in ("optimizer", "precision"):
+        if (choice := draft.pick(name)) is not None:
+            picked[name] = choice
     schedule = draft.pick("schedule") or Choice("constant", "")
     if has_own_schedule:
         schedule = Choice("constant", "an LRScheduler among the callbacks sets the rate")
-    if "schedule" in draft.left_open:
+    if is_open:
         picked["schedule"] = schedule
     if "lr" in draft.left_open:
-        picked["lr"] = RATES[schedule.value]
+        picked["lr"] = draft.pick("lr") or _rate_of(draft.facts.optimizer, schedule.value)
     return picked
+
+
+def _rate_of(optimizer: Any, schedule: str) -> Choice:
+    """Return the usual rate of an optimiser that was named, or under a schedule."""
+    return MUON_RATE if optimizer == "muon" else RATES[schedule]
 
 
 def _with_changes(name: str, picked: Any, auto: Auto) -> Any:

@@ -10,7 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["choose_device", "enough_memory", "matmul_precision", "own_randomness", "threads"]
+__all__ = [
+    "choose_device",
+    "enough_memory",
+    "has_bfloat16",
+    "matmul_precision",
+    "own_randomness",
+    "threads",
+]
 
 _GENERATOR_LOCK = threading.RLock()
 
@@ -147,6 +154,13 @@ def _try_out(device: torch.device) -> None:
             f"device={str(device)!r}, but torch cannot train on it here; use device='auto' or "
             "'cpu'."
         ) from error
+
+
+def has_bfloat16() -> bool:
+    """Tell whether this processor has instructions for products of bfloat16; else they are slow."""
+    # Releases of torch that cannot tell count as one without.
+    found = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
 class own_randomness:  # noqa: N801, a context manager that is used like a function

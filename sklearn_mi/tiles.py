@@ -52,6 +52,23 @@ class CriticModule(nn.Module):
         """
         return z_x, z_y, self
 
+    def log_sums(self, z_x: Tensor, z_y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return of each row the score of its partner, and the log of the sum of all exp(scores).
+
+        Whoever has them for less than a logarithm or an exponential of every score writes this.
+
+        Parameters
+        ----------
+        z_x, z_y : Tensor of shape (n, d_x), (m, d_y)
+            With n <= m; row i of the second is the partner of row i of the first.
+
+        Returns
+        -------
+        partners, sums : Tensor of shape (n,)
+        """
+        scores = self(z_x, z_y)
+        return scores.diagonal(), scores.logsumexp(1)
+
     def cut(self, z_x: Tensor, z_y: Tensor) -> list[tuple[Tensor, Tensor, nn.Module]]:
         """Return the parts of the codes, each with its critic; by default one part, the whole.
 

@@ -362,11 +362,20 @@ def test_tables_say_what_the_files_say(bench, tmp_path, capsys):
     write("cifar10-lightly", "done", rows)
     write("cifar10-lightly-untuned", "unfinished", rows[:2])
     write("cifar10-ours", "failed", [])
+    fit = {"data": "MNIST", "seconds": 8.04, "steps": 2400, "replays": 2399, "accuracy": 0.9712}
+    write("defaults", "unfinished", [fit])
     bench.gpu.main(["--report", "--out", str(tmp_path)])
-    runs, steps, cifar10 = (
+    runs, steps, cifar10, defaults = (
         pd.read_csv(tmp_path / f"{name}.csv", dtype=str, keep_default_na=False).set_index(key)
-        for name, key in (("runs", "part"), ("steps", "network, batch"), ("cifar10", "who"))
+        for name, key in (
+            ("runs", "part"),
+            ("steps", "network, batch"),
+            ("cifar10", "who"),
+            ("defaults", "data"),
+        )
     )
+    assert list(defaults.loc["MNIST"]) == ["8.0", "2400", "2399", "0.971"]
+    assert set(defaults.loc["digits"]) == {"not run"}
     outcomes = ["7 passed, 0 failed, 0 skipped; 4 replayed a graph", "unfinished", "done"]
     assert list(runs["outcome"])[:3] == outcomes
     assert set(runs["card"]) == {"Card 1"}

@@ -13,7 +13,19 @@ from sklearn.base import clone
 
 from sklearn_mi import bounds
 from sklearn_mi._base import Codes, Objective
-from sklearn_mi.bounds import BOUNDS, FLO, MINE, SMILE, TUBA, Bound, Interpolated, MultiLabelCPC
+from sklearn_mi.bounds import (
+    BOUNDS,
+    FLO,
+    MINE,
+    SMILE,
+    TUBA,
+    Bound,
+    InfoNCE,
+    Interpolated,
+    MultiLabelCPC,
+    infonce,
+)
+from sklearn_mi.critics import as_critic
 
 D_X, D_Y = 3, 4
 NAMES = sorted(BOUNDS)
@@ -1079,3 +1091,25 @@ def test_gpu_equals_cpu(name, masked):
         moved = Codes(z_x, z_y, lambda a, b, s=scores: s, negatives=mask)
         values.append(torch.stack([there(moved), there.report(moved)]).cpu())
     torch.testing.assert_close(*values)
+
+
+@pytest.mark.parametrize("critic", ["cauchy", "cosine", "bilinear", "separable", "concat"])
+@pytest.mark.parametrize("n_more", [0, 3])
+def test_infonce_by_the_sums_of_a_critic_is_that_of_its_scores(critic, n_more):
+    torch.manual_seed(0)
+    built = as_critic(critic).build(4, 4).double()
+    z_x, z_y = (3 * torch.randn(n, 4, dtype=torch.double) for n in (6, 6 + n_more))
+    z_x.requires_grad_()
+    short = InfoNCE().build(4, 4)(Codes(z_x, z_y, built))
+    torch.testing.assert_close(short, infonce(built(z_x, z_y)))
+    found, expected = (
+        torch.autograd.grad(value, z_x)[0] for value in (short, infonce(built(z_x, z_y)))
+    )
+    torch.testing.assert_close(found, expected)
+
+
+def test_sums_of_a_critic_are_not_asked_for_where_cells_are_left_out():
+    z, masks = torch.randn(5, 3), {"negatives": torch.rand(5, 5) < 0.5}
+    critic = as_critic("cauchy").build(3, 3)
+    expected = infonce(critic(z, z), masks["negatives"])
+    torch.testing.assert_close(InfoNCE().build(3, 3)(Codes(z, z, critic, **masks)), expected)

@@ -348,7 +348,7 @@ def test_what_is_written_at_the_end_is_what_was_learned(X, tmp_path):
 def test_a_scheduler_makes_the_rate_constant_otherwise(X):
     rates = {"encoder": "auto", "critic": "auto", "objective": "auto", "n_components": None}
     plain = learner(**rates).fit(X)
-    assert (plain.choices_["schedule"].value, plain.choices_["lr"].value) == ("cosine", 3e-3)
+    assert (plain.choices_["schedule"].value, plain.choices_["lr"].value) == ("linear", 0.02)
     fitted = learner(LRScheduler(StepLR, step_size=2, gamma=0.5), **rates).fit(X)
     assert (fitted.choices_["schedule"].value, fitted.choices_["lr"].value) == ("constant", 1e-3)
     assert "LRScheduler" in fitted.choices_["schedule"].reason

@@ -130,7 +130,7 @@ def test_built_modules_pickle(name):
         (ConvNet(), IMAGE, 100, 219_748),
         (ConvNet(), (16, 32, 3), 100, 222_948),
         # 16 x 26 + 32 x 401 of the convolutions, 7 x 7 x 32 inputs of the dense layers.
-        (LeNet(), (28, 28), 64, 416 + 12_832 + 1_569 * 512 + 513 * 64),
+        (LeNet(), (28, 28), 64, 416 + 12_832 + 513 * 256 + 257 * 64),
         (SkipMLP(), IMAGE, None, 770_280),
         (RealNVP(), IMAGE, None, 13_922_040),
         (RealNVP(affine=True), IMAGE, None, 16_938_480),
@@ -387,16 +387,19 @@ def test_convnet_matches_explicit_padding_and_numpys_layer_norm(input_shape, fra
     np.testing.assert_allclose(built(x).detach(), expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("input_shape", [(14, 28), (5, 3, 2)])
-def test_lenet_is_convolutions_and_a_perceptron(input_shape):
+@pytest.mark.parametrize(
+    ("input_shape", "frame", "size"),
+    [((14, 28), 2, (4, 7)), ((5, 3, 2), 2, (2, 1)), ((8, 8), 2, (2, 2)), ((28, 25), 0, (4, 4))],
+)
+def test_lenet_is_convolutions_and_a_perceptron(input_shape, frame, size):
     built = build(LeNet(channels=(4, 6), hidden=(9,), activation="tanh"), input_shape, 3).double()
     weights = list(built.parameters())
     x = rows(3, *input_shape, dtype=torch.float64)
     maps = x.reshape(*x.shape[:3], -1).permute(0, 3, 1, 2)
     for i in (0, 2):
-        maps = F.conv2d(maps, weights[i], weights[i + 1], stride=2, padding=2).tanh()
-    assert maps.shape[2:] == tuple(math.ceil(length / 4) for length in input_shape[:2])
-    hidden = torch.tanh(maps.flatten(1) @ weights[4].T + weights[5])
+        maps = F.conv2d(maps, weights[i], weights[i + 1], stride=2, padding=frame).tanh()
+    assert maps.shape[2:] == size
+    hidden = torch.tanh(maps.movedim(1, -1).flatten(1) @ weights[4].T + weights[5])
     torch.testing.assert_close(built(x), hidden @ weights[6].T + weights[7])
 
 

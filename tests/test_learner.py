@@ -554,6 +554,7 @@ def one_cycle(step, first, top, last):
 RATES = {
     "constant": lambda step: 0.01,
     "cosine": lambda step: between(0.01, 0.0, step / 10),
+    "linear": lambda step: 0.01 * (1 - step / 10),
     "one-cycle": lambda step: one_cycle(step, 0.01 / 25, 0.01, 0.01 / 25e4),
 }
 STEPPERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}

@@ -18,7 +18,7 @@ from sklearn_mi.recipe import ENTRIES, OPEN_PARAMETERS, Draft, Facts, training_c
 from sklearn_mi.rows import Image, Table
 from sklearn_mi.views import Augment, Corruption, Halves, Neighbors, Paired
 
-TRAINING = frozenset({"max_steps", "lr", "schedule"})
+TRAINING = frozenset({"max_steps", "lr", "schedule", "optimizer", "precision"})
 PICKED = OPEN_PARAMETERS - {"n_components", "output"}
 
 
@@ -46,15 +46,15 @@ def X():
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, ("neighbors", "wide-mlp", "cauchy-cosine")),
-        ({"row_shape": (7, 8)}, ("neighbors", "wide-mlp", "cauchy-cosine")),
+        ({}, ("neighbors", "gelu-mlp", "cauchy-cosine")),
+        ({"row_shape": (7, 8)}, ("neighbors", "gelu-mlp", "cauchy-cosine")),
         ({"row_shape": (8, 8)}, ("moved-neighbors", "lenet", "cauchy-cosine")),
         ({"row_shape": (28, 28, 1)}, ("moved-neighbors", "lenet", "cauchy-cosine")),
         ({"row_shape": (32, 32, 3)}, ("simclr", "convnet", "cosine")),
         ({"row_shape": (32, 32, 5)}, ("simclr", "convnet", "cosine")),
-        ({"is_paired": True}, ("paired", "wide-mlp", "cauchy-cosine")),
-        ({"is_paired": True, "row_shape": (32, 32, 3)}, ("paired", "wide-mlp", "cauchy-cosine")),
-        ({"row_shape": (2_000_000,)}, ("corruption", "wide-mlp", "cauchy-cosine")),
+        ({"is_paired": True}, ("paired", "gelu-mlp", "cauchy-cosine")),
+        ({"is_paired": True, "row_shape": (32, 32, 3)}, ("paired", "gelu-mlp", "cauchy-cosine")),
+        ({"row_shape": (2_000_000,)}, ("corruption", "gelu-mlp", "cauchy-cosine")),
     ],
 )
 def test_what_is_picked(changes, expected):
@@ -65,33 +65,87 @@ def test_what_is_picked(changes, expected):
 
 @pytest.mark.parametrize(
     ("n_rows", "steps"),
-    [(2, 250), (256, 250), (1000, 750), (1537, 1200), (10_240, 1200), (25_600, 3000), (1e6, 4800)],
+    [(2, 250), (256, 250), (1000, 400), (5120, 600), (10_240, 1200), (25_600, 1200), (1e6, 1200)],
 )
 def test_length_of_training(n_rows, steps):
     def length(**changes):
         return chosen(n_rows=int(n_rows), **changes)["max_steps"].value
 
     assert length() == steps
-    assert length(row_shape=(32, 32, 3)) == min(steps, 880)
-    assert length(row_shape=(8, 8)) == (2 * steps if n_rows < 20_000 else steps)
+    assert length(effort="quick") == round(steps / 2) and length(effort="thorough") == 3 * steps
+    assert length(row_shape=(32, 32, 3)) == min(steps, 400)
+    in_grey = {2: 500, 256: 500, 1000: 800, 5120: 800, 10_240: 1200}
+    assert length(row_shape=(8, 8)) == in_grey.get(n_rows, 2400)
     assert length(row_shape=(8, 8), given={"view": "neighbors"}) == steps
 
 
-def test_a_rate_falls_where_that_was_tried():
-    def rate(**changes):
-        made = chosen(**changes)
-        return made["lr"].value, made["schedule"].value
+@pytest.mark.parametrize(
+    ("n_rows", "steps"),
+    [(2, 250), (256, 250), (1000, 750), (1537, 1200), (10_240, 1200), (25_600, 3000), (1e6, 4800)],
+)
+@pytest.mark.parametrize(
+    "named", [{"given": {"critic": "cosine"}}, {"optimizer": "sgd"}, {"is_whole": False}]
+)
+def test_without_muon_training_is_longer(n_rows, steps, named):
+    def length(**changes):
+        return chosen(n_rows=int(n_rows), **named, **changes)["max_steps"].value
 
-    assert rate() == rate(is_paired=True) == rate(row_shape=(28, 28)) == (3e-3, "cosine")
-    assert rate(row_shape=(32, 32, 3)) == rate(is_whole=False) == (1e-3, "constant")
-    assert rate(given={"encoder": "mlp"}) == (1e-3, "constant")
-    assert chosen(also_open=TRAINING - {"lr"})["schedule"].value == "constant"
-    assert chosen(also_open=TRAINING - {"schedule"})["lr"].value == 1e-3
+    assert length() == steps
+    assert length(row_shape=(32, 32, 3)) == min(steps, 880)
+    assert length(row_shape=(8, 8)) == (2 * steps if n_rows < 20_000 else steps)
+
+
+def trained_by(**changes):
+    made = chosen(**changes)
+    return tuple(made[name].value for name in ("optimizer", "schedule", "lr"))
+
+
+ADAM_AT_A_CONSTANT_RATE = ("adam", "constant", 1e-3)
+
+
+def test_muon_trains_where_that_was_tried():
+    assert trained_by() == trained_by(is_paired=True) == ("muon", "linear", 0.02)
+    assert trained_by(row_shape=(28, 28)) == ("muon", "linear", 0.1)
+    assert trained_by(row_shape=(32, 32, 3)) == ("muon", "linear", 0.02)
+    assert trained_by(is_whole=False) == ADAM_AT_A_CONSTANT_RATE
+    assert trained_by(given={"encoder": "mlp"}) == ADAM_AT_A_CONSTANT_RATE
+    without = chosen(also_open=TRAINING - {"lr"})
+    assert (without["optimizer"].value, without["schedule"].value) == ("adam", "constant")
+    without = chosen(also_open=TRAINING - {"schedule"})
+    assert (without["optimizer"].value, without["lr"].value) == ("adam", 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ({"optimizer": "adam"}, ("cosine", 3e-3)),
+        ({"optimizer": "adam", "row_shape": (32, 32, 3)}, ("constant", 1e-3)),
+        ({"optimizer": torch.optim.RAdam}, ("cosine", 3e-3)),
+        ({"optimizer": "muon"}, ("linear", 0.02)),
+        ({"optimizer": "muon", "given": {"encoder": "mlp"}}, ("linear", 0.02)),
+        ({"optimizer": "muon", "is_whole": False}, ("constant", 0.02)),
+        (
+            {"optimizer": "muon", "row_shape": (9, 9, 3), "given": {"critic": "cosine"}},
+            ("linear", 0.02),
+        ),
+    ],
+)
+def test_rates_of_an_optimiser_that_is_named(named, expected):
+    made = chosen(also_open=TRAINING - {"optimizer"}, **named)
+    assert (made["schedule"].value, made["lr"].value) == expected and "optimizer" not in made
+
+
+def test_precision_is_lower_where_the_processor_gains_by_it():
+    image = {"row_shape": (32, 32, 3)}
+    assert chosen(**image, has_bfloat16=True)["precision"].value == "bfloat16"
+    assert chosen(**image)["precision"].value == "float32"
+    assert chosen(has_bfloat16=True)["precision"].value == "float32"
 
 
 def test_a_rate_that_is_picked_is_taken(X):
     whole = MIRepresentationLearner(8, max_steps=4, random_state=0)
-    same = MIRepresentationLearner(8, max_steps=4, lr=3e-3, schedule="cosine", random_state=0)
+    how = {"lr": 0.02, "schedule": "linear", "optimizer": "muon", "precision": "float32"}
+    same = MIRepresentationLearner(8, max_steps=4, **how, random_state=0)
     codes = whole.fit(X).transform(X)
     np.testing.assert_array_equal(codes, same.fit(X).transform(X))
     assert "lr" not in same.choices_
@@ -102,23 +156,35 @@ def test_a_rate_that_is_picked_is_taken(X):
         MIRepresentationLearner(8, lr="high").fit(X)
 
 
+def test_effort_beside_a_length_is_refused(X):
+    for length in ({"max_steps": 3}, {"max_epochs": 1}):
+        with pytest.raises(ValueError, match=r"effort='quick' and max_\w+=\d both set the length"):
+            MIRepresentationLearner(8, effort="quick", **length).fit(X)
+    for wrong in (0, -1, "fast", None):
+        with pytest.raises(ValueError, match="The 'effort' parameter of MIRepresentationLearner"):
+            MIRepresentationLearner(8, effort=wrong).fit(X)
+    quick = MIRepresentationLearner(8, effort="quick", random_state=0).fit(X)
+    assert quick.n_iter_ == 125
+    assert quick.choices_["max_steps"].reason == "125.0 passes over 54 rows; effort='quick'"
+
+
 def test_the_learner_says_what_it_picked_and_takes_it(X):
     fitted = MIRepresentationLearner(8, random_state=0).fit(X)
     assert set(fitted.choices_) == PICKED
     assert fitted.n_iter_ == fitted.choices_["max_steps"].value == 250
     assert isinstance(fitted.net_.module_.view, Neighbors)
     critic = Split(("cauchy", Cosine(temperature=1.0)))
-    given = {"view": Neighbors(), "encoder": "wide-mlp", "critic": critic, "lr": 3e-3}
-    same = learner(
-        **given, objective=EachPart(), comparison="whole", schedule="cosine", max_steps=250
-    ).fit(X)
+    given = {"view": Neighbors(), "encoder": "gelu-mlp", "critic": critic, "lr": 0.02}
+    how = {"schedule": "linear", "optimizer": "muon", "precision": "float32", "max_steps": 250}
+    same = learner(**given, objective=EachPart(), comparison="whole", **how).fit(X)
     assert same.choices_ == {}
     assert np.array_equal(same.transform(X), fitted.transform(X))
 
 
 def test_each_choice_can_be_taken_over(X):
     fitted = learner(view=Halves(), critic="bilinear").fit(X)
-    assert set(fitted.choices_) == {"encoder", "objective", "comparison", "lr", "schedule"}
+    of_training = {"lr", "schedule", "optimizer", "precision"}
+    assert set(fitted.choices_) == {"encoder", "objective", "comparison", *of_training}
     assert fitted.choices_["objective"].value == "infonce"
     fitted = MIRepresentationLearner(8, max_epochs=1).fit(X)
     assert set(fitted.choices_) == PICKED - {"max_steps"}
@@ -193,7 +259,8 @@ def test_columns_beside_a_code_of_ones_own(X):
 def assert_equal_to_named(fitted, images, **params):
     """Compare with the learner whose convnet and critic are given by name."""
     named = learner(encoder="convnet", critic="cosine", objective="infonce", **params)
-    named.set_params(batch_size=16, lr=1e-3, schedule="constant").fit(images)
+    named.set_params(batch_size=16, optimizer="muon", lr=0.02, schedule="linear")
+    named.set_params(precision=fitted.choices_["precision"].value).fit(images)
     np.testing.assert_array_equal(fitted.transform(images), named.transform(images))
 
 
@@ -227,7 +294,8 @@ def test_images_in_grey_are_moved_and_paired_with_neighbours():
     fitted = learner().fit(images)
     view = fitted.net_.module_.view
     assert isinstance(view.first, Neighbors) and isinstance(view.second, Augment)
-    named = learner(view="moved-neighbors", encoder="lenet", lr=3e-3, schedule="cosine")
+    named = learner(view="moved-neighbors", encoder="lenet", optimizer="muon", lr=0.1)
+    named.set_params(schedule="linear")
     named.set_params(**{name: fitted.choices_[name].value for name in ("critic", "objective")})
     np.testing.assert_array_equal(fitted.transform(images), named.fit(images).transform(images))
 
@@ -253,7 +321,7 @@ def test_choices_survive_files(X, tmp_path):
         assert same.choices_ == fitted.choices_
         assert np.array_equal(same.transform(X), fitted.transform(X))
         same.partial_fit(X)
-        built = {name for name in fitted.choices_ if name not in ("lr", "schedule", "max_steps")}
+        built = fitted.choices_.keys() - TRAINING
         assert {n: same.choices_[n] for n in built} == {n: fitted.choices_[n] for n in built}
     assert np.array_equal(both[0].transform(X), both[1].transform(X))
 
@@ -321,7 +389,8 @@ def test_a_nested_parameter_of_an_open_one_is_set_on_the_pick(X):
     assert fitted.net_.module_.view.n_neighbors == 3
     assert fitted.encoder_[1].out_features == 8 and isinstance(fitted.encoder_[2], nn.ReLU)
     assert {"view", "encoder", "critic"} <= set(fitted.choices_)
-    named = learner(view=Neighbors(3), encoder=MLP((8,), "relu"), lr=3e-3, schedule="cosine")
+    how = {"optimizer": "muon", "lr": 0.02, "schedule": "linear"}
+    named = learner(view=Neighbors(3), encoder=MLP((8,), "relu"), **how)
     np.testing.assert_array_equal(fitted.transform(X), named.fit(X).transform(X))
     images = np.random.default_rng(0).random(size=(40, 9, 9))
     lenet = learner().set_params(encoder__hidden=(5,)).fit(images).encoder_
@@ -380,7 +449,7 @@ def test_a_mixed_table_keeps_its_columns():
     picked = {name: choice.value for name, choice in fitted.choices_.items()}
     assert picked["encoder"] == "passthrough"
     assert (picked["critic"], picked["objective"]) == ("bilinear", "infonce")
-    assert (picked["schedule"], picked["lr"]) == ("constant", 1e-3)
+    assert (picked["schedule"], picked["lr"]) == ("linear", 0.02)
     Z = fitted.transform(X)
     assert Z.shape == (200, 9 + 2)
     # Numbers come in units of their deviation, flags as they are but for their mean.
@@ -403,7 +472,7 @@ def test_a_mixed_table_keeps_its_columns():
 )
 def test_what_is_no_mixed_table(X):
     fitted = MIRepresentationLearner(max_steps=2, random_state=0).fit(X)
-    assert fitted.choices_["encoder"].value == "wide-mlp"
+    assert fitted.choices_["encoder"].value == "gelu-mlp"
 
 
 @pytest.mark.parametrize("changes", [{"encoder": "mlp"}, {"n_components": 12}])

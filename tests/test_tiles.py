@@ -44,8 +44,7 @@ def assert_close(one, other):
 
 
 def assert_equal_to_the_dense(monkeypatch, module, critic, z_x, z_y, *masks):
-    made, expected = value_and_gradients(module, critic, z_x, z_y, *masks)
-    assert made
+    _, expected = value_and_gradients(module, critic, z_x, z_y, *masks)
     monkeypatch.setattr(tiles, "LARGE", 1)
     monkeypatch.setattr(tiles, "CELLS_AT_ONCE", 300 * len(z_y))
     made, found = value_and_gradients(module, critic, z_x, z_y, *masks)

@@ -114,8 +114,8 @@ class MLP(Encoder):
     """A multilayer perceptron on the flattened view, with a linear last layer.
 
     The default is the paper's encoder: 238 300 parameters from 392 inputs to 100 components.
-    ``"gelu-mlp"`` stands for ``MLP(hidden=(256, 256), activation="gelu")``, and ``"wide-mlp"``,
-    the learner's default for tables, for the same with hidden layers of 512. For images `LeNet`
+    ``"gelu-mlp"`` stands for ``MLP(hidden=(256, 256), activation="gelu")``, the learner's default
+    for tables, and ``"wide-mlp"`` for the same with hidden layers of 512. For images `LeNet`
     and `ConvNet` give better features, the latter at an equal bound. Glorot-uniform weights, zero
     biases. Own width: `DEFAULT_WIDTH`.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sklearn_mi._base import Shape, positive_integer, sizes
 from sklearn_mi.encoders.base import (
@@ -23,6 +25,9 @@ from sklearn_mi.layers import dense, glorot
 __all__ = ["Backbone", "ChannelsFirst", "ConvNet", "LeNet"]
 
 _CONVNET_WIDTH = 100
+# Images of so few pixels are convolved by one product of matrices.
+MULTIPLIED_OUT = 64
+FEWEST_PLACES = 4
 _WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
 
 
@@ -82,6 +87,41 @@ class ChannelsFirst(nn.Module):
             f"a batch of shape {tuple(images.shape)}; expected images (b, h, w) or (b, h, w, c); "
             "pass input_shape=(h, w) or (h, w, c)."
         )
+
+
+class _SmallConv2d(nn.Conv2d):
+    """A convolution of images of a few pixels, multiplied out to one matrix.
+
+    Its weights are those of the convolution. At 8 x 8 pixels most of a kernel of 5 x 5 lies on the
+    frame, and one product of matrices takes less time than a convolution.
+    """
+
+    taps: Tensor
+
+    def __init__(self, size: tuple[int, int], *channels: Any, **kwargs: Any) -> None:
+        super().__init__(*channels, **kwargs)
+        one_pixel = torch.eye(math.prod(size)).reshape(-1, 1, *size)
+        geometry: Any = {"padding": self.padding, "stride": self.stride}
+        # Which pixel stands under which tap of the kernel, for every place of the output.
+        taps = functional.unfold(one_pixel, self.kernel_size, **geometry).permute(1, 2, 0)
+        self.register_buffer("taps", taps.contiguous(), persistent=False)
+        self._size_out = functional.conv2d(
+            one_pixel, one_pixel.new_zeros(1, 1, *self.kernel_size), **geometry
+        ).shape[2:]
+
+    def forward(self, images: Tensor) -> Tensor:
+        spread = (self.weight.flatten(2) @ self.taps.flatten(1)).unflatten(2, self.taps.shape[1:])
+        matrix = spread.transpose(1, 2).flatten(2).flatten(0, 1)
+        made = functional.linear(images.flatten(1), matrix).unflatten(1, (-1, *self._size_out))
+        bias: Any = self.bias
+        return made + bias[:, None, None]
+
+
+class _AsTheyLie(nn.Module):
+    """Flatten maps with the channels last, as convolutions leave them: nothing is copied."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps.movedim(1, -1).flatten(1)
 
 
 class _JointLayerNorm(nn.Module):
@@ -156,7 +196,8 @@ class LeNet(Encoder):
     Parameters
     ----------
     channels : tuple of int
-        Channels of the convolutions; each halves height and width.
+        Channels of the convolutions; each halves height and width. A frame of zeros is put around
+        the image unless 4 places a side or more are left without it, as of 28 x 28 pixels.
     hidden : tuple of int
         Sizes of the hidden dense layers.
     activation : {"gelu", "elu", "leaky-relu", "relu", "silu", "tanh"}
@@ -176,7 +217,7 @@ class LeNet(Encoder):
     """
 
     channels: Sequence[int] = (16, 32)
-    hidden: Sequence[int] = (512,)
+    hidden: Sequence[int] = (256,)
     activation: str = "gelu"
 
     def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
@@ -184,13 +225,25 @@ class LeNet(Encoder):
         height, width, n_in = _check_image(input_shape, self)
         check_name("activation", self.activation, ACTIVATIONS)
         layers: list[nn.Module] = [ChannelsFirst()]
-        for n_out in sizes("channels", self.channels, "(16, 32)"):
-            conv = nn.Conv2d(n_in, n_out, kernel_size=5, stride=2, padding=2)
-            layers += [glorot(conv), ACTIVATIONS[self.activation]()]
-            height, width, n_in = math.ceil(height / 2), math.ceil(width / 2), n_out
-        head = MLP(self.hidden, self.activation)
-        layers.append(head.build((n_in, height, width), n_components))
+        channels = sizes("channels", self.channels, "(16, 32)")
+        padding = _padding(min(height, width), len(channels))
+        for n_out in channels:
+            is_small = height * width <= MULTIPLIED_OUT
+            conv = partial(_SmallConv2d, (height, width)) if is_small else nn.Conv2d
+            layer = conv(n_in, n_out, kernel_size=5, stride=2, padding=padding)
+            layers += [glorot(layer), ACTIVATIONS[self.activation]()]
+            height, width = ((side + 2 * padding - 5) // 2 + 1 for side in (height, width))
+            n_in = n_out
+        head = MLP(self.hidden, self.activation).build((n_in, height, width), n_components)
+        layers += [_AsTheyLie(), head]
         return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _padding(side: int, n_layers: int) -> int:
+    """Return 0 where convolutions without a frame leave 4 places a side or more, else 2."""
+    for _ in range(n_layers):
+        side = (side - 5) // 2 + 1
+    return 0 if side >= FEWEST_PLACES else 2
 
 
 def _new_kernel(conv: nn.Conv2d, channels: int, *, pretrained: bool) -> None:

@@ -61,7 +61,7 @@ class Passthrough(Encoder):
     torch.Size([5, 22])
     """
 
-    encoder: Any = "wide-mlp"
+    encoder: Any = "gelu-mlp"
     weight: float = 0.25
     n_learned: int = 2
 

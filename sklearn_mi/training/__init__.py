@@ -1,4 +1,4 @@
-"""Training: the skorch net, its recorded step on a GPU, and checkpoints."""
+"""Training: the skorch net, the optimiser Muon, the step recorded on a GPU, and checkpoints."""
 
 from sklearn_mi.training.checkpoints import (
     Resumable,
@@ -8,16 +8,19 @@ from sklearn_mi.training.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
+from sklearn_mi.training.muon import Muon, orthogonalised
 from sklearn_mi.training.net import MINet, NonFiniteLossError, train
 
 __all__ = [
     "MINet",
+    "Muon",
     "NonFiniteLossError",
     "Resumable",
     "as_text",
     "checkpoint_seed",
     "hash_rows",
     "load_checkpoint",
+    "orthogonalised",
     "save_checkpoint",
     "train",
 ]

@@ -131,7 +131,8 @@ def run(task: str, who: str, effort: str, before: Path) -> dict[str, Any]:
 
 def report(path: Path) -> str:
     """Write and return medians over rounds, and their ratio to the commit before."""
-    found = pd.read_csv(path)
+    # A commit may look like a number.
+    found = pd.read_csv(path, dtype={"commit": str, "before": str})
     columns = ["fit s", "transform s", "steps"]
     table = found.groupby(["task", "who", "effort"], sort=False)[columns].median()
     base = table["fit s"].xs("before", level="who").droplevel("effort")

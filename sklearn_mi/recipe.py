@@ -83,7 +83,6 @@ WHOLE = "this is a training of its own"
 WIDE = "codes have at least 8 components"
 IN_PARTS = "codes may be scored part by part"
 MUON = "the optimiser is Muon, by name or by default"
-NAMED_MUON = "the optimiser is Muon, by name"
 BFLOAT16 = "this processor multiplies bfloat16 by itself"
 
 
@@ -141,6 +140,11 @@ class Facts:
     has_bfloat16: bool = False
 
     @property
+    def is_by_muon(self) -> bool:
+        """Whether the user named Muon."""
+        return isinstance(self.optimizer, str) and self.optimizer == "muon"
+
+    @property
     def dense_gib(self) -> float:
         """Size of all rows as single-precision numbers."""
         return 4 * self.n_rows * self.kind.n_inputs / 2**30
@@ -154,8 +158,7 @@ class Facts:
             NARROW: isinstance(kind, Table) and kind.n_inputs <= WIDEST_ADDED,
             COLOUR: isinstance(kind, Image) and kind.n_channels > 1,
             WHOLE: self.is_whole,
-            MUON: isinstance(self.optimizer, str) and self.optimizer in ("auto", "muon"),
-            NAMED_MUON: isinstance(self.optimizer, str) and self.optimizer == "muon",
+            MUON: is_auto(self.optimizer) or self.is_by_muon,
             BFLOAT16: self.has_bfloat16,
         }
         return {condition for condition, is_met in holds.items() if is_met}
@@ -264,7 +267,8 @@ RATES = {
     "cosine": Choice(3e-3, "it falls to 0 by a cosine"),
     "constant": Choice(1e-3, "it stays"),
 }
-MUON_RATE = Choice(0.02, "the rate of Muon, by which matrices move")
+LINEAR = ("linear", "it falls to 0, which Muon needs")
+MUON_RATE = "the rate of Muon, by which matrices move"
 _MODEL = ("encoder", "critic", "objective")
 
 # Defaults that several entries share, as they were measured together.
@@ -289,16 +293,16 @@ _TWO_HALVES = _default(
 )
 _BY_MUON = (*_MODEL, WHOLE, IN_PARTS, MUON)
 _CONSTANT = _default("constant", "it suits any model, and a training that goes on later")
-_FALLING = _default(
-    *("linear", "it falls to 0, which Muon needs", "lr", *_BY_MUON),
-    otherwise=_default(
-        *("linear", "it falls to 0, which Muon needs", NAMED_MUON, WHOLE),
-        otherwise=_default(
-            *("cosine", "a rate that falls may begin high", "lr", *_MODEL, WHOLE, IN_PARTS),
-            otherwise=_CONSTANT,
-        ),
-    ),
+_COSINE = _default(
+    *("cosine", "a rate that falls may begin high", "lr", *_MODEL, WHOLE, IN_PARTS),
+    otherwise=_CONSTANT,
 )
+
+
+def _falling(otherwise: Default) -> Default:
+    return _default(*LINEAR, "lr", *_BY_MUON, otherwise=otherwise)
+
+
 _ADAM = _default("adam", "it suits any model, and a training that goes on later")
 _MUON = _default(
     *("muon", "it reaches the same in a third of the steps", "lr", "schedule", *_BY_MUON),
@@ -308,8 +312,7 @@ _FULL = _default("float32", "every digit")
 
 
 def _rate(value: float, *needs: str, otherwise: Default | None = None) -> Default:
-    reason = "the rate of Muon, by which matrices move"
-    return _default(value, reason, "schedule", *_BY_MUON, *needs, otherwise=otherwise)
+    return _default(value, MUON_RATE, "schedule", *_BY_MUON, *needs, otherwise=otherwise)
 
 
 def _length(by_muon: Length, otherwise: Default) -> Default:
@@ -341,13 +344,11 @@ _NUMBERS = Entry(
     n_components=_TWO_HALVES,
     output=_BESIDE_COLUMNS,
     optimizer=_MUON,
-    schedule=_FALLING,
+    schedule=_falling(_COSINE),
     lr=_rate(0.02),
     max_steps=_SHORT,
     precision=_FULL,
 )
-
-_COLOUR_LENGTH = _length(Length(400, 400), _default(Length(880, 880), ""))
 
 _ENTRIES = (
     _NUMBERS,
@@ -365,10 +366,7 @@ _ENTRIES = (
         n_components=_OWN_WIDTH,
         output=None,
         optimizer=_MUON,
-        schedule=_default(
-            *("linear", _FALLING.reason, "lr", *_BY_MUON),
-            otherwise=_default("linear", _FALLING.reason, NAMED_MUON, WHOLE, otherwise=_CONSTANT),
-        ),
+        schedule=_falling(_CONSTANT),
         lr=_rate(0.02),
         max_steps=_length(Length(200, 200), _LONG),
         precision=_FULL,
@@ -421,15 +419,9 @@ _ENTRIES = (
             *("view", "critic", "output"),
         ),
         optimizer=_MUON,
-        schedule=_default(
-            *("linear", _FALLING.reason, "view", "lr", *_BY_MUON),
-            otherwise=_default(
-                *("linear", _FALLING.reason, NAMED_MUON, WHOLE),
-                otherwise=_default(*("constant", _CONSTANT.reason, "view"), otherwise=_FALLING),
-            ),
-        ),
+        schedule=_falling(_default("constant", _CONSTANT.reason, "view", otherwise=_COSINE)),
         lr=_rate(0.02),
-        max_steps=_COLOUR_LENGTH,
+        max_steps=_length(Length(400, 400), _default(Length(880, 880), "")),
         precision=_default(
             *("bfloat16", "half of the time on this processor", BFLOAT16), otherwise=_FULL
         ),
@@ -677,19 +669,26 @@ def training_choices(draft: Draft, *, has_own_schedule: bool = False) -> dict[st
     for name in ("optimizer", "precision"):
         if (choice := draft.pick(name)) is not None:
             picked[name] = choice
-    schedule = draft.pick("schedule") or Choice("constant", "")
-    if has_own_schedule:
-        schedule = Choice("constant", "an LRScheduler among the callbacks sets the rate")
+    schedule = _schedule(draft, has_own_schedule)
     if is_open:
         picked["schedule"] = schedule
     if "lr" in draft.left_open:
-        picked["lr"] = draft.pick("lr") or _rate_of(draft.facts.optimizer, schedule.value)
+        picked["lr"] = draft.pick("lr") or _usual_rate(draft.facts, schedule)
     return picked
 
 
-def _rate_of(optimizer: Any, schedule: str) -> Choice:
-    """Return the usual rate of an optimiser that was named, or under a schedule."""
-    return MUON_RATE if optimizer == "muon" else RATES[schedule]
+def _usual_rate(facts: Facts, schedule: Choice) -> Choice:
+    """Return the rate of an optimiser that was named, or under a schedule."""
+    return Choice(0.02, MUON_RATE) if facts.is_by_muon else RATES[schedule.value]
+
+
+def _schedule(draft: Draft, has_own_schedule: bool) -> Choice:
+    """Return the schedule, as a callback, an optimiser that was named, or the entry has it."""
+    if has_own_schedule:
+        return Choice("constant", "an LRScheduler among the callbacks sets the rate")
+    if draft.facts.is_by_muon and draft.facts.is_whole:
+        return Choice(*LINEAR)
+    return draft.pick("schedule") or Choice("constant", "")
 
 
 def _with_changes(name: str, picked: Any, auto: Auto) -> Any:

@@ -28,7 +28,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 import sklearn_mi
-from sklearn_mi import MIRepresentationLearner
+from sklearn_mi import MIRepresentationLearner, load
 from sklearn_mi.bounds import BOUNDS
 from sklearn_mi.critics import CRITICS, Concat
 from sklearn_mi.encoders import MLP, RealNVP
@@ -594,6 +594,13 @@ def test_low_precision_training_agrees(X):
     low = learner(encoder=MLP(hidden=(32,)), precision="bfloat16").fit(X)
     assert low.transform(X).dtype == np.float64
     assert 0 < np.abs(low.transform(X) - plain.transform(X)).max() < 0.2
+
+
+def test_low_precision_is_that_of_training_alone(X, tmp_path):
+    low = learner(encoder=MLP(hidden=(32,)), precision="bfloat16").fit(X)
+    assert low.score(X) == low.set_params(precision="float32").score(X)
+    low.save(tmp_path / "file")
+    assert load(tmp_path / "file").score(X) == low.score(X)
 
 
 @pytest.mark.slow

@@ -9,7 +9,13 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_mi import MIRepresentationLearner
-from sklearn_mi.runtime import choose_device, matmul_precision, own_randomness, threads
+from sklearn_mi.runtime import (
+    choose_device,
+    has_bfloat16,
+    matmul_precision,
+    own_randomness,
+    threads,
+)
 
 # By name: the setting, how to read it, another value than now, and what that makes of it.
 SETTINGS = {
@@ -195,3 +201,22 @@ class RunsOut(nn.Module):
 def test_a_step_too_large_names_its_parameter(X):
     with pytest.raises(MemoryError, match="lower batch_size=256"):
         MIRepresentationLearner(encoder=RunsOut(), max_steps=2).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
+        ({"avx2": True}, False),
+        ({}, False),
+    ],
+)
+def test_a_processor_with_bfloat16(monkeypatch, found, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    assert has_bfloat16() is expected
+
+
+def test_a_torch_that_cannot_tell_counts_as_one_without(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert has_bfloat16() is False

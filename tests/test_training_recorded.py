@@ -154,6 +154,8 @@ def test_negatives_can_be_recorded(X, negatives):
         {"schedule": "cosine"},
         {"optimizer": "adamw", "weight_decay": 0.1},
         {"optimizer": "sgd", "schedule": "cosine"},
+        {"optimizer": "muon"},
+        {"optimizer": "muon", "weight_decay": 0.1, "schedule": "constant"},
         {"head": MLP(hidden=(8,))},
         {"early_stopping": True},
         {"max_steps": 250},

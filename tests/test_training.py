@@ -123,9 +123,15 @@ def test_one_row_too_many_names_the_cure(X):
         list(encode(rows, module, block=4))
 
 
-@pytest.mark.parametrize(("norm", "largest"), [(nn.BatchNorm2d, 16), (nn.InstanceNorm2d, 8)])
-def test_convolutions_see_both_views_only_where_the_batch_is_normalised(norm, largest):
+@pytest.mark.parametrize(
+    ("norm", "in_cache", "largest"),
+    [(nn.BatchNorm2d, 0, 16), (nn.InstanceNorm2d, 0, 8), (nn.InstanceNorm2d, 2**17, 16)],
+)
+def test_convolutions_see_both_views_of_few_pixels_or_of_a_normalised_batch(
+    monkeypatch, norm, in_cache, largest
+):
     seen = set()
+    monkeypatch.setattr("sklearn_mi.model.NUMBERS_AT_ONCE", in_cache)
 
     class Small(nn.Module):
         def __init__(self):

@@ -118,11 +118,11 @@ class Muon(Optimizer):
     >>> import torch
     >>> from sklearn_mi.training import Muon
     >>> layer = torch.nn.Linear(3, 2)
-    >>> optimizer = Muon(layer.parameters(), lr=0.1)
+    >>> optimizer = Muon(layer.parameters(), lr=0.5)
     >>> layer(torch.ones(1, 3)).sum().backward()
     >>> optimizer.step()
     >>> [(len(group["params"]), group["lr"]) for group in optimizer.param_groups]
-    [(1, 0.1), (1, 0.02)]
+    [(1, 0.5), (1, 0.1)]
     """
 
     def __init__(

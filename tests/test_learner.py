@@ -2,6 +2,7 @@ import json
 import math
 import os
 import pickle
+import re
 import random
 import subprocess
 import sys
@@ -928,6 +929,8 @@ def test_verbose_shows_the_bound_in_nats(X, capsys):
     learner(verbose=1).fit(X)
     shown = capsys.readouterr().err
     assert "nats" in shown and "InfoNCE" in shown and "10/10" in shown
+    # Seconds that are gone, and an estimate of those that are left.
+    assert re.search(r"10/10 \[\d\d:\d\d<\d\d:\d\d", shown)
 
 
 def test_views_with_the_shared_noise_of_the_paper(X):

@@ -301,6 +301,23 @@ def test_approximate_neighbours_are_nearly_all_found(p, monkeypatch):
     assert torch.equal(Neighbors(5).fit(rows)["graph"], found["graph"])
 
 
+def test_rows_apart_from_all_others_get_as_many_neighbours():
+    pytest.importorskip("faiss")
+    X = np.zeros((1500, 3), np.float32)
+    X[:30] = 100 * np.eye(3)[np.arange(30) % 3] * np.arange(1, 31)[:, None]
+    found = Neighbors(20, search="approximate").fit(as_rows(X))["graph"]
+    assert (found >= 0).all() and (found != torch.arange(1500)[:, None]).all()
+    assert all(len(set(row)) == 20 for row in found.tolist())
+
+
+@pytest.mark.parametrize("n", [2, 3, 50])
+def test_few_rows_are_searched_approximately(n):
+    pytest.importorskip("faiss")
+    X = np.random.default_rng(0).normal(size=(n, 4)).astype(np.float32)
+    graphs = (Neighbors(5, search=s).fit(as_rows(X))["graph"] for s in ("approximate", "exact"))
+    assert torch.equal(*graphs)
+
+
 def test_a_missing_search_is_named(monkeypatch, X):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ImportError, match="pip install faiss-cpu"):

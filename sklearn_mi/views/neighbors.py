@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -188,7 +188,13 @@ def _candidates(flat: np.ndarray, k: int, search: str) -> tuple[np.ndarray, np.n
         wants_index = False
     if not wants_index:
         return NearestNeighbors(n_neighbors=k).fit(flat).kneighbors()  # type: ignore[return-value]
-    rows = np.ascontiguousarray(flat, np.float32)
+    distances, numbers = _by_index(faiss, np.ascontiguousarray(flat, np.float32), k + 1)
+    return _without_self(numbers, np.sqrt(distances))
+
+
+def _by_index(faiss: Any, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return squared distances and numbers of the k nearest of every row, itself among them."""
+    n, p = rows.shape
     n_lists = max(1, min(round(n**0.5), n // ROWS_A_LIST))
     index = faiss.IndexIVFFlat(faiss.IndexFlatL2(p), p, n_lists)
     index.cp.max_points_per_centroid, index.cp.min_points_per_centroid = ROWS_A_CENTRE, 1
@@ -196,13 +202,17 @@ def _candidates(flat: np.ndarray, k: int, search: str) -> tuple[np.ndarray, np.n
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(torch.get_num_threads())
     try:
-        index.train(rows)  # type: ignore[call-arg]
-        index.add(rows)  # type: ignore[call-arg]
-        # One more than asked for: the first is the row itself.
-        distances, numbers = index.search(rows, k + 1)  # type: ignore[call-arg]
+        index.train(rows)
+        index.add(rows)
+        distances, numbers = index.search(rows, k)
+        # Where rows lie apart from the others, the lists may hold fewer than were asked for.
+        short = np.flatnonzero((numbers < 0).any(1))
+        if len(short):
+            index.nprobe = n_lists
+            distances[short], numbers[short] = index.search(rows[short], k)
     finally:
         faiss.omp_set_num_threads(before)
-    return _without_self(numbers, np.sqrt(distances))
+    return distances, numbers
 
 
 def _nearest_of(flat: np.ndarray, numbers: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

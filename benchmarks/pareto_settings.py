@@ -96,6 +96,9 @@ DIGITS: dict[str, Any] = {
         0.1, 800, encoder=LeNet(), optimizer=partial(Muon, block=128)
     ),
     "Muon .1, 800 steps, half of the channels": muon(0.1, 800, encoder=LeNet(channels=(8, 16))),
+    "Muon .1, 800 steps, decay .3": muon(0.1, 800, encoder=LeNet(), weight_decay=0.3),
+    "Muon .1, 800 steps, decay 1": muon(0.1, 800, encoder=LeNet(), weight_decay=1.0),
+    "Muon .1, 800 steps, decay .2": muon(0.1, 800, encoder=LeNet(), weight_decay=0.2),
     "Muon .1, 800 steps, decay .1": muon(0.1, 800, encoder=LeNet(), weight_decay=0.1),
     "Muon .1, 1,600 steps of 128 rows": muon(0.1, 1600, encoder=LeNet(), batch_size=128),
     "Muon .1, 400 steps of 512 rows": muon(0.1, 400, encoder=LeNet(), batch_size=512),

@@ -178,7 +178,9 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
     lr : float or "auto", default="auto"
         Learning rate. "auto": by Muon .1 for images in grey, else .02; else 3e-3 where the
         schedule becomes "cosine", and 1e-3.
-    weight_decay : float, default=0.0
+    weight_decay : float or "auto", default="auto"
+        "auto": 0, but .2 by Muon for images in grey, and where Muon is named beside a part of the
+        model, a rate or a schedule: over many steps its codes would grow without end.
     schedule : {"constant", "cosine", "linear", "one-cycle"} or "auto", default="auto"
         Of the learning rate, over the whole training. "auto": "linear", to 0, by Muon; "cosine" by
         another optimiser in ``fit`` where rate, encoder, critic and objective are "auto" as well
@@ -272,7 +274,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "lr": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "early_stopping": ["boolean", Interval(Integral, 1, None, closed="left")],
         "eval_block_size": [Interval(Integral, 2, None, closed="left")],
@@ -307,7 +309,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         effort: str = "normal",
         optimizer: Any = "auto",
         lr: float | str = "auto",
-        weight_decay: float = 0.0,
+        weight_decay: float | str = "auto",
         schedule: str = "auto",
         validation_fraction: float = 0.1,
         early_stopping: bool | int = False,

@@ -176,7 +176,7 @@ class Plan:
     n_rows, batch_size, steps : int
     patience : int
         Passes without improvement that early stopping waits for.
-    lr : float
+    lr, weight_decay : float
     optimizer : object
         A name or a class.
     schedule, precision : str
@@ -189,6 +189,7 @@ class Plan:
     steps: int
     patience: int
     lr: float
+    weight_decay: float
     optimizer: Any
     schedule: str
     precision: str
@@ -196,8 +197,8 @@ class Plan:
 
 
 # Of a net that only holds a model.
-IDLE = Plan(2, 2, 1, 1, 1e-3, "adam", "constant", "float32", choices={})
-PICKED_OF_TRAINING = ("lr", "optimizer", "schedule", "precision")
+IDLE = Plan(2, 2, 1, 1, 1e-3, 0.0, "adam", "constant", "float32", choices={})
+PICKED_OF_TRAINING = ("lr", "weight_decay", "optimizer", "schedule", "precision")
 
 
 @dataclass(frozen=True)
@@ -431,8 +432,7 @@ def _draft(
     if not is_new:
         given = {name: None if is_auto(value) else value for name, value in given.items()}
         given.update(n_components=0, output="")
-    trained_by = ("lr", "schedule", "optimizer", "precision")
-    open_now = {name for name in trained_by if is_auto(settings[name])}
+    open_now = {name for name in PICKED_OF_TRAINING if is_auto(settings[name])}
     if settings["max_steps"] is None and settings["max_epochs"] is None:
         open_now.add("max_steps")
     # Only an encoder of free width depends on it, and it takes a look at every row.
@@ -569,7 +569,7 @@ def make_net(
     seeds = seeds or seeds_of(0, 0)
     device = choose_device(settings["device"])
     schedule = resolve("schedule", plan.schedule, SCHEDULES)
-    decay = settings["weight_decay"]
+    decay = plan.weight_decay
     net = MINet(
         model,
         **optimizer_parameters(plan.optimizer),

@@ -66,7 +66,7 @@ MODEL_PARAMETERS = (
 )
 OPEN_PARAMETERS = frozenset(
     {"view", "encoder", "critic", "comparison", "objective", "output", "n_components"}
-    | {"max_steps", "lr", "schedule", "optimizer", "precision"}
+    | {"max_steps", "lr", "schedule", "optimizer", "precision", "weight_decay"}
 )
 # How much longer than usual a training of its own takes.
 EFFORTS = {"quick": 0.5, "normal": 1.0, "thorough": 3.0}
@@ -242,7 +242,7 @@ class Entry:
     ----------
     kind : str
     view, encoder, critic, comparison, objective, n_components : Default
-    optimizer, schedule, lr, max_steps, precision : Default
+    optimizer, schedule, lr, weight_decay, max_steps, precision : Default
     output : Default or None
         None: as the view has it.
     """
@@ -258,6 +258,7 @@ class Entry:
     optimizer: Default
     schedule: Default
     lr: Default
+    weight_decay: Default
     max_steps: Default
     precision: Default
 
@@ -269,6 +270,7 @@ RATES = {
 }
 LINEAR = ("linear", "it falls to 0, which Muon needs")
 MUON_RATE = "the rate of Muon, by which matrices move"
+MUON_DECAY = (0.2, "without it weights that Muon moves far, and so codes, grow with the steps")
 _MODEL = ("encoder", "critic", "objective")
 
 # Defaults that several entries share, as they were measured together.
@@ -291,34 +293,22 @@ _OWN_WIDTH = _default(None, "the encoder's own")
 _TWO_HALVES = _default(
     64, "half of them for each part of the code", *_MODEL, IN_PARTS, otherwise=_OWN_WIDTH
 )
-_BY_MUON = (*_MODEL, WHOLE, IN_PARTS, MUON)
+_BY_MUON = frozenset({"lr", "schedule", *_MODEL, WHOLE, IN_PARTS, MUON})
+
+
+def _by_muon(value: Any, reason: str, *needs: str, otherwise: Default | None = None) -> Default:
+    return _default(value, reason, *_BY_MUON, *needs, otherwise=otherwise)
+
+
 _CONSTANT = _default("constant", "it suits any model, and a training that goes on later")
 _COSINE = _default(
     *("cosine", "a rate that falls may begin high", "lr", *_MODEL, WHOLE, IN_PARTS),
     otherwise=_CONSTANT,
 )
-
-
-def _falling(otherwise: Default) -> Default:
-    return _default(*LINEAR, "lr", *_BY_MUON, otherwise=otherwise)
-
-
 _ADAM = _default("adam", "it suits any model, and a training that goes on later")
-_MUON = _default(
-    *("muon", "it reaches the same in a third of the steps", "lr", "schedule", *_BY_MUON),
-    otherwise=_ADAM,
-)
+_MUON = _by_muon("muon", "it reaches the same in a third of the steps", otherwise=_ADAM)
 _FULL = _default("float32", "every digit")
-
-
-def _rate(value: float, *needs: str, otherwise: Default | None = None) -> Default:
-    return _default(value, MUON_RATE, "schedule", *_BY_MUON, *needs, otherwise=otherwise)
-
-
-def _length(by_muon: Length, otherwise: Default) -> Default:
-    return _default(by_muon, "", "lr", "schedule", *_BY_MUON, otherwise=otherwise)
-
-
+_NO_DECAY = _default(0.0, "weights do not grow far")
 _CORRUPTION = _default(
     "corruption", "neighbours would keep all rows, {gib:.1f} GiB as dense numbers"
 )
@@ -332,7 +322,7 @@ _BESIDE_COLUMNS = _default(
     *(*_MODEL, "view", "output", "n_components", NARROW),
 )
 _LONG = _default(Length(1200, 4800), "")
-_SHORT = _length(Length(400, 1200), _LONG)
+_SHORT = _by_muon(Length(400, 1200), "", otherwise=_LONG)
 
 _NUMBERS = Entry(
     kind="numbers",
@@ -344,8 +334,9 @@ _NUMBERS = Entry(
     n_components=_TWO_HALVES,
     output=_BESIDE_COLUMNS,
     optimizer=_MUON,
-    schedule=_falling(_COSINE),
-    lr=_rate(0.02),
+    schedule=_by_muon(*LINEAR, otherwise=_COSINE),
+    lr=_by_muon(0.02, MUON_RATE),
+    weight_decay=_NO_DECAY,
     max_steps=_SHORT,
     precision=_FULL,
 )
@@ -366,9 +357,10 @@ _ENTRIES = (
         n_components=_OWN_WIDTH,
         output=None,
         optimizer=_MUON,
-        schedule=_falling(_CONSTANT),
-        lr=_rate(0.02),
-        max_steps=_length(Length(200, 200), _LONG),
+        schedule=_by_muon(*LINEAR, otherwise=_CONSTANT),
+        lr=_by_muon(0.02, MUON_RATE),
+        weight_decay=_NO_DECAY,
+        max_steps=_by_muon(Length(200, 200), "", otherwise=_LONG),
         precision=_FULL,
     ),
     dataclasses.replace(
@@ -384,11 +376,11 @@ _ENTRIES = (
             otherwise=_PERCEPTRON,
         ),
         output=None,
-        lr=_rate(0.1, "view", otherwise=_NUMBERS.lr),
+        lr=_by_muon(0.1, MUON_RATE, "view", otherwise=_NUMBERS.lr),
+        weight_decay=_by_muon(*MUON_DECAY, "view", otherwise=_NO_DECAY),
         # Pairs are drawn anew each time, so that few rows last longer.
-        max_steps=_default(
-            Length(800, 2400, most_passes=500),
-            *("", "view", "lr", "schedule", *_BY_MUON),
+        max_steps=_by_muon(
+            *(Length(800, 2400, most_passes=500), "", "view"),
             otherwise=_default(Length(2400, 4800, most_passes=500), "", "view", otherwise=_SHORT),
         ),
     ),
@@ -419,9 +411,12 @@ _ENTRIES = (
             *("view", "critic", "output"),
         ),
         optimizer=_MUON,
-        schedule=_falling(_default("constant", _CONSTANT.reason, "view", otherwise=_COSINE)),
-        lr=_rate(0.02),
-        max_steps=_length(Length(400, 400), _default(Length(880, 880), "")),
+        schedule=_by_muon(
+            *LINEAR, otherwise=_default("constant", _CONSTANT.reason, "view", otherwise=_COSINE)
+        ),
+        lr=_by_muon(0.02, MUON_RATE),
+        weight_decay=_default(0.0, "of codes the directions alone are scored"),
+        max_steps=_by_muon(Length(400, 400), "", otherwise=_default(Length(880, 880), "")),
         precision=_default(
             *("bfloat16", "half of the time on this processor", BFLOAT16), otherwise=_FULL
         ),
@@ -546,6 +541,11 @@ class Draft:
         return cls(facts, kept, dataclasses.replace(entry, **changes), left_open)
 
     @property
+    def is_as_tried(self) -> bool:
+        """Whether the entry's training by Muon is taken as a whole."""
+        return self._holds() >= _BY_MUON
+
+    @property
     def view(self) -> Any:
         """The view, a name or a description."""
         return self._value("view")
@@ -621,7 +621,7 @@ class Draft:
         return _with_changes(name, choice.value, given) if isinstance(given, Auto) else choice.value
 
 
-_OF_TRAINING = ("optimizer", "schedule", "lr", "max_steps", "precision")
+_OF_TRAINING = ("optimizer", "schedule", "lr", "weight_decay", "max_steps", "precision")
 _PICKED = {f.name for f in dataclasses.fields(Entry)} - {"kind", *_OF_TRAINING}
 
 
@@ -657,7 +657,7 @@ def training_choices(draft: Draft, *, has_own_schedule: bool = False) -> dict[st
     Returns
     -------
     choices : dict of Choice
-        Of "optimizer", "schedule", "lr", "max_steps" and "precision".
+        Of "optimizer", "schedule", "lr", "weight_decay", "max_steps" and "precision".
     """
     picked: dict[str, Choice] = {}
     is_open = "schedule" in draft.left_open
@@ -666,9 +666,11 @@ def training_choices(draft: Draft, *, has_own_schedule: bool = False) -> dict[st
     if "max_steps" in draft.left_open:
         length = draft.entry.max_steps.pick(draft._holds())
         picked["max_steps"] = length.value.steps(draft.facts)  # type: ignore[union-attr]
-    for name in ("optimizer", "precision"):
+    for name in ("optimizer", "precision", "weight_decay"):
         if (choice := draft.pick(name)) is not None:
             picked[name] = choice
+    if "weight_decay" in picked and draft.facts.is_by_muon and not draft.is_as_tried:
+        picked["weight_decay"] = Choice(*MUON_DECAY)
     schedule = _schedule(draft, has_own_schedule)
     if is_open:
         picked["schedule"] = schedule

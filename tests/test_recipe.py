@@ -18,7 +18,8 @@ from sklearn_mi.recipe import ENTRIES, OPEN_PARAMETERS, Draft, Facts, training_c
 from sklearn_mi.rows import Image, Table
 from sklearn_mi.views import Augment, Corruption, Halves, Neighbors, Paired
 
-TRAINING = frozenset({"max_steps", "lr", "schedule", "optimizer", "precision"})
+TRAINING = frozenset({"max_steps", "lr", "schedule", "optimizer", "precision", "weight_decay"})
+NO_DECAY = {"precision": "float32", "weight_decay": 0.0}
 PICKED = OPEN_PARAMETERS - {"n_components", "output"}
 
 
@@ -135,6 +136,31 @@ def test_rates_of_an_optimiser_that_is_named(named, expected):
     assert (made["schedule"].value, made["lr"].value) == expected and "optimizer" not in made
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, 0.0),
+        ({"row_shape": (28, 28)}, 0.2),
+        ({"row_shape": (32, 32, 3)}, 0.0),
+        ({"row_shape": (28, 28), "given": {"critic": "cosine"}}, 0.0),
+        ({"optimizer": "muon"}, 0.0),
+        ({"optimizer": "muon", "given": {"critic": "cosine"}}, 0.2),
+        ({"optimizer": "muon", "also_open": TRAINING - {"lr", "optimizer"}}, 0.2),
+        ({"optimizer": "adam", "row_shape": (28, 28)}, 0.0),
+    ],
+)
+def test_weights_decay_where_muon_moves_them_far(changes, expected):
+    assert chosen(**changes)["weight_decay"].value == expected
+
+
+@pytest.mark.parametrize("n_components", [None, 2])
+def test_codes_keep_their_scale(n_components):
+    images = np.random.default_rng(0).random((300, 8, 8))
+    fitted = MIRepresentationLearner(n_components, random_state=0).fit(images)
+    assert fitted.choices_["optimizer"].value == "muon"
+    assert 0.1 < fitted.transform(images).std() < 20
+
+
 def test_precision_is_lower_where_the_processor_gains_by_it():
     image = {"row_shape": (32, 32, 3)}
     assert chosen(**image, has_bfloat16=True)["precision"].value == "bfloat16"
@@ -144,7 +170,7 @@ def test_precision_is_lower_where_the_processor_gains_by_it():
 
 def test_a_rate_that_is_picked_is_taken(X):
     whole = MIRepresentationLearner(8, max_steps=4, random_state=0)
-    how = {"lr": 0.02, "schedule": "linear", "optimizer": "muon", "precision": "float32"}
+    how = {"lr": 0.02, "schedule": "linear", "optimizer": "muon", **NO_DECAY}
     same = MIRepresentationLearner(8, max_steps=4, **how, random_state=0)
     codes = whole.fit(X).transform(X)
     np.testing.assert_array_equal(codes, same.fit(X).transform(X))
@@ -175,7 +201,7 @@ def test_the_learner_says_what_it_picked_and_takes_it(X):
     assert isinstance(fitted.net_.module_.view, Neighbors)
     critic = Split(("cauchy", Cosine(temperature=1.0)))
     given = {"view": Neighbors(), "encoder": "gelu-mlp", "critic": critic, "lr": 0.02}
-    how = {"schedule": "linear", "optimizer": "muon", "precision": "float32", "max_steps": 250}
+    how = {"schedule": "linear", "optimizer": "muon", "max_steps": 250, **NO_DECAY}
     same = learner(**given, objective=EachPart(), comparison="whole", **how).fit(X)
     assert same.choices_ == {}
     assert np.array_equal(same.transform(X), fitted.transform(X))
@@ -183,7 +209,7 @@ def test_the_learner_says_what_it_picked_and_takes_it(X):
 
 def test_each_choice_can_be_taken_over(X):
     fitted = learner(view=Halves(), critic="bilinear").fit(X)
-    of_training = {"lr", "schedule", "optimizer", "precision"}
+    of_training = TRAINING - {"max_steps"}
     assert set(fitted.choices_) == {"encoder", "objective", "comparison", *of_training}
     assert fitted.choices_["objective"].value == "infonce"
     fitted = MIRepresentationLearner(8, max_epochs=1).fit(X)
@@ -259,7 +285,7 @@ def test_columns_beside_a_code_of_ones_own(X):
 def assert_equal_to_named(fitted, images, **params):
     """Compare with the learner whose convnet and critic are given by name."""
     named = learner(encoder="convnet", critic="cosine", objective="infonce", **params)
-    named.set_params(batch_size=16, optimizer="muon", lr=0.02, schedule="linear")
+    named.set_params(batch_size=16, optimizer="muon", lr=0.02, schedule="linear", weight_decay=0.0)
     named.set_params(precision=fitted.choices_["precision"].value).fit(images)
     np.testing.assert_array_equal(fitted.transform(images), named.transform(images))
 
@@ -295,7 +321,7 @@ def test_images_in_grey_are_moved_and_paired_with_neighbours():
     view = fitted.net_.module_.view
     assert isinstance(view.first, Neighbors) and isinstance(view.second, Augment)
     named = learner(view="moved-neighbors", encoder="lenet", optimizer="muon", lr=0.1)
-    named.set_params(schedule="linear")
+    named.set_params(schedule="linear", weight_decay=0.2)
     named.set_params(**{name: fitted.choices_[name].value for name in ("critic", "objective")})
     np.testing.assert_array_equal(fitted.transform(images), named.fit(images).transform(images))
 
@@ -389,7 +415,7 @@ def test_a_nested_parameter_of_an_open_one_is_set_on_the_pick(X):
     assert fitted.net_.module_.view.n_neighbors == 3
     assert fitted.encoder_[1].out_features == 8 and isinstance(fitted.encoder_[2], nn.ReLU)
     assert {"view", "encoder", "critic"} <= set(fitted.choices_)
-    how = {"optimizer": "muon", "lr": 0.02, "schedule": "linear"}
+    how = {"optimizer": "muon", "lr": 0.02, "schedule": "linear", **NO_DECAY}
     named = learner(view=Neighbors(3), encoder=MLP((8,), "relu"), **how)
     np.testing.assert_array_equal(fitted.transform(X), named.fit(X).transform(X))
     images = np.random.default_rng(0).random(size=(40, 9, 9))

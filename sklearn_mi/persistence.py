@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -35,6 +36,7 @@ from sklearn_mi.model import PairModel, build_model
 from sklearn_mi.recipe import Choice, Recipe
 from sklearn_mi.reports import MIEstimate
 from sklearn_mi.rows import Schema, Standardize
+from sklearn_mi.training import Muon
 from sklearn_mi.views import as_view
 
 __all__ = ["Contents", "damage_is_told", "read_estimate", "read_file", "rebuild", "write_file"]
@@ -169,8 +171,11 @@ def _to_json(name: str, value: Any) -> Any:
         return {"slice": [value.start, value.stop, value.step]}
     if isinstance(value, np.ndarray):
         return _to_json(name, value.tolist())
-    if isinstance(value, type) and getattr(torch.optim, value.__name__, None) is value:
-        return {"optimizer": value.__name__}
+    if isinstance(value, partial) and _is_optimizer(value.func) and not value.args:
+        settings = {key: _to_json(f"{name}__{key}", v) for key, v in value.keywords.items()}
+        return {"optimizer": _name_of(value.func), "settings": settings}
+    if _is_optimizer(value):
+        return {"optimizer": _name_of(value)}
     if isinstance(value, Component):
         return _component_to_json(name, value)
     if isinstance(value, nn.Module):
@@ -180,6 +185,17 @@ def _to_json(name: str, value: Any) -> Any:
         f"{name}={value!r} cannot be stored without pickle ({kind}); set it to None or to a "
         f"description before saving, or use joblib.dump for files that you trust."
     )
+
+
+def _is_optimizer(value: Any) -> bool:
+    return isinstance(value, type) and (
+        value is Muon or getattr(torch.optim, value.__name__, None) is value
+    )
+
+
+def _name_of(optimizer: Any) -> str:
+    # Later releases of torch have a Muon of their own.
+    return "our Muon" if optimizer is Muon else optimizer.__name__
 
 
 def _component_to_json(name: str, value: Component) -> Any:
@@ -285,7 +301,9 @@ def _from_json(name: str, value: Any, own: Mapping[str, Any]) -> Any:
         params = {key: _from_json(name, inner, own) for key, inner in value["params"].items()}
         return _description(*value["component"])(**params)
     if "optimizer" in value:
-        return _optimizer(value["optimizer"])
+        cls, settings = _optimizer(value["optimizer"]), value.get("settings", {})
+        given = {key: _from_json(name, inner, own) for key, inner in settings.items()}
+        return partial(cls, **given) if given else cls
     if "slice" in value:
         return slice(*value["slice"])
     if "dict" in value:
@@ -303,7 +321,7 @@ def _description(family: str, name: str) -> type[Component]:
 
 
 def _optimizer(name: str) -> type[torch.optim.Optimizer]:
-    found = vars(torch.optim).get(name)
+    found = Muon if name == "our Muon" else vars(torch.optim).get(name)
     if not (isinstance(found, type) and issubclass(found, torch.optim.Optimizer)):
         raise ValueError(f"The file names torch.optim.{name}, which is no optimiser.")
     return found

@@ -617,11 +617,11 @@ def optimizer_parameters(value: Any) -> dict[str, Any]:
     """
     if isinstance(value, str):
         return resolve("optimizer", value, OPTIMIZERS)  # type: ignore[return-value]
-    if value is torch.optim.LBFGS:
+    made = value.func if isinstance(value, partial) else value
+    if made is torch.optim.LBFGS:
         raise ValueError(
             "optimizer=LBFGS evaluates a step several times, on other draws; use adam."
         )
-    made = value.func if isinstance(value, partial) else value
     if isinstance(made, type) and issubclass(made, torch.optim.Optimizer):
         return {"optimizer": value}
     raise TypeError(

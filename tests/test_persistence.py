@@ -1,5 +1,6 @@
 import json
 import pickle
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import nn
 import sklearn_mi
 from sklearn_mi import MIRepresentationLearner
 from sklearn_mi.encoders import MLP, Backbone
+from sklearn_mi.training import Muon
 from sklearn_mi.views import Columns, Compose, Corruption, GaussianNoise, Halves, Neighbors
 
 FILES = Path(__file__).parent / "files"
@@ -45,6 +47,8 @@ CASES = {
     "composed": {"view": Compose(Neighbors(3), Corruption(0.2)), "objective": "mine"},
     "noise": {"view": GaussianNoise(0.2), "objective": "flo", "encoder_y": "separate"},
     "optimizer class": {"optimizer": torch.optim.RAdam, "objective": "tuba"},
+    "our optimizer": {"optimizer": Muon},
+    "optimizer in a partial": {"optimizer": partial(Muon, momentum=0.5, betas=(0.9, 0.99))},
     "numpy scalars": {"lr": np.float64(0.01), "batch_size": np.int64(16)},
 }
 

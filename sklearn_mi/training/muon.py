@@ -85,7 +85,8 @@ class Muon(Optimizer):
     A gradient is mostly a few directions; made orthogonal, it moves all of them, so that few steps
     go far. Kernels of convolutions count as matrices of (out, in x height x width). Whatever is no
     matrix, biases and scales, is moved by Adam at a rate that is a fixed share of this one. Needs a
-    falling rate, ``schedule="linear"``.
+    falling rate, ``schedule="linear"``. Every step moves a matrix by the same length, however small
+    its gradient, so over many steps weights grow unless they decay.
 
     Parameters
     ----------
@@ -137,16 +138,16 @@ class Muon(Optimizer):
         share: float = 0.2,
         betas: tuple[float, float] = (0.9, 0.999),
     ) -> None:
-        for name, value, is_legal in (
-            ("lr", lr, lr >= 0),
-            ("momentum", momentum, 0 <= momentum < 1),
-            ("weight_decay", weight_decay, weight_decay >= 0),
-            ("steps", steps, steps >= 1),
-            ("block", block, block >= 1),
-            ("share", share, share >= 0),
+        for name, value, is_legal, expected in (
+            ("lr", lr, lr >= 0, "0 or more"),
+            ("momentum", momentum, 0 <= momentum < 1, "a number in [0, 1)"),
+            ("weight_decay", weight_decay, weight_decay >= 0, "0 or more"),
+            ("steps", steps, steps >= 1, "at least 1"),
+            ("block", block, block >= 1, "at least 1"),
+            ("share", share, share >= 0, "0 or more"),
         ):
             if not is_legal:
-                raise ValueError(f"{name}={value!r} is out of range; see Muon for its range.")
+                raise ValueError(f"{name}={value!r}; expected {expected}.")
         shared = {"weight_decay": weight_decay, "share": share}
         of_matrices = {"momentum": momentum, "nesterov": nesterov, "steps": steps, "block": block}
         groups = _split(params, {"lr": lr, **shared}, of_matrices, {"betas": betas})

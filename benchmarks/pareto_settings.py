@@ -140,6 +140,8 @@ FLAT: dict[str, Any] = {
 MNIST: dict[str, Any] = {
     "Muon .05, 2,400 steps": muon(0.05, 2400, encoder=LeNet()),
     "Muon .1, 2,400 steps": muon(0.1, 2400, encoder=LeNet()),
+    "Muon .1, 2,400 steps, decay .067": muon(0.1, 2400, encoder=LeNet(), weight_decay=0.067),
+    "Muon .1, 2,400 steps, decay .2": muon(0.1, 2400, encoder=LeNet(), weight_decay=0.2),
     "Muon .2, 2,400 steps": muon(0.2, 2400, encoder=LeNet()),
     "Muon .1, 3,000 steps": muon(0.1, 3000, encoder=LeNet()),
     "Muon .1, 2,400 steps, exact neighbours": muon(

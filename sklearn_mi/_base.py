@@ -7,9 +7,10 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
 if TYPE_CHECKING:
@@ -253,3 +254,31 @@ class Codes:
         )
         part._scores = cut(self._scores)
         return part
+
+
+def is_same(a: Any, b: Any) -> bool:
+    """Tell whether two values of a parameter are equal, descriptions by their own parameters.
+
+    Parameters
+    ----------
+    a, b : object
+
+    Returns
+    -------
+    answer : bool
+    """
+    if a is b:
+        return True
+    if isinstance(a, Real) and isinstance(b, Real):
+        return bool(a == b)
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, Component):
+        return is_same(a.get_params(deep=False), b.get_params(deep=False))
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(is_same, a, b))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(is_same(a[key], b[key]) for key in a)
+    if isinstance(a, np.ndarray):
+        return np.array_equal(a, b)
+    return bool(a == b)

@@ -37,6 +37,7 @@ from sklearn_mi.recipe import (
     Facts,
     Recipe,
     changed_parameters,
+    over_steps,
     training_choices,
 )
 from sklearn_mi.reports import MIEstimate, describe, held_out_infonce, missing
@@ -496,8 +497,9 @@ def _plan(
     passes = passes or settings["max_epochs"]
     if steps is None and passes is not None:
         steps = int(passes) * steps_a_pass
+    total: Any = steps or settings["max_steps"] or choices["max_steps"].value
+    choices = over_steps(choices, int(total))
     picked = {name: choice.value for name, choice in choices.items()}
-    total: Any = steps or settings["max_steps"] or picked["max_steps"]
     how = {name: picked.get(name, settings[name]) for name in PICKED_OF_TRAINING}
     wanted: Any = settings["early_stopping"]
     patience = PATIENCE_STEPS if isinstance(wanted, bool | np.bool_) else int(wanted)

@@ -10,12 +10,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any
 
-import numpy as np
-
-from sklearn_mi._base import Auto, Component, Shape, is_auto, resolve
+from sklearn_mi._base import Auto, Component, Shape, is_auto, is_same, resolve
 from sklearn_mi.bounds import BOUNDS
 from sklearn_mi.comparisons import COMPARISONS, as_comparison
 from sklearn_mi.critics import CRITICS
@@ -37,6 +34,7 @@ __all__ = [
     "Facts",
     "Recipe",
     "changed_parameters",
+    "over_steps",
     "training_choices",
 ]
 
@@ -235,6 +233,20 @@ class Length:
 
 
 @dataclass(frozen=True)
+class Decay:
+    """Decay of weights: less where a training is longer, so that it forgets as much of them."""
+
+    most: float
+    steps: int
+
+    def over(self, steps: int) -> Choice:
+        """Return the decay of a training of so many steps."""
+        value = self.most * min(1.0, self.steps / steps)
+        reason = "without it weights that Muon moves far, and so codes, grow with the steps"
+        return Choice(value, f"{reason}; {self.most} over up to {self.steps}")
+
+
+@dataclass(frozen=True)
 class Entry:
     """The whole default of one kind of data.
 
@@ -270,7 +282,7 @@ RATES = {
 }
 LINEAR = ("linear", "it falls to 0, which Muon needs")
 MUON_RATE = "the rate of Muon, by which matrices move"
-MUON_DECAY = (0.2, "without it weights that Muon moves far, and so codes, grow with the steps")
+MUON_DECAY = Decay(0.2, 800)
 _MODEL = ("encoder", "critic", "objective")
 
 # Defaults that several entries share, as they were measured together.
@@ -377,7 +389,7 @@ _ENTRIES = (
         ),
         output=None,
         lr=_by_muon(0.1, MUON_RATE, "view", otherwise=_NUMBERS.lr),
-        weight_decay=_by_muon(*MUON_DECAY, "view", otherwise=_NO_DECAY),
+        weight_decay=_by_muon(MUON_DECAY, "", "view", otherwise=_NO_DECAY),
         # Pairs are drawn anew each time, so that few rows last longer.
         max_steps=_by_muon(
             *(Length(800, 2400, most_passes=500), "", "view"),
@@ -657,7 +669,8 @@ def training_choices(draft: Draft, *, has_own_schedule: bool = False) -> dict[st
     Returns
     -------
     choices : dict of Choice
-        Of "optimizer", "schedule", "lr", "weight_decay", "max_steps" and "precision".
+        Of "optimizer", "schedule", "lr", "weight_decay", "max_steps" and "precision"; what
+        depends on the number of steps is still open, see `over_steps`.
     """
     picked: dict[str, Choice] = {}
     is_open = "schedule" in draft.left_open
@@ -670,13 +683,31 @@ def training_choices(draft: Draft, *, has_own_schedule: bool = False) -> dict[st
         if (choice := draft.pick(name)) is not None:
             picked[name] = choice
     if "weight_decay" in picked and draft.facts.is_by_muon and not draft.is_as_tried:
-        picked["weight_decay"] = Choice(*MUON_DECAY)
+        picked["weight_decay"] = Choice(MUON_DECAY, "")
     schedule = _schedule(draft, has_own_schedule)
     if is_open:
         picked["schedule"] = schedule
     if "lr" in draft.left_open:
         picked["lr"] = draft.pick("lr") or _usual_rate(draft.facts, schedule)
     return picked
+
+
+def over_steps(choices: Mapping[str, Choice], steps: int) -> dict[str, Choice]:
+    """Return the choices of a training now that its number of steps is known.
+
+    Parameters
+    ----------
+    choices : dict of Choice
+    steps : int
+
+    Returns
+    -------
+    choices : dict of Choice
+    """
+    return {
+        name: choice.value.over(steps) if isinstance(choice.value, Decay) else choice
+        for name, choice in choices.items()
+    }
 
 
 def _usual_rate(facts: Facts, schedule: Choice) -> Choice:
@@ -742,22 +773,4 @@ def changed_parameters(recipe: Recipe, params: Mapping[str, Any]) -> list[str]:
     -------
     names : list of str
     """
-    return [name for name in MODEL_PARAMETERS if not _is_same(recipe.given[name], params[name])]
-
-
-def _is_same(a: Any, b: Any) -> bool:
-    if a is b:
-        return True
-    if isinstance(a, Real) and isinstance(b, Real):
-        return bool(a == b)
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, Component):
-        return _is_same(a.get_params(deep=False), b.get_params(deep=False))
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(_is_same, a, b))
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_is_same(a[key], b[key]) for key in a)
-    if isinstance(a, np.ndarray):
-        return np.array_equal(a, b)
-    return bool(a == b)
+    return [name for name in MODEL_PARAMETERS if not is_same(recipe.given[name], params[name])]

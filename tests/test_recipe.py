@@ -14,7 +14,14 @@ from sklearn_mi.comparisons import Parts
 from sklearn_mi.critics import Cosine, Split
 from sklearn_mi.encoders import MLP
 from sklearn_mi.objectives import EachPart
-from sklearn_mi.recipe import ENTRIES, OPEN_PARAMETERS, Draft, Facts, training_choices
+from sklearn_mi.recipe import (
+    ENTRIES,
+    OPEN_PARAMETERS,
+    Draft,
+    Facts,
+    over_steps,
+    training_choices,
+)
 from sklearn_mi.rows import Image, Table
 from sklearn_mi.views import Augment, Corruption, Halves, Neighbors, Paired
 
@@ -32,7 +39,8 @@ def chosen(also_open=TRAINING, given=(), row_shape=(20,), is_paired=False, **cha
     defaults = MIRepresentationLearner().get_params(deep=False)
     draft = Draft.of({**defaults, **dict(given)}, Facts(**{**plain, **changes}), also_open)
     recipe = draft.finish((64, 64), "shared", "first")
-    return {**recipe.choices, **training_choices(draft)}
+    picked = training_choices(draft)
+    return {**recipe.choices, **over_steps(picked, picked["max_steps"].value)}
 
 
 def learner(**parameters):
@@ -141,6 +149,9 @@ def test_rates_of_an_optimiser_that_is_named(named, expected):
     [
         ({}, 0.0),
         ({"row_shape": (28, 28)}, 0.2),
+        ({"row_shape": (28, 28), "effort": "quick"}, 0.2),
+        ({"row_shape": (28, 28), "effort": "thorough"}, 0.2 / 3),
+        ({"row_shape": (28, 28), "n_rows": 48_000}, 0.2 / 3),
         ({"row_shape": (32, 32, 3)}, 0.0),
         ({"row_shape": (28, 28), "given": {"critic": "cosine"}}, 0.0),
         ({"optimizer": "muon"}, 0.0),
@@ -150,7 +161,7 @@ def test_rates_of_an_optimiser_that_is_named(named, expected):
     ],
 )
 def test_weights_decay_where_muon_moves_them_far(changes, expected):
-    assert chosen(**changes)["weight_decay"].value == expected
+    assert chosen(**changes)["weight_decay"].value == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("n_components", [None, 2])

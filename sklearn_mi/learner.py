@@ -179,8 +179,9 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Learning rate. "auto": by Muon .1 for images in grey, else .02; else 3e-3 where the
         schedule becomes "cosine", and 1e-3.
     weight_decay : float or "auto", default="auto"
-        "auto": 0, but .2 by Muon for images in grey, and where Muon is named beside a part of the
-        model, a rate or a schedule: over many steps its codes would grow without end.
+        "auto": 0, but by Muon .2 for images in grey, and where Muon is named beside a part of the
+        model, a rate or a schedule; less beyond 800 steps, in proportion. Codes that Muon moves
+        far would grow without end.
     schedule : {"constant", "cosine", "linear", "one-cycle"} or "auto", default="auto"
         Of the learning rate, over the whole training. "auto": "linear", to 0, by Muon; "cosine" by
         another optimiser in ``fit`` where rate, encoder, critic and objective are "auto" as well

@@ -164,9 +164,9 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         unless True.
     max_steps, max_epochs : int or None, default=None
         Length of training in optimiser steps or in passes over the rows; not both. Neither: by
-        Muon 30 passes, but at least 400 steps or 250 passes, whichever is less, and at most 1,200
-        steps (twice as many for grey images); 200 for a table of numbers and categories; 400 for
-        colour images. By another optimiser about three times as many.
+        Muon 20 passes, but at least 400 steps or 250 passes, whichever is less, and at most 1,200
+        steps; 30 passes and twice these steps for grey images; 200 steps for a table of numbers
+        and categories, 400 for colour images. By another optimiser about three times as many.
     batch_size : int, default=256
         Rows per step, and so candidates for each row; all rows where there are fewer.
     effort : {"quick", "normal", "thorough"}, default="normal"

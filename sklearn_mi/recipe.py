@@ -334,7 +334,7 @@ _BESIDE_COLUMNS = _default(
     *(*_MODEL, "view", "output", "n_components", NARROW),
 )
 _LONG = _default(Length(1200, 4800), "")
-_SHORT = _by_muon(Length(400, 1200), "", otherwise=_LONG)
+_SHORT = _by_muon(Length(400, 1200, passes=20), "", otherwise=_LONG)
 
 _NUMBERS = Entry(
     kind="numbers",

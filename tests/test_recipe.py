@@ -74,7 +74,7 @@ def test_what_is_picked(changes, expected):
 
 @pytest.mark.parametrize(
     ("n_rows", "steps"),
-    [(2, 250), (256, 250), (1000, 400), (5120, 600), (10_240, 1200), (25_600, 1200), (1e6, 1200)],
+    [(2, 250), (256, 250), (1000, 400), (5120, 400), (10_240, 800), (25_600, 1200), (1e6, 1200)],
 )
 def test_length_of_training(n_rows, steps):
     def length(**changes):

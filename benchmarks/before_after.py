@@ -2,9 +2,10 @@
 
 ``git worktree add ../before 1759d58`` and ``.venv-peers/bin/python benchmarks/before_after.py
 --before ../before`` measures every task in processes of their own, one after the other, one thread
-each, and writes ``benchmarks/results/speed/before_after.csv`` and
-``.txt``. Seconds are the processor's, of fit and transform, without imports. The minutes of the earlier commit on MNIST and CIFAR10 are
-told from its first step and a tenth of its steps. Everyone transforms a quarter of the rows.
+each, and writes ``benchmarks/results/speed/before_after.csv`` and ``.txt``. Seconds are the
+processor's, of fit and transform, without imports. The minutes of the earlier commit on MNIST and
+CIFAR10 are told from its first step and a tenth of its steps. Everyone transforms a quarter of the
+rows.
 """
 
 import os

@@ -175,11 +175,11 @@ def main() -> None:
     for task, how in TASKS.items():
         if not any(part in task for part in asked.only):
             continue
-        whos = [("before", "normal"), *(("now", effort) for effort in how.efforts)]
+        runners = [("before", "normal"), *(("now", effort) for effort in how.efforts)]
         if how.umap and find_spec("umap"):
-            whos.append(("UMAP 8", "normal"))
+            runners.append(("UMAP 8", "normal"))
         for number in range(how.rounds):
-            for who, effort in whos:
+            for who, effort in runners:
                 row = run(task, who, effort, asked.before.resolve())
                 row |= {
                     "round": number,

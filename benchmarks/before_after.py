@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from bench_data import package_commit, versions
+from bench_data import DATA, columns_encoder, package_commit, versions
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 HERE = Path(__file__).resolve().parent
@@ -75,8 +75,6 @@ def rows_of(task: str) -> Any:
         return X[np.random.default_rng(0).permutation(len(X))[: 4 * len(X) // 5]]
     if name == "numbers":
         return manifold(*_size(task))
-    from bench_data import DATA, columns_encoder
-
     X, _ = DATA[{"MNIST": "mnist", "CIFAR10": "cifar10"}.get(name, name)].load()
     n = 44_000 if name == "CIFAR10" else 48_000 if name == "MNIST" else 16_000
     rows = X.iloc[:n] if hasattr(X, "iloc") else X[:n]

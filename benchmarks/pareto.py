@@ -15,7 +15,6 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # set before torch is imported anywhere
 
 import argparse
-import time
 import warnings
 from functools import partial
 from pathlib import Path
@@ -25,9 +24,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from bench_data import DATA, columns_encoder, package_commit, shipped
+from features import Timed
 from joblib import Parallel, delayed
 from pareto_settings import SETTINGS
-from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 
@@ -90,24 +89,6 @@ ROWS = {"digits": digits, "flat": partial(digits, flat=True), "mnist": mnist, "c
 SEEDS = {"digits": (100, 101), "flat": (100,), "mnist": (100,), "colour": (100,)}
 
 
-class Timed(BaseEstimator):
-    """Notes the processor's seconds of each fit."""
-
-    seconds: list[float] = []  # noqa: RUF012
-
-    def __init__(self, estimator: Any):
-        self.estimator = estimator
-
-    def fit(self, X: Any, y: Any = None) -> Any:
-        start = time.process_time()
-        self.fitted_ = clone(self.estimator).fit(X)
-        self.seconds.append(time.process_time() - start)
-        return self
-
-    def transform(self, X: Any) -> np.ndarray:
-        return self.fitted_.transform(X)
-
-
 def cell(data: str, name: str, seed: int) -> pd.DataFrame:
     """Return accuracy by number of labels, and seconds, of one setting and seed."""
     rows = table(seed, data) if data in WHERE else ROWS[data](seed)
@@ -136,7 +117,11 @@ def cell(data: str, name: str, seed: int) -> pd.DataFrame:
     best = means.groupby("labels_per_class").max().rename("accuracy").reset_index()
     best["labels_per_class"] = ["all" if n is None else str(n) for n in rows.labels]
     return best.assign(
-        data=data, name=name, seed=seed, seconds=np.mean(Timed.seconds), commit=package_commit()
+        data=data,
+        name=name,
+        seed=seed,
+        seconds=np.mean(Timed.seconds["fit"]),
+        commit=package_commit(),
     )
 
 

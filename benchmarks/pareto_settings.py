@@ -25,10 +25,13 @@ FORMER: dict[str, Any] = {
 }
 
 
+def by_muon(lr: float, steps: int) -> dict[str, Any]:
+    return {"optimizer": "muon", "lr": lr, "schedule": "linear", "max_steps": steps}
+
+
 def muon(lr: float, steps: int, **changes: Any) -> dict[str, Any]:
     """Return the former model, trained by Muon."""
-    how = {"optimizer": "muon", "lr": lr, "schedule": "linear", "max_steps": steps}
-    return {**FORMER, **how, **changes}
+    return {**FORMER, **by_muon(lr, steps), **changes}
 
 
 def of_peers(name: str, **params: Any) -> Any:
@@ -151,21 +154,10 @@ MNIST: dict[str, Any] = {
     "Muon .1, 1,600 steps": muon(0.1, 1600, encoder=LeNet()),
     "Adam, 4,800 steps": {**FORMER, "max_steps": 4800, "encoder": LeNet(hidden=(512,))},
 }
-OF_COLOUR: dict[str, Any] = {"optimizer": "muon", "schedule": "linear"}
 COLOUR: dict[str, Any] = {
-    "Muon .05, 400 steps, bfloat16": {
-        **OF_COLOUR,
-        "lr": 0.05,
-        "max_steps": 400,
-        "precision": "bfloat16",
-    },
-    "Muon .02, 400 steps, bfloat16": {
-        **OF_COLOUR,
-        "lr": 0.02,
-        "max_steps": 400,
-        "precision": "bfloat16",
-    },
-    "Muon .02, 400 steps": {**OF_COLOUR, "lr": 0.02, "max_steps": 400},
+    "Muon .05, 400 steps, bfloat16": {**by_muon(0.05, 400), "precision": "bfloat16"},
+    "Muon .02, 400 steps, bfloat16": {**by_muon(0.02, 400), "precision": "bfloat16"},
+    "Muon .02, 400 steps": by_muon(0.02, 400),
     "Adam, 880 steps": {"optimizer": "adam", "max_steps": 880, "lr": 1e-3},
 }
 BESIDE = {**FORMER, "output": "with-columns"}
@@ -183,8 +175,7 @@ KEPT: dict[str, Any] = {"critic": "bilinear", "objective": "infonce"}
 
 def kept(lr: float, steps: int, encoder: str = "gelu-mlp") -> dict[str, Any]:
     """Return columns and two learned components, trained by Muon."""
-    how = {"optimizer": "muon", "lr": lr, "schedule": "linear", "max_steps": steps}
-    return {**KEPT, **how, "encoder": Passthrough(encoder)}
+    return {**KEPT, **by_muon(lr, steps), "encoder": Passthrough(encoder)}
 
 
 MIXED: dict[str, Any] = {

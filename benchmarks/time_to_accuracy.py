@@ -102,7 +102,7 @@ def cell(curve: Curve, data: str, length: Any, fold: int) -> dict[str, Any]:
     """Return accuracy and seconds of one training."""
     X, y, unseen = rows_of(data, None)
     timed = {curve.name: Timed(made(curve, data, length, 0))}
-    is_classifier = curve.name == "LabelSpreading"
+    is_classifier = curve.name in CONTESTANTS and CONTESTANTS[curve.name].is_classifier
     n_folds = DATA[data].n_folds
     Timed.seconds.clear()
     with warnings.catch_warnings():

@@ -161,10 +161,9 @@ def _is_coarse(flat: np.ndarray, distances: np.ndarray) -> bool:
 def _nearest(flat: np.ndarray, k: int, search: str) -> tuple[np.ndarray, np.ndarray]:
     """Return distances and numbers of the k nearest other rows of every row."""
     n, p = flat.shape
-    is_short = n * n * p <= EXACT_WORK
-    if search == "exact" or (search == "auto" and is_short):
-        return NearestNeighbors(n_neighbors=k).fit(flat).kneighbors()  # type: ignore[return-value]
-    if p <= 2 * PROJECTED:
+    if search == "exact":
+        return _exactly(flat, k)
+    if p <= 2 * PROJECTED or (search == "auto" and _is_short(flat)):
         return _candidates(flat, k, search)
     # Most of what tells rows apart lies in few directions; the rows themselves decide among three
     # times as many candidates.
@@ -173,10 +172,19 @@ def _nearest(flat: np.ndarray, k: int, search: str) -> tuple[np.ndarray, np.ndar
     return _nearest_of(flat, numbers, k)
 
 
+def _is_short(flat: np.ndarray) -> bool:
+    n, p = flat.shape
+    return n * n * p <= EXACT_WORK
+
+
+def _exactly(flat: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    return NearestNeighbors(n_neighbors=k).fit(flat).kneighbors()  # type: ignore[return-value]
+
+
 def _candidates(flat: np.ndarray, k: int, search: str) -> tuple[np.ndarray, np.ndarray]:
     """Return distances and numbers of the k nearest others, approximate where exact is too slow."""
-    n, p = flat.shape
-    wants_index = search == "approximate" or n * n * p > EXACT_WORK
+    if search == "auto" and _is_short(flat):
+        return _exactly(flat, k)
     try:
         import faiss
     except ImportError as error:
@@ -185,9 +193,7 @@ def _candidates(flat: np.ndarray, k: int, search: str) -> tuple[np.ndarray, np.n
                 "search='approximate'; expected the package faiss to be installed: "
                 "pip install faiss-cpu."
             ) from error
-        wants_index = False
-    if not wants_index:
-        return NearestNeighbors(n_neighbors=k).fit(flat).kneighbors()  # type: ignore[return-value]
+        return _exactly(flat, k)
     distances, numbers = _by_index(faiss, np.ascontiguousarray(flat, np.float32), k + 1)
     return _without_self(numbers, np.sqrt(distances))
 

@@ -191,7 +191,62 @@ def _with_negatives(model: PairModel, rows: AnyRows, codes: Codes, numbers: Tens
     return model.negatives(codes, None, groups)
 
 
+class _TermsOfInfoNCE:
+    """InfoNCE of whole codes: one term a row."""
+
+    def __init__(self) -> None:
+        self.terms: list[Tensor] = []
+
+    def add(self, model: PairModel, rows: AnyRows, codes: Codes, block: Tensor, fresh: int) -> None:
+        large = is_large(codes)
+        made = by_rows(infonce_terms, codes) if large else infonce_terms(codes.scores)
+        self.terms.append(made[:fresh])
+
+    def result(self) -> tuple[float, float]:
+        every = torch.cat(self.terms).double().cpu().numpy()
+        return float(every.mean()), float(every.std(ddof=1) / math.sqrt(len(every)))
+
+
+class _BlocksOfBound:
+    """The objective's bound: a value and a variance a block, weighted by the rows that it adds."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+        self.variances: list[float] = []
+        self.weights: list[int] = []
+
+    def add(self, model: PairModel, rows: AnyRows, codes: Codes, block: Tensor, fresh: int) -> None:
+        codes = _with_negatives(model, rows, codes, block)
+        self.values.append(_reported(model, codes))
+        without = partial(_report_without, model, codes)
+        self.variances.append(float(jackknife(without, len(codes.z_x))))
+        self.weights.append(fresh)
+
+    def result(self) -> tuple[float, float]:
+        share = np.array(self.weights) / sum(self.weights)
+        stderr = math.sqrt(float(np.sum(share**2 * np.array(self.variances))))
+        return float(share @ np.array(self.values)), stderr
+
+
+Tally = _TermsOfInfoNCE | _BlocksOfBound
+
+
 @torch.no_grad()
+def _tallied(
+    model: PairModel, rows: AnyRows, size: int, seed: int, *tallies: Tally
+) -> list[tuple[float, float]]:
+    """Return value and standard error of each tally, of one draw of the pairs for all.
+
+    Views of a row that training did not see cost more than the scores: `Neighbors` has to look
+    through all references.
+    """
+    with _stream(model, seed):
+        for codes, block, fresh in _codes_of_blocks(model, rows, size, seed):
+            for tally in tallies:
+                tally.add(model, rows, codes, block, fresh)
+    return [tally.result() for tally in tallies]
+
+
 def held_out_infonce(model: PairModel, rows: AnyRows, size: int, seed: int) -> tuple[float, float]:
     """Return InfoNCE of the learned critic on whole codes and its standard error, in nats.
 
@@ -215,17 +270,9 @@ def held_out_infonce(model: PairModel, rows: AnyRows, size: int, seed: int) -> t
     ValueError
         If fewer than two rows have a partner.
     """
-    terms = []
-    with _stream(model, seed):
-        for codes, _, fresh in _codes_of_blocks(model, rows, size, seed):
-            large = is_large(codes)
-            made = by_rows(infonce_terms, codes) if large else infonce_terms(codes.scores)
-            terms.append(made[:fresh])
-    every = torch.cat(terms).double().cpu().numpy()
-    return float(every.mean()), float(every.std(ddof=1) / math.sqrt(len(every)))
+    return _tallied(model, rows, size, seed, _TermsOfInfoNCE())[0]
 
 
-@torch.no_grad()
 def held_out_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> tuple[float, float]:
     """Return the bound that the objective reports and its standard error, in nats.
 
@@ -243,17 +290,7 @@ def held_out_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> tup
     value, stderr : float
         The mean over blocks, weighted by the rows that each adds, and its standard error.
     """
-    values, variances, weights = [], [], []
-    with _stream(model, seed):
-        for codes, numbers, fresh in _codes_of_blocks(model, rows, size, seed):
-            codes = _with_negatives(model, rows, codes, numbers)
-            values.append(_reported(model, codes))
-            without = partial(_report_without, model, codes)
-            variances.append(float(jackknife(without, len(codes.z_x))))
-            weights.append(fresh)
-    share = np.array(weights) / sum(weights)
-    stderr = math.sqrt(float(np.sum(share**2 * np.array(variances))))
-    return float(share @ np.array(values)), stderr
+    return _tallied(model, rows, size, seed, _BlocksOfBound())[0]
 
 
 @torch.no_grad()
@@ -388,17 +425,17 @@ def describe(
             f"log({candidates}) = {math.log(candidates):.2f}; values at different ceilings do not "
             "compare"
         )
-    infonce = _estimate(
-        InfoNCE(), held_out_infonce(model, rows, size, seed), len(rows), candidates, facts
-    )
     own_candidates = model.negatives.candidates(candidates)  # type: ignore[operator]
     own_candidates = model.comparison.candidates(own_candidates)
     reasons = [reason for reason in (model.comparison.caveat, invalid) if reason is not None]
     is_same = model.comparison.is_whole and own_candidates == candidates
-    if isinstance(bound, InfoNCE) and is_same and not reasons:
+    is_infonce = isinstance(bound, InfoNCE) and is_same and not reasons
+    tallies = [_TermsOfInfoNCE(), *([] if is_infonce else [_BlocksOfBound()])]
+    values = _tallied(model, rows, size, seed, *tallies)
+    infonce = _estimate(InfoNCE(), values[0], len(rows), candidates, facts)
+    if is_infonce:
         return replace(infonce, objective=infonce)
-    values = held_out_bound(model, rows, size, seed)
-    own = _estimate(bound, values, len(rows), own_candidates, facts)
+    own = _estimate(bound, values[1], len(rows), own_candidates, facts)
     if reasons:
         no_bounds = [f"no bound on the mutual information: {reason}" for reason in reasons]
         # A lower limit belongs to a lower bound.

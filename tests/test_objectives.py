@@ -5,7 +5,6 @@ import math
 import pickle
 import re
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,12 +14,10 @@ from sklearn.base import clone
 from torch import nn
 
 import sklearn_mi
-from sklearn_mi import MIRepresentationLearner, bounds, diagnostics, objectives, reports
+from sklearn_mi import MIRepresentationLearner, bounds, diagnostics, objectives
 from sklearn_mi._base import Codes
-from sklearn_mi.bounds import BOUNDS, MINE, NWJ, Bound, BoundModule, InfoNCE, Interpolated
-from sklearn_mi.comparisons import Whole
+from sklearn_mi.bounds import BOUNDS, MINE, NWJ, Bound, BoundModule, Interpolated
 from sklearn_mi.critics import CRITICS, Bilinear, Cosine, Split
-from sklearn_mi.negatives import InBatch
 from sklearn_mi.objectives import (
     OBJECTIVES,
     AlignUniform,
@@ -895,19 +892,6 @@ def test_nested_parameters_reach_the_bound():
 def test_bad_parameters_are_named_when_built(objective, error, match):
     with pytest.raises(error, match=match):
         objective.build(width_x(objective), D_Y)
-
-
-def test_reports_describe_takes_an_objective(monkeypatch):
-    monkeypatch.setattr(reports, "held_out_infonce", lambda *_: (1.0, 0.1))
-    monkeypatch.setattr(reports, "held_out_bound", lambda *_: (2.0, 0.2))
-    whole = Whole().build([(D_Y,), (D_Y,)])
-    model = SimpleNamespace(negatives=InBatch().build(D_Y), comparison=whole)
-    own = reports.describe(model, Matched("nwj", 2.0), range(256), 128, 0).objective
-    assert (own.value, own.status, own.ceiling) == (2.0, "lower", math.inf)
-    named = reports.describe(model, Matched("nwj", 2.0).reported, range(256), 128, 0).objective
-    assert named.bound == "NWJ"
-    plain = reports.describe(model, KPair().reported, range(256), 128, 0)
-    assert isinstance(KPair().reported, InfoNCE) and plain.objective.value == 1.0
 
 
 # The parts of a code

@@ -10,7 +10,7 @@ from sklearn_mi.comparisons import ComparisonModule, Parts, Whole
 from sklearn_mi.critics import Cosine, InnerProduct, Split
 from sklearn_mi.model import PairModel
 from sklearn_mi.negatives import InBatch
-from sklearn_mi.objectives import EachPart
+from sklearn_mi.objectives import EachPart, KPair, Matched
 from sklearn_mi.reports import (
     MIEstimate,
     blocks,
@@ -200,6 +200,30 @@ def test_reports_take_the_mean_over_what_is_compared(inner):
     assert report.value == held_out_infonce(compared, rows, 40, 0)[0] != own.value
     assert (own.value, own.stderr) == (other.objective.value, other.objective.stderr)
     assert (own.bound, own.status) == (type(inner).__name__, "lower")
+
+
+@pytest.mark.parametrize(
+    ("objective", "bound", "ceiling"),
+    [(Matched("nwj", 2.0), "NWJ", math.inf), (KPair(), "InfoNCE", math.log(40))],
+)
+def test_describe_takes_an_objective_or_the_bound_that_it_reports(objective, bound, ceiling):
+    model, rows = make_model(objective=objective), pairs(80)
+    own = describe(model, objective, rows, 40, 0).objective
+    assert (own.value, own.stderr) == held_out_bound(model, rows, 40, 0)
+    named = describe(model, objective.reported, rows, 40, 0)
+    assert (named.objective.bound, named.objective.ceiling) == (bound, ceiling)
+    assert named.objective.value == pytest.approx(own.value)
+    assert (named.value, named.stderr) == held_out_infonce(model, rows, 40, 0)
+
+
+def test_describe_looks_for_partners_once(monkeypatch):
+    model, rows, asked = make_model(), pairs(80), []
+    view = type(model.view).__call__
+    monkeypatch.setattr(
+        type(model.view), "__call__", lambda self, *given: asked.append(1) or view(self, *given)
+    )
+    describe(model, NWJ(), rows, 40, 0)
+    assert len(asked) == 2  # blocks
 
 
 class Places(ComparisonModule):

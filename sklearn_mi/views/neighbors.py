@@ -87,14 +87,19 @@ class Neighbors(View):
         """Return the numbers of the neighbours of new rows, a part of the rows at a time."""
         references = state["references"].flatten(1)
         k = min(self.n_neighbors, len(references))
-        mode = "donot_use_mm_for_euclid_dist" if "subtract" in state else CDIST_DEFAULT
+        lengths = references.square().sum(1)
         near = []
         for part in x.flatten(1).split(max(1, DISTANCES_AT_ONCE // len(references))):
-            distances = torch.cdist(part, references, compute_mode=mode)
+            if "subtract" in state:
+                mode = "donot_use_mm_for_euclid_dist"
+                squares = torch.cdist(part, references, compute_mode=mode).square()
+            else:
+                squares = torch.addmm(lengths, part, references.T, alpha=-2)
+                squares += part.square().sum(1, keepdim=True)
             if "spread" in state:
                 # The row's own spread is the same for all references.
-                distances = distances.square() / state["spread"]
-            near.append(distances.topk(k, dim=1, largest=False).indices)
+                squares = squares / state["spread"]
+            near.append(_smallest(squares, k))
         return torch.cat(near)
 
     def fit(self, X: AnyRows) -> State:
@@ -141,14 +146,14 @@ PROJECTED = 64
 ROWS_A_LIST, ROWS_A_CENTRE, LISTS_SEARCHED = 40, 64, 16
 NUMBERS_AT_ONCE = 2**22
 DISTANCES_AT_ONCE = 2**24
-CDIST_DEFAULT = "use_mm_for_euclid_dist_if_necessary"
 COARSEST = 0.01
+COLUMNS_A_GROUP = 128
 
 
 def _is_coarse(flat: np.ndarray, distances: np.ndarray) -> bool:
     """Tell whether single precision would lose distances that are not taken by subtraction.
 
-    By default `torch.cdist` expands the square, |x|^2 + |y|^2 - 2 xy, which is fast. Each term is
+    By default the square is expanded, |x|^2 + |y|^2 - 2 xy, which is fast. Each term is
     rounded by up to eps |x|^2. Where columns have a large offset, or clusters lie far apart, that
     is more than the distance itself. Rows are subtracted there, which is exact and slower.
     """
@@ -156,6 +161,26 @@ def _is_coarse(flat: np.ndarray, distances: np.ndarray) -> bool:
     nearest = distances[:, -1].astype(float) ** 2
     error = np.finfo(np.float32).eps * lengths[nearest > 0] / nearest[nearest > 0]
     return bool(len(error)) and bool(np.quantile(error, 0.99) > COARSEST)
+
+
+def _smallest(values: Tensor, k: int) -> Tensor:
+    """Return the columns of the k smallest values of each row, by the minima of groups of columns.
+
+    The k smallest lie in the k groups with the smallest minima. Selecting among wide rows takes
+    several times as long as these minima do.
+    """
+    n_groups = values.shape[1] // COLUMNS_A_GROUP
+    if n_groups <= COLUMNS_A_GROUP or n_groups < k:
+        return values.topk(k, dim=1, largest=False).indices
+    grouped = n_groups * COLUMNS_A_GROUP
+    minima = values[:, :grouped].unflatten(1, (n_groups, COLUMNS_A_GROUP)).amin(2)
+    groups = minima.topk(k, dim=1, largest=False).indices
+    within = torch.arange(COLUMNS_A_GROUP, device=values.device)
+    rest = torch.arange(grouped, values.shape[1], device=values.device)
+    columns = (groups[:, :, None] * COLUMNS_A_GROUP + within).flatten(1)
+    columns = torch.cat([columns, rest.expand(len(values), -1)], dim=1)
+    nearest = values.gather(1, columns).topk(k, dim=1, largest=False).indices
+    return columns.gather(1, nearest)
 
 
 def _nearest(flat: np.ndarray, k: int, search: str) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_mi.critics import Cosine, Split
-from sklearn_mi.encoders import LeNet, Passthrough
+from sklearn_mi.encoders import ConvNet, LeNet, Passthrough
 from sklearn_mi.training import Muon
 from sklearn_mi.views import Compose, Neighbors
 
@@ -23,6 +23,21 @@ FORMER: dict[str, Any] = {
     "objective": "each-part",
     "n_components": 64,
 }
+
+
+class Growing(nn.Module):
+    """ConvNet that sees images at half of their size in its first calls of training."""
+
+    def __init__(self, input_shape: Any, n_components: int | None, calls: int):
+        super().__init__()
+        self.net: Any = ConvNet().build(input_shape, n_components)
+        self.left = calls
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and self.left > 0:
+            self.left -= 1
+            x = nn.functional.avg_pool2d(x.movedim(-1, 1), 2).movedim(1, -1)
+        return self.net(x)
 
 
 def by_muon(lr: float, steps: int) -> dict[str, Any]:
@@ -158,6 +173,15 @@ COLOUR: dict[str, Any] = {
     "Muon .05, 400 steps, bfloat16": {**by_muon(0.05, 400), "precision": "bfloat16"},
     "Muon .02, 400 steps, bfloat16": {**by_muon(0.02, 400), "precision": "bfloat16"},
     "Muon .02, 400 steps": by_muon(0.02, 400),
+    # A step reads two views, each in a call of its own.
+    **{
+        f"Muon .05, 400 steps, bfloat16, half size for {small}": {
+            **by_muon(0.05, 400),
+            "precision": "bfloat16",
+            "encoder": partial(Growing, calls=2 * small),
+        }
+        for small in (0, 200, 300)
+    },
     "Adam, 880 steps": {"optimizer": "adam", "max_steps": 880, "lr": 1e-3},
 }
 BESIDE = {**FORMER, "output": "with-columns"}

@@ -72,7 +72,7 @@ CURVES = (
     Curve(
         OURS,
         "max_steps",
-        {"digits": (50, 100, 200, 400, 800, 1600), "mnist": (150, 600, 1200, 2400)},
+        {"digits": (50, 100, 200, 400, 800, 1600), "mnist": (150, 300, 600, 1200, 2400)},
     ),
     Curve("UMAP 8", "n_epochs", {"digits": (20, 100, 500), "mnist": (20, 100, 200)}),
     Curve("UMAP of TorchDR", "max_iter", {"digits": (50, 200, 500)}),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn_mi._version import __version__
 
 if TYPE_CHECKING:
+    from sklearn_mi._about import show_versions
     from sklearn_mi._base import MIWarning
     from sklearn_mi.information import MIEstimator
     from sklearn_mi.learner import MIRepresentationLearner, load
@@ -21,6 +22,7 @@ _HOMES = {
     "MIWarning": "_base",
     "NonFiniteLossError": "training",
     "load": "learner",
+    "show_versions": "_about",
 }
 # Their paths are promised; every other module may move.
 PUBLIC_MODULES = (
@@ -40,6 +42,7 @@ PUBLIC_MODULES = (
     "probes",
     "selection",
     "study",
+    "summary",
     "views",
 )
 
@@ -51,6 +54,7 @@ __all__ = [
     "NonFiniteLossError",
     "__version__",
     "load",
+    "show_versions",
 ]
 
 

@@ -1,4 +1,4 @@
-"""The words that every family shares. Imports nothing of ours."""
+"""The words that every family shares."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from sklearn_mi._about import address
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -23,8 +25,8 @@ Shape = tuple[int, ...]
 Status = Literal["lower", "upper", "neither"]
 T = TypeVar("T")
 
-# Where the site stands, and the only place that says so.
-SITE = "https://sklearn-mi.readthedocs.io/en/stable"
+# Where the site stands; empty until pyproject.toml names it.
+SITE = address("Documentation")
 
 
 class MIWarning(UserWarning):
@@ -35,10 +37,10 @@ class DocLinkMixin:
     """Makes the diagram of an estimator in a notebook link to the estimator's page on our site.
 
     Stands before BaseEstimator among the bases of a class, whose attributes of these names lead to
-    scikit-learn's site.
+    scikit-learn's site. Without a site the diagram has no link.
     """
 
-    _doc_link_module = "sklearn_mi"
+    _doc_link_module = "sklearn_mi" if SITE else ""
     _doc_link_template = f"{SITE}/generated/{{page}}.html"
 
     def _doc_link_url_param_generator(self) -> dict[str, str]:

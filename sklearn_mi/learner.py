@@ -20,6 +20,7 @@ from torch import nn
 
 from sklearn_mi._base import Auto, DocLinkMixin, Shape, is_auto, resolve
 from sklearn_mi._compat import Interval, StrOptions, check_same_namespace, in_container
+from sklearn_mi._html import learner_html
 from sklearn_mi.callbacks import check_callbacks, check_stops, copy_callbacks
 from sklearn_mi.encoders import InvertibleModule
 from sklearn_mi.model import PairModel, encode, rows_of
@@ -798,6 +799,9 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
     @property
     def _n_features_out(self) -> int:
         return sum(self._widths)
+
+    def _html_repr(self) -> str:
+        return super()._html_repr() + learner_html(self)
 
     def __sklearn_clone__(self) -> MIRepresentationLearner:
         # scikit-learn would make callbacks anew from what they give as parameters.

@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn import get_config
 from torch import Tensor
 
 from sklearn_mi._base import Codes, Objective, Status
+from sklearn_mi._html import estimate_html
 from sklearn_mi.bounds import BOUNDS, InfoNCE, infonce_terms
 from sklearn_mi.comparisons import mean_over
 from sklearn_mi.model import PairModel, global_stream
@@ -48,7 +51,7 @@ class MIEstimate:
     ceiling : float
         The largest value that the bound can take at this number of candidates; ``inf``: none.
     n_pairs : int
-        Pairs that the value was computed on, none of them seen in training.
+        Pairs that the value was computed on. Training has seen none of those of a learner.
     n_candidates : int
         Candidates of each pair, its partner among them (by default the block size).
     status : {"lower", "upper", "neither"}
@@ -58,12 +61,22 @@ class MIEstimate:
     unit : str
         Always ``"nats"``.
     interval : tuple of float
-        95 % for the value; by default from its standard error. Around a bound it covers the bound,
-        not the mutual information.
+        Two-sided, for the value; by default from its standard error. Around a bound it covers the
+        bound, not the mutual information.
     objective : MIEstimate or None
         The objective's own bound, beside held-out InfoNCE.
     lower_limit : float or None
-        One-sided, 95 %, of a lower bound; None for any other number.
+        One-sided, of a lower bound; beside the best guess of an `MIEstimator` that of its bound,
+        ``guaranteed_``. None for any other number.
+    confidence : float
+        Of the interval and of the limit.
+
+    Examples
+    --------
+    >>> from sklearn_mi.reports import MIEstimate
+    >>> print(MIEstimate("InfoNCE", 2.5, 0.1, 5.545, 200, 256, "lower"))
+    2.500 nats, 95 % interval 2.304 to 2.696, lower limit 2.336
+    InfoNCE, a lower bound, 200 held-out pairs, ceiling 5.54
     """
 
     bound: str
@@ -78,28 +91,55 @@ class MIEstimate:
     unit: str = "nats"
     interval: tuple[float, float] = (math.nan, math.nan)
     lower_limit: float | None = None
+    confidence: float = 0.95
 
     def __post_init__(self) -> None:
         """Fill in the interval from the standard error."""
+        quantile = NormalDist().inv_cdf
         if math.isnan(self.interval[0]):
-            low, high = self.value - 1.96 * self.stderr, self.value + 1.96 * self.stderr
-            object.__setattr__(self, "interval", (low, high))
+            half = quantile(0.5 + self.confidence / 2) * self.stderr
+            object.__setattr__(self, "interval", (self.value - half, self.value + half))
         if self.lower_limit is None and self.status == "lower":
-            object.__setattr__(self, "lower_limit", self.value - 1.645 * self.stderr)
+            below = quantile(self.confidence) * self.stderr
+            object.__setattr__(self, "lower_limit", self.value - below)
 
     def __str__(self) -> str:
+        first, second = self._lines()
+        n = 0 if math.isnan(self.value) else len(self.warnings)
+        count = f"; {n} warning{'s' * (n > 1)}: see .warnings" if n else ""
+        return f"{first}\n{second}{count}"
+
+    def _repr_html_(self) -> str | None:
+        # Without HTML a notebook shows text.
+        return estimate_html(self) if get_config()["display"] == "diagram" else None
+
+    def _lines(self) -> tuple[str, str]:
+        """Return the number with what is certain of it, and what it is."""
         if math.isnan(self.value):
-            return "; ".join([f"{self.bound}: no value", *self.warnings])
-        facts = [
-            "no bound" if self.status == "neither" else f"{self.status} bound",
-            "95 % interval {:.3f} to {:.3f}".format(*self.interval),
-            *([] if self.lower_limit is None else [f"lower limit {self.lower_limit:.3f}"]),
-            f"ceiling {self.ceiling:.3f}" if math.isfinite(self.ceiling) else "no ceiling",
-            f"{self.n_pairs} held-out pairs",
-        ]
-        return (
-            f"{self.bound} {self.value:.3f} +- {self.stderr:.3f} {self.unit} ({', '.join(facts)})"
-        )
+            return "no value", "; ".join(self.warnings)
+        number = [f"{self.value:z.3f} {self.unit}"]
+        low, high = self.interval
+        if math.isfinite(low) and math.isfinite(high):
+            share = f"{100 * self.confidence:g} %"
+            number.append(f"{share} interval {low:z.3f} to {high:z.3f}")
+        if self.lower_limit is not None and math.isfinite(self.lower_limit):
+            number.append(f"lower limit {self.lower_limit:z.3f}")
+        return ", ".join(number), ", ".join(self._kind())
+
+    def _kind(self) -> Iterator[str]:
+        """Yield what the number is, of how many pairs, and how large it can be."""
+        is_guess = self.status == "neither" and self.lower_limit is not None
+        yield f"best guess: {self.bound}" if is_guess else self.bound
+        if self.status == "neither":
+            yield "no bound"
+            yield f"{self.n_pairs:,} pairs"
+        else:
+            yield f"{'an upper' if self.status == 'upper' else 'a lower'} bound"
+            yield f"{self.n_pairs:,} held-out pairs"
+        if math.isfinite(self.ceiling):
+            yield f"ceiling {self.ceiling:.2f}"
+        if is_guess:
+            yield "lower limit of guaranteed_"
 
     def __float__(self) -> float:
         return self.value

@@ -1,6 +1,4 @@
 import pickle
-import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,12 +11,10 @@ from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.random_projection import GaussianRandomProjection
-from sklearn.utils import check_random_state, estimator_html_repr
+from sklearn.utils import check_random_state
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from sklearn.utils.fixes import parse_version
 
 from sklearn_mi import MIRepresentationLearner
-from sklearn_mi._base import SITE, DocLinkMixin
 from sklearn_mi.ensemble import Ensemble
 
 COMBINATIONS = ["concat", "average"]
@@ -229,45 +225,6 @@ def test_a_second_table_is_routed_as_the_learner_requests(X):
         np.testing.assert_array_equal(pipe[1].transform_pair(B), expected.transform_pair(B))
         with pytest.raises(UnsetMetadataPassedError, match="X_pair"):
             Ensemble(paired_learner(), 2).fit(A, X_pair=B)
-
-
-def api_pages():
-    """Return the names of the pages that the site makes of docs/api.rst."""
-    module, pages = "", set()
-    for line in (Path(__file__).parent.parent / "docs" / "api.rst").read_text().splitlines():
-        module = line.removeprefix(".. module:: ") if line.startswith(".. module::") else module
-        if re.fullmatch(r"   \w+", line):
-            pages.add(f"{module}.{line.strip()}")
-    return pages
-
-
-# A plain estimator that holds another one fails there likewise (numpy.array_equal of the two).
-draws_nested = pytest.mark.skipif(
-    parse_version(sklearn.__version__) < parse_version("1.9"),
-    reason="scikit-learn 1.8 cannot draw every estimator that holds another one",
-)
-
-
-@draws_nested
-def test_diagrams_link_to_the_page_of_the_class():
-    ensemble = Ensemble(PROJECTION)
-    diagram = estimator_html_repr(make_pipeline(StandardScaler(), ensemble))
-    (link,) = re.findall(r'href="([^"]*Ensemble.html)"', diagram)
-    assert link == f"{SITE}/generated/sklearn_mi.ensemble.Ensemble.html"
-    assert link in estimator_html_repr(ensemble)
-    assert "sklearn_mi.ensemble.Ensemble" in api_pages()
-
-
-@draws_nested
-def test_links_follow_the_public_path_of_a_class():
-    at_the_top = type("MIRepresentationLearner", (DocLinkMixin, BaseEstimator), {})
-    at_the_top.__module__ = "sklearn_mi.learner"
-    in_a_room = type("Crop", (DocLinkMixin, BaseEstimator), {"__module__": "sklearn_mi.views.base"})
-    theirs = type("Theirs", (Ensemble,), {"__module__": "theirs"})
-    diagrams = map(estimator_html_repr, (at_the_top(), in_a_room(), theirs(PROJECTION)))
-    found = [re.findall(f'href="{SITE}/([^"]*)"', diagram) for diagram in diagrams]
-    page = "generated/sklearn_mi"
-    assert found == [[f"{page}.MIRepresentationLearner.html"], [f"{page}.views.Crop.html"], []]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from sklearn_mi.datasets import (
     independent_pairs,
 )
 from sklearn_mi.information import (
-    NormalScores,
     mutual_info_features,
     mutual_info_table,
     neighbors_mi,
@@ -358,17 +357,6 @@ def test_features_are_ranked():
 
 
 # What is said
-
-
-@pytest.mark.parametrize(
-    ("estimator", "page"),
-    [
-        (MIEstimator(), "sklearn_mi.MIEstimator"),
-        (NormalScores(), "sklearn_mi.information.NormalScores"),
-    ],
-)
-def test_diagrams_link_to_our_pages(estimator, page):
-    assert f"/generated/{page}.html" in estimator._repr_html_()
 
 
 def test_a_deterministic_relation_is_told():

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,26 +139,43 @@ def test_score_without_partners_says_so():
 
 
 def test_a_lower_bound_is_written_with_its_interval_limit_and_ceiling():
-    estimate = MIEstimate("InfoNCE", 0.5, 0.1, math.log(8), 100, 8, "lower")
+    estimate = MIEstimate("InfoNCE", 0.5, 0.1, math.log(8), 1200, 8, "lower")
     # 0.5 -+ 1.96 * 0.1, and 0.5 - 1.645 * 0.1 from one side.
     assert str(estimate) == (
-        "InfoNCE 0.500 +- 0.100 nats (lower bound, 95 % interval 0.304 to 0.696, lower limit "
-        "0.336, ceiling 2.079, 100 held-out pairs)"
+        "0.500 nats, 95 % interval 0.304 to 0.696, lower limit 0.336\n"
+        "InfoNCE, a lower bound, 1,200 held-out pairs, ceiling 2.08"
     )
+    assert "warnings=('a', 'b')" in repr(replace(estimate, warnings=("a", "b")))
+
+
+def test_another_confidence_gives_another_interval_and_says_so():
+    estimate = MIEstimate("InfoNCE", 0.5, 0.1, math.log(8), 10, 8, "lower", confidence=0.9)
+    # 0.5 -+ 1.645 * 0.1, and 0.5 - 1.282 * 0.1 from one side.
+    assert str(estimate).startswith("0.500 nats, 90 % interval 0.336 to 0.664, lower limit 0.372\n")
 
 
 def test_no_bound_and_no_ceiling_are_called_so():
     estimate = MIEstimate("SMILE", 2.0, 0.1, math.inf, 10, 5, "neither", interval=(1.5, 2.25))
-    assert str(estimate) == (
-        "SMILE 2.000 +- 0.100 nats (no bound, 95 % interval 1.500 to 2.250, no ceiling, "
-        "10 held-out pairs)"
+    assert str(estimate) == ("2.000 nats, 95 % interval 1.500 to 2.250\nSMILE, no bound, 10 pairs")
+    upper = MIEstimate("KL", -1e-5, math.nan, math.inf, 2, 2, "upper")
+    assert str(upper) == "0.000 nats\nKL, an upper bound, 2 held-out pairs"
+
+
+def test_a_best_guess_tells_whose_limit_it_shows():
+    guess = MIEstimate("mean", 2.0, 0.1, math.inf, 10, 5, "neither", lower_limit=1.0)
+    assert str(guess).endswith(
+        "lower limit 1.000\nbest guess: mean, no bound, 10 pairs, lower limit of guaranteed_"
     )
+
+
+@pytest.mark.parametrize(("n", "said"), [(0, ""), (1, "; 1 warning"), (2, "; 2 warnings")])
+def test_warnings_are_counted(n, said):
+    estimate = MIEstimate("NWJ", 1.0, 0.1, math.inf, 10, 5, "lower", ("one", "two")[:n])
+    assert str(estimate).endswith(f"10 held-out pairs{said and said + ': see .warnings'}")
 
 
 def test_a_missing_number_is_written_with_its_reason():
-    assert str(missing("InfoNCE", "no rows were held out")) == (
-        "InfoNCE: no value; no rows were held out"
-    )
+    assert str(missing("InfoNCE", "no rows were held out")) == "no value\nno rows were held out"
 
 
 # Comparisons

@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_mi._base import DocLinkMixin
 from sklearn_mi._compat import Interval, StrOptions
+from sklearn_mi._html import estimator_html
 from sklearn_mi.bounds import infonce
 from sklearn_mi.encoders import as_encoder
 from sklearn_mi.information.copulas import NormalScores
@@ -328,6 +329,9 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
             )
         return self._independence
 
+    def _html_repr(self) -> str:
+        return super()._html_repr() + estimator_html(self)
+
     # Rows
 
     def _read(self, X: Any, Y: Any, groups: Any) -> Pairs:
@@ -508,6 +512,7 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
             status="neither",
             warnings=tuple(self._warnings(pairs, folds, value, stderr)),
             interval=two_sided(value, stderr, self.confidence),
+            confidence=self.confidence,
             lower_limit=self.guaranteed_.lower_limit,
         )
 
@@ -527,6 +532,7 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
             n_candidates=block,
             status="lower",
             interval=two_sided(value, stderr, self.confidence),
+            confidence=self.confidence,
             lower_limit=value - stderr * float(norm.ppf(self.confidence)),
         )
 
@@ -636,6 +642,7 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
             status="neither",
             warnings=tuple(dict.fromkeys((*both.mi_.warnings, *alone.mi_.warnings))),
             interval=two_sided(value, stderr, self.confidence),
+            confidence=self.confidence,
         )
         difference = both.bounds_[["value"]] - alone.bounds_[["value"]]
         self.bounds_ = difference.assign(status="neither", ceiling=math.inf)

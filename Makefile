@@ -6,15 +6,15 @@ BIN := $(VENV)/bin
 
 help:
 	@echo "make test    the tests that need neither minutes nor a GPU"
-	@echo "make test-docs    the code of README and of the pages, as a reader would run it"
+	@echo "make test-docs    the code of all pages and of the gallery, as a reader would run it"
 	@echo "make test-oldest    the same with the oldest release of every dependency that pyproject.toml admits"
-	@echo "make demo    features learned without labels on digits: a table and a picture"
+	@echo "make demo    features learned without labels on digits, within a minute"
 	@echo "make study   the paper's experiments at a small scale: SCALE=cpu FIGURES=3 for more"
 	@echo "make bench   a step, a fit, a transform: beside loops by hand, skorch and peers; 10 to 15 minutes"
 	@echo "make bench-gpu    tests, steps and CIFAR10 on a GPU, in parts of ten minutes; goes on where it was"
 	@echo "make bench-information    MIEstimator on pairs of known mutual information, and by simulation: hours"
 	@echo "make bench-features    few labels, beside UMAP, CEBRA, lightly, ...: hours; DATA='digits wine' for less"
-	@echo "make lint    ruff, pyright, codespell"
+	@echo "make lint    ruff, pyright, codespell, proselint"
 	@echo "make docs    the site, into docs/_build/html"
 	@echo "make clean   remove the environment and what was built, but no results"
 
@@ -42,11 +42,11 @@ $(OLDEST)/installed: pyproject.toml tests/oldest.py | $(OLDEST)/bin/python
 test-oldest: $(OLDEST)/installed
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest --numprocesses auto --dist worksteal -W ignore::DeprecationWarning
 
-test-docs: $(VENV)/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "docs or not docs" -k code_runs --numprocesses auto --dist worksteal tests/test_docs.py
+test-docs: $(VENV)/installed-dev $(VENV)/installed-docs
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "docs or not docs" --numprocesses auto --dist worksteal tests/test_docs.py tests/test_gallery.py tests/test_site.py
 
 demo: $(VENV)/installed-dev
-	$(BIN)/python examples/demo_digits.py
+	$(BIN)/sklearn-mi demo
 
 SCALE ?= quick
 FIGURES ?= all
@@ -87,6 +87,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/codespell
+	$(BIN)/proselint check $$(git ls-files '*.md' '*.rst')
 
 # Pages of names that are gone would stay.
 docs: $(VENV)/installed-docs

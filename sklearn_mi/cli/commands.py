@@ -1,0 +1,244 @@
+"""The commands of ``sklearn-mi``; each imports what it needs once it runs: help is quick."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sklearn_mi._version import __version__
+from sklearn_mi.cli.base import Commands, examples, refuse, say
+from sklearn_mi.cli.files import read, set_aside, size_of, write, written
+from sklearn_mi.cli.numbers import as_lines, compare, mi
+from sklearn_mi.cli.options import (
+    Rows,
+    effort,
+    given,
+    index,
+    jobs,
+    learner_of,
+    number,
+    options,
+    output,
+    seed,
+    training,
+)
+from sklearn_mi.cli.study import study
+
+__all__ = ["main"]
+
+PARTS = {"view": "neighbors", "encoder": "mlp", "critic": "cosine", "objective": "nwj"}
+
+
+@click.group(
+    cls=Commands,
+    name="sklearn-mi",
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "demo",
+        "fit flowers.csv --label species --out model.safetensors",
+        "mi genes.csv proteins.csv",
+        "compare flowers.csv --label species",
+    ),
+)
+@click.version_option(__version__)
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Features learned without labels, and mutual information, from files of rows.
+
+    Files are .csv, .tsv, .parquet, .npy or .npz. Results go to stdout, progress to stderr.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@main.command(
+    epilog=examples(
+        "fit flowers.csv --label species --out model.safetensors",
+        "fit images.npy --effort quick --out model.safetensors",
+        "fit mnist.parquet --label digit --input-shape 28x28 --out model.safetensors",
+        "fit genes.csv --pair proteins.csv --out model.safetensors",
+    )
+)
+@click.argument("data", type=Rows())
+@output(".safetensors")
+@click.option("--label", metavar="COLUMN", multiple=True, help="Column to leave out; repeatable.")
+@index
+@click.option("--groups", metavar="COLUMN", help="Subject of each row, held out as a whole.")
+@click.option("--pair", type=Rows(), help="Second table; its row i is the partner of row i.")
+@options(
+    *(
+        click.option(f"--{part}", metavar="NAME", help=f"Name of the {part}, such as {name}.")
+        for part, name in PARTS.items()
+    )
+)
+@options(*training)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def fit(
+    data: Path,
+    out: Path,
+    overwrite: bool,
+    label: tuple[str, ...],
+    index: str | None,
+    groups: str | None,
+    pair: Path | None,
+    seed: int,
+    quiet: bool,
+    **parameters: Any,
+) -> None:
+    """Learn features of DATA without labels.
+
+    Every column that is not left out is a feature, and has to hold numbers.
+    """
+    aside = [*label, *([groups] if groups else [])]
+    X, columns = set_aside(data, read(data, index=index), aside)
+    X_pair = None if pair is None else read(pair, index=index)
+    learner: Any = learner_of(verbose=0 if quiet else 1, random_state=seed, **parameters)
+    with redirect_stdout(sys.stderr):
+        learner.fit(X, X_pair=X_pair, groups=columns[groups] if groups else None)
+    with written(out) as part:
+        learner.save(part)
+    n_out = len(learner.get_feature_names_out())
+    click.echo(f"Learned {n_out} features from {size_of(X)} in {learner.n_iter_} steps.")
+    click.echo(as_lines(learner.mi_, "held-out InfoNCE", "held-out rows", learner.mi_.n_pairs))
+    click.echo(f"Wrote {out}.")
+
+
+@main.command(
+    epilog=examples(
+        "transform model.safetensors flowers.csv --label species --out codes.csv",
+        "transform model.safetensors images.npy --out codes.npy",
+    )
+)
+@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("data", type=Rows())
+@output(".csv", ".tsv", ".parquet", ".npy")
+@click.option("--label", metavar="COLUMN", multiple=True, help="Column to carry; repeatable.")
+@index
+def transform(
+    model: Path,
+    data: Path,
+    out: Path,
+    overwrite: bool,
+    label: tuple[str, ...],
+    index: str | None,
+) -> None:
+    """Write the features of DATA by a fitted MODEL.
+
+    Columns that are no features are named by --label, and are carried along unchanged.
+    """
+    if label and out.suffix.lower() == ".npy":
+        refuse(f"{out} holds numbers alone; write .csv or .parquet with --label.")
+    from sklearn_mi.learner import load
+
+    X, carried = set_aside(data, read(data, index=index, as_text=label), label)
+    learner: Any = load(model)
+    codes = learner.set_output(transform="pandas").transform(_as_fitted(data, X, learner))
+    write(codes.join(carried) if label else codes, out)
+    click.echo(f"Wrote {out}: {size_of(codes)}.")
+
+
+def _as_fitted(data: Path, X: Any, learner: Any) -> Any:
+    """Return the columns that the learner was fitted to, in their order."""
+    names = list(getattr(learner, "feature_names_in_", []))
+    if not names or not hasattr(X, "columns"):
+        return X
+    more = [name for name in X.columns if name not in names]
+    absent = [name for name in names if name not in X]
+    if more or absent:
+        facts = [f"without {absent}"] * bool(absent) + [f"with {more}"] * bool(more)
+        cure = "; name those that are no features by --label or --index" if more else ""
+        raise click.ClickException(
+            f"{data} has other columns than the model was fitted to: {', '.join(facts)}{cure}."
+        )
+    return X[names]
+
+
+@main.command(
+    epilog=examples(
+        "report flowers.csv --label species --out flowers.html",
+        "report recordings.parquet --effort quick --out page.html",
+    )
+)
+@click.argument("data", type=Rows())
+@output(".html")
+@click.option("--label", metavar="COLUMN", help="Class or measurement of each row.")
+@index
+@click.option("--title", help="Heading; default: the name of the file.")
+@number("--max-rows", "Rows that are drawn at random where there are more; default: 5000.")
+@effort
+@seed
+def report(
+    data: Path,
+    out: Path,
+    overwrite: bool,
+    label: str | None,
+    index: str | None,
+    title: str | None,
+    seed: int,
+    **parameters: Any,
+) -> None:
+    """Write an HTML page about DATA.
+
+    It opens in any browser, without a network. With a label it shows accuracy with few labels and
+    what each column tells of the label.
+    """
+    X, columns = set_aside(data, read(data, index=index), [label] if label else [])
+    from sklearn_mi import summary
+
+    y = columns[label] if label else None
+    settings = {"title": title or data.name, "random_state": seed, **given(**parameters)}
+    with redirect_stdout(sys.stderr):
+        page = summary.report(X, y, verbose=True, **settings)
+    with written(out) as part:
+        page.save(part)
+    click.echo(f"Wrote {out}.")
+
+
+@main.command(epilog=examples("demo", "demo --out pictures"))
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the table and, with matplotlib, a picture.",
+)
+@click.option("--overwrite", is_flag=True, help="Write over files that are there.")
+@number("--folds", "Folds; default: 4.", 2, default=4)
+@number("--max-steps", "Length of training; default: in full.")
+@jobs
+def demo(
+    out: Path | None, overwrite: bool, folds: int, max_steps: int | None, jobs: int | None
+) -> None:
+    """Show what learned features are worth, on digits.
+
+    Takes about a minute on two cores. Nothing is written without --out.
+    """
+    files = [] if out is None else _demo_files(out)
+    there = [path for path in files if path.exists()]
+    if there and not overwrite:
+        refuse(f"{there[0]} exists; add --overwrite, or choose another folder.")
+    from sklearn_mi import demo as digits
+
+    table = digits.run(n_folds=folds, max_steps=max_steps, n_jobs=jobs)
+    for path in files:
+        if path.suffix == ".csv":
+            write(table, path)
+        else:
+            say("Drawing a map of digits ...")
+            with written(path) as part:
+                digits.picture(table, max_steps=max_steps).savefig(part, dpi=130)
+        click.echo(f"Wrote {path}.")
+
+
+def _demo_files(folder: Path) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ["digits.csv", "digits.png"] if find_spec("matplotlib") else ["digits.csv"]
+    return [folder / name for name in names]
+
+
+for command in (mi, compare, study):
+    main.add_command(command)

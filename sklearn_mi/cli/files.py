@@ -1,0 +1,248 @@
+"""Tables and arrays read from files, and written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sklearn_mi.cli.base import sentence
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+__all__ = ["read", "select", "set_aside", "size_of", "write", "written"]
+
+MOST_LISTED = 8
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+
+
+def read(path: Path, *, index: str | None = None, as_text: Sequence[str] = ()) -> Any:
+    """Read the rows of a file.
+
+    Parameters
+    ----------
+    path : Path
+        CSV, TSV or parquet; npy, or npz, of which the first array counts.
+    index : str or None, default=None
+        Column that names the rows. None: the first one of a CSV file if it has no name, as pandas
+        writes it.
+    as_text : sequence of str, default=()
+        Columns of a CSV file that are kept as they are written, such as ``007``.
+
+    Returns
+    -------
+    rows : DataFrame or ndarray
+        At least one; an array of one axis becomes one column.
+    """
+    if path.suffix.lower() in (".npy", ".npz"):
+        rows = _array(path)
+        _need_names(path, rows, [index] if index else [])
+    else:
+        rows = _frame(path, index, {*as_text, *([index] if index else [])})
+    if not len(rows) or not rows.size:
+        raise click.ClickException(f"{path} has no rows.")
+    return rows
+
+
+def _array(path: Path) -> np.ndarray:
+    import numpy as np
+
+    with _failure_is_told(path):
+        loaded: Any = np.load(path, allow_pickle=False)
+        if path.suffix.lower() == ".npz" or not isinstance(loaded, np.ndarray):
+            with loaded:
+                if not loaded.files:
+                    raise ValueError("it holds no array")
+                loaded = loaded[loaded.files[0]]
+    if loaded.ndim == 0:
+        raise click.ClickException(f"{path} holds one number; expected rows.")
+    return loaded.reshape(-1, 1) if loaded.ndim == 1 else loaded
+
+
+def _frame(path: Path, index: str | None, as_text: set[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    if not path.stat().st_size:
+        raise click.ClickException(f"{path} is empty; expected names of columns, and rows.")
+    with _failure_is_told(path):
+        if path.suffix.lower() == ".parquet":
+            with _pyarrow_is_told(path):
+                frame: Any = pd.read_parquet(path)
+        else:
+            # A converter leaves the text of a field as it stands.
+            converters: Any = dict.fromkeys(as_text, str)
+            sep = SEPARATORS[path.suffix.lower()]
+            frame = pd.read_csv(path, sep=sep, converters=converters)
+            for name in as_text & set(frame):
+                frame[name] = _exact(frame[name])
+    if index is not None:
+        _need_columns(path, frame, [index])
+        return frame.set_index(index)
+    if path.suffix.lower() != ".parquet" and str(frame.columns[0]) == "Unnamed: 0":
+        return frame.set_index(frame.columns[0]).rename_axis(None)
+    return frame
+
+
+def _exact(text: pd.Series) -> pd.Series:
+    """Return numbers in the place of text where they are written the same."""
+    import pandas as pd
+
+    numbers: Any = pd.to_numeric(text, errors="coerce")
+    is_same = numbers.notna() & (numbers.astype(str) == text)
+    return numbers if is_same.all() else text
+
+
+@contextmanager
+def _failure_is_told(path: Path) -> Iterator[None]:
+    """Turn whatever a parser raises into one sentence about the file."""
+    try:
+        yield
+    except click.ClickException:
+        raise
+    except Exception as error:
+        kind = path.suffix.lower().lstrip(".")
+        said = sentence(error).rstrip(".")
+        raise click.ClickException(f"{path} cannot be read as {kind}: {said}.") from error
+
+
+@contextmanager
+def _pyarrow_is_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        cure = "pip install pyarrow, or use a .csv file"
+        raise click.ClickException(f"{path} needs pyarrow, which is missing: {cure}.") from error
+
+
+def set_aside(path: Path, rows: Any, columns: Sequence[str]) -> tuple[Any, pd.DataFrame]:
+    """Return the rows without some columns, and these columns.
+
+    Parameters
+    ----------
+    path : Path
+        Of the rows, for messages.
+    rows : DataFrame or ndarray
+    columns : sequence of str
+
+    Returns
+    -------
+    rows : DataFrame or ndarray
+    aside : DataFrame
+        Without columns where ``columns`` is empty.
+    """
+    import pandas as pd
+
+    _need_names(path, rows, columns)
+    if not isinstance(rows, pd.DataFrame):
+        return rows, pd.DataFrame(index=range(len(rows)))
+    columns = list(dict.fromkeys(columns))
+    _need_columns(path, rows, columns)
+    rest = rows.drop(columns=columns)
+    if rest.empty:
+        raise click.ClickException(f"{path} has no columns besides {', '.join(columns)}.")
+    return rest, pd.DataFrame(rows[columns])
+
+
+def select(path: Path, rows: Any, columns: Sequence[str]) -> Any:
+    """Return some columns of a table, in the order given.
+
+    Parameters
+    ----------
+    path : Path
+        Of the rows, for messages.
+    rows : DataFrame or ndarray
+    columns : sequence of str
+
+    Returns
+    -------
+    rows : DataFrame
+    """
+    _need_names(path, rows, columns)
+    _need_columns(path, rows, columns)
+    return rows[list(columns)]
+
+
+def size_of(rows: Any) -> str:
+    """Say how many rows there are, and of what.
+
+    Parameters
+    ----------
+    rows : DataFrame or ndarray
+
+    Returns
+    -------
+    text : str
+    """
+    n_rows, *shape = rows.shape
+    row = " x ".join(map(str, shape)) if len(shape) > 1 else _counted(shape[0], "column")
+    return f"{_counted(n_rows, 'row')} of {row}"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def _need_names(path: Path, rows: Any, columns: Sequence[str]) -> None:
+    if columns and not hasattr(rows, "columns"):
+        raise click.ClickException(
+            f"{path} is an array, whose columns have no names; to name {columns[0]!r} pass a .csv "
+            "or .parquet file."
+        )
+
+
+def _need_columns(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    for name in columns:
+        if name not in frame:
+            more = ", ..." if frame.shape[1] > MOST_LISTED else ""
+            have = ", ".join(map(str, frame.columns[:MOST_LISTED]))
+            raise click.ClickException(f"{path} has no column {name!r}; it has {have}{more}.")
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """Give a name beside a file, which takes the file's place once it is written.
+
+    Parameters
+    ----------
+    path : Path
+
+    Yields
+    ------
+    part : Path
+        With the suffix of the file.
+    """
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Write a table; rows that have names keep them.
+
+    Parameters
+    ----------
+    table : DataFrame
+    path : Path
+        CSV, TSV, parquet, or npy, which holds the values alone.
+    """
+    import numpy as np
+    import pandas as pd
+
+    suffix = path.suffix.lower()
+    with written(path) as part:
+        if suffix == ".npy":
+            np.save(part, table.to_numpy())
+        elif suffix == ".parquet":
+            with _pyarrow_is_told(path):
+                table.to_parquet(part)
+        else:
+            is_numbered = table.index.equals(pd.RangeIndex(len(table)))
+            table.to_csv(part, sep=SEPARATORS[suffix], index=not is_numbered)

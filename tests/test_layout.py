@@ -25,8 +25,10 @@ PUBLIC = [name for name in SOURCES if not name.startswith("_")]
 
 # A module or folder imports only from lines above its own, lazy imports counted.
 LINES = [
-    {"_version", "_base", "_compat"},
-    {"_checks"},
+    {"_version"},
+    {"_about"},
+    {"_base", "_compat"},
+    {"_checks", "_html"},
     {"runtime"},
     {"rows"},
     {"layers", "cells", "tiles"},
@@ -47,13 +49,14 @@ LINES = [
     {"study"},
     {"paper"},
     {"plots"},
+    {"summary", "demo"},
     {"cli"},
     {"__main__"},
 ]
 RANKS = {name: rank for rank, line in enumerate(LINES) for name in line}
 # What takes arrays, tables and anything with transform knows no learner.
 BLIND = {"evaluation", "selection", "ensemble", "study", "plots", "diagnostics", "probes"}
-HOMES = {"skorch": {"training", "callbacks"}, "matplotlib": {"plots"}, "argparse": {"cli"}}
+HOMES = {"skorch": {"training", "callbacks"}, "matplotlib": {"plots", "summary"}, "click": {"cli"}}
 # Plumbing between the modules: a line says what each is; nobody calls it from outside.
 PLUMBING = {
     *("model", "runtime", "callbacks", "preparation", "persistence", "recipe", "reports"),

@@ -14,6 +14,8 @@ from scipy.stats import t as student_t
 from sklearn_mi.evaluation import differences, summarise
 
 CONTEST = ["name", "labels_per_class"]
+# Packages that take part in several settings.
+BRIEF = ("UMAP", "lightly")
 INTRO = """\
 Accuracy with 1, 5, 20 and all labels a class. Nothing that is fitted sees test rows; transformers
 see no labels. Readout: logistic regression or nearest neighbours, on a common, a column's own or no
@@ -147,15 +149,10 @@ def verdict_on_tables(rows: pd.DataFrame) -> str:
     )
 
 
-def short(mean: float, high: float) -> str:
-    text = f"{mean:.3f}" + ("" if np.isnan(high) else f" ±{high - mean:.3f}")
-    return text.replace("0.", ".")
-
-
 def in_short(rows: pd.DataFrame) -> str:
-    """Return a table in Markdown: ours, and the best of the others at each number of labels."""
+    """Return a table in Markdown: ours / the best of the others at each number of labels."""
     labels = [label_name(n) for n in sorted(rows["labels_per_class"].unique())]
-    lines = ["| | " + " | ".join(["", *labels]) + " |", "|---" * (2 + len(labels)) + "|"]
+    lines = [f"| data | {' | '.join(labels)} |", "|---" * (1 + len(labels)) + "|"]
     for data, found in rows.groupby("data", sort=False):
         mine = found[found["name"] == OURS]
         # A rival that failed in some folds was not measured on the same rows.
@@ -163,17 +160,18 @@ def in_short(rows: pd.DataFrame) -> str:
         if others.empty:
             continue
         best = others.loc[others.groupby("labels_per_class")["mean"].idxmax()]
-        texts = (
-            ["ours", *map(short, mine["mean"], mine["high"])],
-            ["best other"]
-            + [
-                f"{short(*numbers)} {name}"
-                for name, *numbers in zip(best["name"], best["mean"], best["high"], strict=True)
-            ],
-        )
-        for head, cells in zip((str(data).replace("_", " "), ""), texts, strict=True):
-            lines.append(f"| {head} | " + " | ".join(cells) + " |")
+        numbers = zip(mine["mean"], best["mean"], best["name"], strict=True)
+        cells = [duel(*each) for each in numbers]
+        lines.append(f"| {str(data).replace('_', ' ')} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def duel(mine: float, other: float, name: str) -> str:
+    """Return both accuracies, the larger one in bold, and the name of the other."""
+    texts = [f"{value:.3f}".removeprefix("0") for value in (mine, other)]
+    bold = [f"**{text}**" if text == max(texts) else text for text in texts]
+    package = next((brief for brief in BRIEF if brief in name), name)
+    return f"{bold[0]} / {bold[1]} {package}"
 
 
 def machine() -> str:

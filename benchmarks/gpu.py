@@ -4,7 +4,8 @@
 file for each part under ``benchmarks/results/gpu``; a part whose file is there for this commit and
 card is left out unless ``--again`` is given. A run that was killed goes on where it was. Each part
 is a process of its own with a limit, so that one that breaks or hangs does not end the others: its
-file says why. ``--report`` writes the tables of docs/speed.rst out of the files, and runs nothing.
+file says why. ``--report`` writes the tables of docs/evidence/speed.rst out of the files, and runs
+nothing.
 ``--small`` tries every part on the CPU, at sizes whose numbers say nothing. Where there is no Git,
 SKLEARN_MI_COMMIT names the commit.
 """

@@ -1,14 +1,18 @@
-"""What the README and the pages say: their code runs, and their tables are those of the package."""
+"""What the README and the pages say: their code runs and prints what stands below it."""
 
 import importlib
 import math
 import re
-import textwrap
+import sys
+from collections import deque
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import sklearn_mi
+from sklearn_mi import MIEstimator, MIRepresentationLearner
 from sklearn_mi.bounds import BOUNDS
 from sklearn_mi.comparisons import COMPARISONS
 from sklearn_mi.critics import CRITICS
@@ -16,145 +20,169 @@ from sklearn_mi.encoders import ENCODERS
 from sklearn_mi.negatives import NEGATIVES
 from sklearn_mi.objectives import OBJECTIVES
 from sklearn_mi.recipe import ENTRIES
-from sklearn_mi.views import VIEWS
+from sklearn_mi.views import VIEWS, Neighbors
 
 ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+REFERENCE = DOCS / "reference"
 UNMAPPED = ("__init__", "__main__", "_version")
-API = ROOT / "docs" / "api.rst"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.rst"))]
+BUILT = {"_build", "_templates", "gallery", "generated", "sg_execution_times.rst"}
+WRITTEN = [
+    page for page in sorted(DOCS.rglob("*.rst")) if not BUILT & set(page.relative_to(DOCS).parts)
+]
+sys.path.insert(0, str(DOCS))
+sys.path.insert(0, str(DOCS / "_ext"))
+
+from concepts import INTERNAL, TOGETHER  # noqa: E402
+from outputs import blocks, printed, same  # noqa: E402
+
+PAGES = [README, *WRITTEN]
 # Pages whose code takes a quarter of a minute or more: make test-docs.
-LONG = {"README.md", "getting_started.rst", "label_free.rst"}
+LONG = {
+    "index.rst",
+    "tutorials/few_labels.rst",
+    "tutorials/first_number.rst",
+    "evidence/label_free.rst",
+    "explanation/which_number.rst",
+    "how_to/saving.rst",
+    "how_to/tuning.rst",
+    "how_to/extending.rst",
+}
 # Those that are promised to users; everything else may move.
 MODULES = sorted(sklearn_mi.PUBLIC_MODULES)
-BLOCKS = {
-    ".md": re.compile(r"^()```python\n(.*?)^```", re.MULTILINE | re.DOTALL),
-    ".rst": re.compile(r"^( *)\.\. code-block:: python\n\n((?:\1 +.*\n|\n)+)", re.MULTILINE),
+FAMILIES = {
+    "views": VIEWS,
+    "encoders": ENCODERS,
+    "critics": CRITICS,
+    "negatives": NEGATIVES,
+    "bounds": BOUNDS,
+    "objectives": OBJECTIVES,
+    "comparisons": COMPARISONS,
 }
 
 
-def blocks(page):
-    """Return the Python blocks of a page, each at the lines where it stands."""
-    text = page.read_text(encoding="utf-8")
-    found = BLOCKS[page.suffix].finditer(text)
-    return ["\n" * text[: m.start(2)].count("\n") + textwrap.dedent(m[2]) for m in found]
+def name_of(page):
+    return "README.md" if page == README else str(page.relative_to(DOCS))
 
 
 def documented():
-    """Return module and name of everything on the API page, in its tables and as data."""
-    names, module = [], ""
-    for line in API.read_text(encoding="utf-8").splitlines():
-        if line.startswith(".. module:: "):
-            module = line.split()[-1]
-        elif match := re.fullmatch(r"(?:   |\.\. py:data:: )(\w+)", line):
-            names.append((module, match[1]))
-    return names
+    """Return module and name of everything on the pages of the reference, as tables and as data."""
+    names = []
+    for page in sorted(REFERENCE.glob("*.rst")):
+        module = ""
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if match := re.match(r"\.\. (?:current)?module:: (\S+)", line):
+                module = match[1]
+            elif match := re.fullmatch(r"(?:   |\.\. py:data:: )(\w+)", line):
+                names.append((module, match[1]))
+    return [(module, name) for module, name in names if module]
 
 
-def table_rows(head):
-    """Return the cells of the README's table under a bold word."""
-    section = README.read_text(encoding="utf-8").split(f"**{head}**")[1]
-    table = re.search(r"(?:^\|.*\n)+", section, re.MULTILINE)[0]
-    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()[2:]]
-    return [[cell.strip() for cell in row] for row in rows]
+def on_a_page_of_another():
+    return [(whole.rsplit(".", 1)[0], name) for whole in TOGETHER for name in TOGETHER[whole]]
+
+
+def table_rows(family):
+    """Return the cells of the table of a family on its page of the reference."""
+    text = (REFERENCE / f"{family}.rst").read_text(encoding="utf-8")
+    table = re.search(r":class: family\n(?:   :.*\n)*\n((?:   .*\n)+)", text)[1]
+    rows = [
+        re.findall(r"^(?:   \*|    ) - ?(.*)$", row, re.M)
+        for row in re.split(r"^(?=   \*)", table, flags=re.M)[1:]
+    ]
+    return [[cell.strip() for cell in row] for row in rows[1:]]
 
 
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, id=page.name, marks=[pytest.mark.docs] if page.name in LONG else [])
+        pytest.param(page, id=name_of(page), marks=[pytest.mark.docs] * (name_of(page) in LONG))
         for page in PAGES
         if blocks(page)
     ],
 )
-def test_code_runs(page, tmp_path, monkeypatch):
+def test_code_runs_and_prints_what_stands_there(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    namespace = {"__name__": "__main__"}
-    for block in blocks(page):
-        exec(compile(block, str(page), "exec"), namespace)
+    for block, found in zip(blocks(page), printed(page), strict=True):
+        assert same(block.output or "", found), f"{block.code.strip()}\nprints\n{found}"
+
+
+def test_outputs_are_compared_by_words_and_by_numbers():
+    assert same("raw 0.84\n", "raw  0.86") and same("", "")
+    assert not same("raw 0.84", "raw 0.64")
+    assert not same("raw 0.84", "PCA 0.84")
+    assert not same("", "0.84") and not same("0.84 0.9", "0.84")
 
 
 def test_every_page_with_code_is_found():
     # A change of markup must not empty the test above.
-    assert {page.name for page in PAGES if blocks(page)} >= {
+    assert {name_of(page) for page in PAGES if blocks(page)} >= {
         "README.md",
-        "extending.rst",
-        "getting_started.rst",
-        "how_it_works.rst",
+        "index.rst",
+        "tutorials/few_labels.rst",
+        "how_to/extending.rst",
+        "explanation/what_a_bound_says.rst",
     }
     marks = {".md": "```python", ".rst": "code-block:: python"}
     for page in PAGES:
         assert len(blocks(page)) == page.read_text(encoding="utf-8").count(marks[page.suffix])
 
 
+def test_readme_is_short():
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 130
+
+
 @pytest.mark.parametrize("name", ["sklearn_mi", *(f"sklearn_mi.{name}" for name in MODULES)])
-def test_public_names_stand_on_the_api_page(name):
-    listed = documented()
+def test_public_names_have_a_page_of_the_reference(name):
+    listed = [*documented(), *on_a_page_of_another()]
     # A class is documented once, under the name that users import.
     things = [getattr(importlib.import_module(home), alias, None) for home, alias in listed]
     module = importlib.import_module(name)
-    absent = [
+    internal = INTERNAL.get(name.removeprefix("sklearn_mi."), set())
+    absent = {
         exported
         for exported in module.__all__
         if (name, exported) not in listed
         and not any(getattr(module, exported) is thing for thing in things)
-    ]
-    assert absent == []
+    }
+    assert absent == internal
 
 
-def test_api_page_lists_public_names_once():
-    listed = documented()
+def test_the_reference_lists_public_names_once():
+    listed = [*documented(), *on_a_page_of_another()]
     assert len(listed) == len(set(listed))
     assert [
         name for home, name in listed if name not in importlib.import_module(home).__all__
     ] == []
+    assert {whole for whole in TOGETHER} <= {".".join(each) for each in documented()}
 
 
-@pytest.mark.parametrize(
-    ("head", "family"),
-    [
-        ("Views", VIEWS),
-        ("Encoders", ENCODERS),
-        ("Critics", CRITICS),
-        ("Negatives", NEGATIVES),
-        ("Bounds", BOUNDS),
-        ("Objectives", OBJECTIVES),
-        ("Comparisons", COMPARISONS),
-    ],
-)
-def test_readme_lists_every_name_of_a_family(head, family):
-    named = [row[0].strip('`"') for row in table_rows(head) if row[0]]
-    assert sorted(named) == sorted(family)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_reference_lists_every_name_of_a_family(family):
+    named = [row[0].strip('`"') for row in table_rows(family) if row[0]]
+    assert sorted(named) == sorted(FAMILIES[family])
 
 
-@pytest.mark.parametrize(
-    ("head", "family"),
-    [
-        ("Views", VIEWS),
-        ("Encoders", ENCODERS),
-        ("Critics", CRITICS),
-        ("Negatives", NEGATIVES),
-        ("Objectives", OBJECTIVES),
-        ("Comparisons", COMPARISONS),
-    ],
-)
-def test_readme_pairs_names_with_their_classes(head, family):
-    module = importlib.import_module(f"sklearn_mi.{head.lower()}")
-    for name, cls, *_ in table_rows(head):
-        assert cls.strip("`") in module.__all__
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "bounds"])
+def test_the_reference_pairs_names_with_their_classes(family):
+    module = importlib.import_module(f"sklearn_mi.{family}")
+    for name, cls, *_ in table_rows(family):
+        cls = cls.strip("`").rsplit(".", 1)[-1]
+        assert cls in module.__all__
         if name:
-            assert type(family[name.strip('`"')]()).__name__ == cls.strip("`")
+            assert type(FAMILIES[family][name.strip('`"')]()).__name__ == cls
 
 
-def test_readme_tells_which_negatives_keep_a_bound():
-    for name, _, _, still in table_rows("Negatives"):
+def test_the_reference_tells_which_negatives_keep_a_bound():
+    for name, _, _, still in table_rows("negatives"):
         assert (NEGATIVES[name.strip('`"')]().caveat is None) == (still == "yes")
 
 
-def test_readme_tells_status_and_ceiling_of_each_bound():
+def test_the_reference_tells_status_and_ceiling_of_each_bound():
     greek = {"alpha": "α", "tau": "τ"}
-    for name, _, status, ceiling, source in table_rows("Bounds"):
+    for name, _, status, ceiling, source in table_rows("bounds"):
         bound = BOUNDS[name.strip('`"')]()
         assert status == bound.status
         words = {"none": math.inf, "log": math.log, "exp": math.exp, "K": 100}
@@ -164,8 +192,151 @@ def test_readme_tells_status_and_ceiling_of_each_bound():
         assert all(year in type(bound).__doc__ for year in re.findall(r"\d{4}", source))
 
 
+def links(page):
+    """Return the pages that a page of the site links to."""
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r":doc:`(?:[^`<]*<)?([^`>]+)>?`|:link: (\S+)", text)
+    # And what stands in its part of the menu.
+    menu = re.findall(r"^   ([\w/]+)$", text, re.M)
+    for target in [*(one or other for one, other in named), *menu]:
+        folder = DOCS if target.startswith("/") else page.parent
+        for suffix in (".rst", ".md"):
+            if (found := folder / f"{target.lstrip('/')}{suffix}").exists():
+                yield found.resolve()
+
+
+def clicks():
+    """Return how many clicks each page is away from the home page."""
+    away, queue = {DOCS / "index.rst": 0}, deque([DOCS / "index.rst"])
+    while queue:
+        page = queue.popleft()
+        for target in links(page) if page.suffix == ".rst" else ():
+            if target not in away:
+                away[target] = away[page] + 1
+                queue.append(target)
+    return away
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("how_to/tables", "Numbers alone"),
+        ("how_to/images", "input_shape"),
+        ("how_to/two_tables", "X_pair"),
+        ("tutorials/first_number", "MIEstimator"),
+        ("how_to/how_long", "How long"),
+        ("faq", "Input X contains NaN"),
+        ("faq", "MemoryError"),
+        ("faq", "is near its ceiling"),
+        ("explanation/which_package", "UMAP"),
+    ],
+)
+def test_what_a_newcomer_looks_for_is_two_clicks_away(page, text):
+    path = DOCS / f"{page}.rst"
+    assert clicks()[path] <= 2
+    assert text in path.read_text(encoding="utf-8")
+
+
+def test_every_page_can_be_reached():
+    assert set(WRITTEN) <= set(clicks())
+
+
+ROWS = np.random.default_rng(0).normal(size=(60, 4))
+GAPS = np.where(np.arange(4) == 1, np.nan, ROWS)
+FRAME = pd.DataFrame(ROWS, columns=list("abcd"))
+
+
+def quick(**parameters):
+    return MIRepresentationLearner(max_steps=2, random_state=0, **parameters)
+
+
+# What provokes the message that an entry of the FAQ is named by.
+PROVOKED = {
+    "Input X contains NaN": lambda: quick().fit(GAPS),
+    "Input X contains infinity": lambda: quick().fit(ROWS / 0.0),
+    "X holds text in columns": lambda: quick().fit(FRAME.assign(b="x")),
+    "X holds dates or times in columns": lambda: quick().fit(
+        FRAME.assign(b=pd.date_range("2020", periods=60))
+    ),
+    "Expected 2D array, got 1D array instead": lambda: quick().fit(ROWS[:, 0]),
+    "Found array with 1 sample(s)": lambda: quick().fit(ROWS[:1]),
+    "X has 3 features, but MIRepresentationLearner is expecting 4 features as input": lambda: (
+        quick().fit(ROWS).transform(ROWS[:, :3])
+    ),
+    "The feature names should match those that were passed during fit": lambda: (
+        quick().fit(FRAME).transform(FRAME.rename(columns={"d": "e"}))
+    ),
+    "input_shape=(3, 3) has 9 entries, but a row of X has 4": lambda: quick(input_shape=(3, 3)).fit(
+        ROWS
+    ),
+    "y has several columns of floats and is ignored": lambda: quick().fit(ROWS, ROWS),
+    "X_pair has 50; expected one partner a row": lambda: quick().fit(ROWS, X_pair=ROWS[:50]),
+    "needs the second table here: pass X_pair=...": lambda: (
+        quick().fit(ROWS, X_pair=ROWS).score(ROWS)
+    ),
+    "needs groups: pass groups=...": lambda: quick(view="same-group").fit(ROWS),
+    "critic='bilinaer' is not a known name": lambda: quick(critic="bilinaer").fit(ROWS),
+    "effort='quick' and max_steps=3 both set the length of training": lambda: (
+        MIRepresentationLearner(effort="quick", max_steps=3).fit(ROWS)
+    ),
+    "the model was built with another value, and training goes on from it": lambda: (
+        quick().fit(ROWS).set_params(critic="cosine").partial_fit(ROWS)
+    ),
+    "device='cuda', but no GPU is available": lambda: quick(device="cuda").fit(ROWS),
+    "expected the package faiss to be installed": lambda: quick(
+        view=Neighbors(search="approximate")
+    ).fit(ROWS),
+    "expected a list of skorch callbacks": lambda: quick(callbacks=[print]).fit(ROWS),
+    "cannot be stored without pickle": lambda: (
+        quick(view=lambda x, generator: (x, x)).fit(ROWS).save("learner.safetensors")
+    ),
+    "The objective became nan at step": lambda: MIRepresentationLearner(
+        max_steps=60, lr=1e9, optimizer="sgd", random_state=0
+    ).fit(ROWS),
+    "is near its ceiling": lambda: MIEstimator(n_folds=2, max_steps=50, random_state=0).fit(
+        ROWS, ROWS
+    ),
+    "only 6 held-out rows for eval_block_size=256": lambda: quick().fit(ROWS),
+    "conditional on 54 reference rows": lambda: quick().fit(ROWS),
+    "of the pairs score above every unrelated pair": lambda: MIEstimator(
+        n_folds=2, max_steps=50, random_state=0
+    ).fit(ROWS, ROWS),
+    "repeat another row": lambda: MIEstimator(n_folds=2, max_steps=10, random_state=0).fit(
+        ROWS, np.ones(60)
+    ),
+}
+# Beyond a test on a CPU, or of another library.
+NOT_PROVOKED = {"The GPU is out of memory", "MemoryError", "Killed", "already exists", "mi_"}
+
+
+def faq_messages():
+    text = (DOCS / "faq.rst").read_text(encoding="utf-8")
+    heads = [line for line in text.splitlines() if line.startswith("``")]
+    return [message for head in heads for message in re.findall(r"``(.+?)``", head)]
+
+
+def test_the_faq_is_keyed_by_messages_that_are_provoked():
+    assert set(faq_messages()) == set(PROVOKED) | NOT_PROVOKED
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("message", PROVOKED)
+def test_the_faq_quotes_what_the_package_says(message, recwarn, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if "no GPU" in message:
+        monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    if "faiss" in message:
+        monkeypatch.setitem(sys.modules, "faiss", None)
+    try:
+        said = [*PROVOKED[message]().mi_.warnings]
+    except Exception as error:
+        said = [str(error)]
+    said += [str(warning.message) for warning in recwarn]
+    assert any(message in text for text in said), said
+
+
 def test_defaults_are_listed_by_kind_of_rows():
-    page = (ROOT / "docs" / "defaults.rst").read_text(encoding="utf-8")
+    page = (DOCS / "evidence" / "defaults.rst").read_text(encoding="utf-8")
     table = page.split(".. list-table::")[1].split("\n\n")[1]
     rows = [re.findall(r"- (.*)", row) for row in table.split("   * ")[2:]]
     assert rows == [

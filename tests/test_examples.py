@@ -214,4 +214,3 @@ def test_the_report_is_written_beside_the_tables(tmp_path, monkeypatch, capsys):
     assert "untouched" in (tmp_path / "gaps.txt").read_text()
     holds = (tmp_path / "verdicts.txt").read_text().count("- holds")
     assert holds == (tmp_path / "verdicts_converged.txt").read_text().count("- holds") > 1
-    assert "figure_3.png" in (tmp_path / "pictures.txt").read_text()

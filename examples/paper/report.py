@@ -1,7 +1,7 @@
 """Write what has been reproduced: ``python examples/paper/report.py [FOLDER]``.
 
 Reads the tables ``figure_*.csv`` of a folder, by default ``docs/paper``, that ``sklearn-mi study
-paper`` has written, and writes beside them what ``docs/paper.rst`` shows: what was run
+paper`` has written, and writes beside them what the page on the paper offers: what was run
 (``coverage.txt``), ours against the digitised curves (``figures.txt``), the claims under the
 paper's probe and under a converged one (``verdicts*.txt``), bounds on training batches and on
 untouched rows (``gaps.txt``), what critics differ by under either probe (``probes.txt``),
@@ -110,12 +110,6 @@ def coverage(tables: dict[str, pd.DataFrame]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def pictures_of(names: list[str]) -> str:
-    """Return the directives that show the pictures."""
-    directive = ".. image:: images/paper/figure_{0}.png\n   :alt: Figure {0}, ours over theirs.\n"
-    return "\n".join(directive.format(name) for name in names)
-
-
 def gaps(table: pd.DataFrame) -> str:
     """Return by how much bounds on training batches exceed those on untouched rows."""
     last = table[table["step"] == table["step"].max()]
@@ -184,7 +178,6 @@ def main() -> None:
     parts = {
         "coverage": coverage(tables),
         "figures": figures(tables),
-        "pictures": pictures_of(drawn),
     }
     judged = pd.concat([*(tables[name] for name in drawn), k_pair_rows()])
     found = verdicts(judged)

@@ -1,0 +1,422 @@
+"""What stands in the tables of the evidence pages, in the words for their charts, and in notes.
+
+Each function takes `evidence_tables.Tables`. One that is named after a piece returns its header and
+rows; ``<piece>_alt`` says the chart in words; ``<piece>_note`` returns sentences that the numbers
+decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import evidence_tables as tables
+import numpy as np
+import pandas as pd
+from evidence_tables import DATA, Tables
+
+Rows = list[Sequence[object]]
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return "" if pd.isna(value) else f"{value:,.{digits}f}"
+
+
+def _seconds(value: float) -> str:
+    return _number(value, 1 if value < 100 else 0)
+
+
+def _around(mean: float, half: float, digits: int = 3) -> str:
+    """Return mean and half of an interval, bold where the interval leaves out 0."""
+    if np.isnan(half):
+        return f"{mean:+.{digits}f}"
+    text = f"{mean:+.{digits}f} ± {half:.{digits}f}"
+    return f"**{text}**" if abs(mean) > half else text
+
+
+def _list(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _labels(labels: float) -> str:
+    return "all" if np.isinf(labels) else f"{labels:g}"
+
+
+# Few labels
+
+
+def few_labels(t: Tables) -> tuple[Sequence[str], Rows]:
+    rows = [
+        (
+            DATA.get(row["data"], row["data"]),
+            _labels(row["labels_per_class"]),
+            _number(row["ours"]),
+            f"{_number(row['mean'])} {row['rival']}",
+            _around(row["gain_mean"], row["gain_high"] - row["gain_mean"]),
+        )
+        for row in tables.beside_others(t).to_dict("records")
+    ]
+    return ("data", "labels a class", "ours", "best other", "ours less best other"), rows
+
+
+def few_labels_note(t: Tables) -> str:
+    found = tables.outcomes(t)
+    sentences = []
+    for outcome, verb in (("ahead", "is ahead of"), ("behind", "is behind")):
+        where = found[found == outcome].groupby(level=0, sort=False)
+        if named := [
+            f"{DATA.get(data, data)} ({', '.join(map(_labels, rows.index.get_level_values(1)))})"
+            for data, rows in where
+        ]:
+            text = f"Beyond chance, ours {verb} the best other on {_list(named)}."
+            sentences.append(text if len(named) else "")
+    return " ".join([*sentences, "In brackets: labels a class. Everywhere else the two are level."])
+
+
+def few_labels_alt(t: Tables) -> str:
+    found = tables.outcomes(t)
+    counts = found.value_counts()
+    return (
+        f"Seven panels, one a data set: accuracy against labels a class, of ours and of others. "
+        f"Against the best other ours is ahead in {counts.get('ahead', 0)} of {len(found)} points, "
+        f"behind in {counts.get('behind', 0)}, and level within chance in the rest."
+    )
+
+
+def select_rows(t: Tables) -> tuple[Sequence[str], Rows]:
+    found = tables.chosen_rows(t)
+    names = ["random draws", "typicality", "k-means", "herding"]
+    codes = {tables.OURS: "codes of ours", "raw pixels": "raw pixels"}
+    rows = [
+        (codes.get(code, code), n, *(_number(found.loc[(code, n), name]) for name in names))
+        for code, n in found.index
+    ]
+    return ("rows are chosen by", "labels", *names), rows
+
+
+# Speed
+
+
+def speed(t: Tables) -> tuple[Sequence[str], Rows]:
+    found = tables.default_fits(t)
+    rows = [
+        (task, *map(_seconds, row[["now", "before", "UMAP 8"]]), *map(_ratio, row[-2:]))
+        for task, row in found.iterrows()
+    ]
+    return ("rows", "ours, s", "former default, s", "UMAP, s", "ours / former", "ours / UMAP"), rows
+
+
+def _ratio(value: float) -> str:
+    return _number(value, 2)
+
+
+def speed_alt(t: Tables) -> str:
+    found = tables.default_fits(t)
+    both = found["umap"].dropna()
+    return (
+        f"Seconds of a default fit on {len(found)} data sets, on a logarithmic axis. Ours takes "
+        f"{found['former'].min():.2f} to {found['former'].max():.2f} of the former default's time. "
+        f"UMAP is faster on {(both > 1).sum()} of {len(both)}."
+    )
+
+
+def time_to_accuracy(t: Tables) -> tuple[Sequence[str], Rows]:
+    found = tables.time_to_accuracy(t)
+    rows = []
+    for (data, name), part in found.groupby(["data", "name"], sort=False):
+        best = part.loc[part["accuracy"].idxmax()]
+        short = part.loc[part["seconds"].idxmin()]
+        who = "ours" if name == tables.OURS else name
+        numbers = [
+            text
+            for row in (short, best)
+            for text in (_number(row["seconds"], 1), _number(row["accuracy"]))
+        ]
+        rows.append((DATA.get(data, data), who, *numbers))
+    head = ("data", "name", "shortest, s", "its accuracy", "most accurate, s", "its accuracy")
+    return head, rows
+
+
+def time_to_accuracy_alt(t: Tables) -> str:
+    found = tables.time_to_accuracy(t)
+    best = found.loc[found.groupby(["data", "name"], sort=False)["accuracy"].idxmax()]
+    said = [
+        f"{DATA.get(row.data, row.data)}, {'ours' if row.name_ == tables.OURS else row.name_}: "
+        f"{row.accuracy:.3f} after {row.seconds:.1f} s"
+        for row in best.rename(columns={"name": "name_"}).itertuples()
+    ]
+    return f"Accuracy against CPU seconds. The best of each curve: {'; '.join(said)}."
+
+
+def neighbors(t: Tables) -> tuple[Sequence[str], Rows]:
+    rows = [
+        (rows, search, _number(seconds, 1), _number(recall, 2))
+        for rows, search, seconds, recall in t["neighbors"].to_numpy()
+    ]
+    return ("rows", "search", "CPU s", "neighbours found"), rows
+
+
+def steps(t: Tables) -> tuple[Sequence[str], Rows]:
+    rows = [
+        (row.task, row.other, _number(row.ours, 1), _number(row.theirs, 1), _ratio(row.ratio))
+        for row in tables.steps(t).itertuples()
+    ]
+    return ("task", "other", "ours, ms", "other, ms", "ours / other"), rows
+
+
+def gpu(t: Tables) -> tuple[Sequence[str], Rows]:
+    found = t["gpu_rounds"]
+    loops = ["by hand", "by hand, one CUDA graph", "ours"]
+    rows = [
+        (int(row["round"]), *(_number(row[name], 2) for name in loops))
+        + tuple(_ratio(row["ours"] / row[name]) for name in loops[:2])
+        for row in found.to_dict("records")
+    ]
+    heads = ("plain loop, ms", "captured graph, ms", "ours, ms", "ours / plain", "ours / graph")
+    return ("round", *heads), rows
+
+
+def gpu_note(t: Tables) -> str:
+    found = t["gpu_runs"]
+    missing = found.loc[found["outcome"] == "not run", "part"]
+    if missing.empty:
+        return "All parts of ``make bench-gpu`` have been run."
+    return f"Not run yet, of the parts of ``make bench-gpu``: {'; '.join(missing)}."
+
+
+def how_long(t: Tables) -> tuple[Sequence[str], Rows]:
+    rows = [
+        (
+            row["data"].removesuffix(" as images") + (", images" if row["images"] else ""),
+            f"{row['rows']:,}",
+            f"{row['columns']:,}",
+            _seconds(row["seconds"]),
+            _number(row["peak"], 0),
+            _number(row["peak"] - row["before"], 0),
+        )
+        for row in tables.how_long(t).to_dict("records")
+    ]
+    heads = ("rows", "columns", "CPU s", "peak memory, MB", "of it the fit, MB")
+    return ("data", *heads), rows
+
+
+def how_long_alt(t: Tables) -> str:
+    found = tables.how_long(t)
+    first, last = found.iloc[0], found.loc[found["seconds"].idxmax()]
+    return (
+        "Seconds of a default fit against rows, both axes logarithmic: from "
+        f"{first['seconds']:.0f} seconds for {first['rows']:,} rows to "
+        f"{last['seconds']:.0f} for {last['data']}."
+    )
+
+
+# Defaults
+
+
+def defaults(t: Tables) -> tuple[Sequence[str], Rows]:
+    rows = []
+    for kind, name in tables.KINDS.items():
+        found = tables.pareto(t, kind)
+        mine = found.loc[tables.DEFAULTS[kind]]
+        former = found.loc[tables.FORMER[kind]] if kind in tables.FORMER else None
+        theirs = (
+            (_number(former["seconds"], 1), _number(former["accuracy"]))
+            if kind in (tables.FORMER)
+            else ("", "")
+        )
+        setting = tables.DEFAULTS[kind]
+        rows.append(
+            (name, setting, _number(mine["seconds"], 1), _number(mine["accuracy"]), *theirs)
+        )
+    return ("data", "default", "CPU s", "accuracy", "Adam, CPU s", "Adam, accuracy"), rows
+
+
+def defaults_alt(t: Tables) -> str:
+    said = []
+    for kind in ("digits", "flat", "mnist"):
+        found = tables.pareto(t, kind)
+        mine, former = found.loc[tables.DEFAULTS[kind]], found.loc[tables.FORMER[kind]]
+        said.append(
+            f"{tables.KINDS[kind]}: {mine['accuracy']:.3f} in {mine['seconds']:.0f} s, Adam "
+            f"{former['accuracy']:.3f} in {former['seconds']:.0f} s"
+        )
+    return f"Mean accuracy against CPU seconds of settings. The default on {'; on '.join(said)}."
+
+
+def choices(t: Tables) -> tuple[Sequence[str], Rows]:
+    rows = []
+    for kind, name, called, _ in tables.CHANGES:
+        lost = tables.change(t, kind, name)
+        cells = [f"{lost[n]:+.1f}" if n in lost else "" for n in ("1", "5", "20", "all")]
+        rows.append((tables.KINDS[kind].split(",")[0], called, *cells))
+    return ("data", "in place of the default", "1 label", "5", "20", "all"), rows
+
+
+def ablation(t: Tables) -> tuple[Sequence[str], Rows]:
+    rows = []
+    for part in ("view", "critic", "objective"):
+        for name, means in tables.ablation(t, part).iterrows():
+            numbers = [
+                _number(means[data, labels])
+                for data in ("digits", "mnist")
+                for labels in ("1", "all")
+            ]
+            rows.append((part, name, *numbers))
+    heads = ("digits, 1 label", "digits, all", "MNIST, 1 label", "MNIST, all")
+    return ("part", "choice", *heads), rows
+
+
+def ablation_alt(t: Tables) -> str:
+    said = []
+    for part in ("view", "critic", "objective"):
+        means = tables.ablation(t, part)["digits", "1"]
+        said.append(f"{part}s from {means.min():.2f} ({means.idxmin()}) to {means.max():.2f} "
+                    f"({means.idxmax()})")  # fmt: skip
+    return f"Accuracy with one label a class by choice. On digits {'; '.join(said)}."
+
+
+# Information
+
+
+def mi_estimator(t: Tables) -> tuple[Sequence[str], Rows]:
+    rows = [
+        (
+            tables.SHORT[task],
+            _number(row["truth"], 2),
+            _number(row["default"], 2),
+            _number(row["no offsets"], 2),
+            f"{row['nearest']:.2f} {row['peer']}",
+        )
+        for task, row in tables.estimates(t).iterrows()
+    ]
+    return ("pairs, columns", "truth", "default", "networks alone", "nearest peer"), rows
+
+
+def mi_estimator_alt(t: Tables) -> str:
+    found = tables.estimates(t)
+    ours = (found["default"] / found["truth"]).astype(float)
+    theirs = (found["nearest"].astype(float) / found["truth"]).astype(float)
+    return (
+        f"Estimates as shares of the true information on {len(found)} tasks. The default lies "
+        f"between {ours.min():.2f} and {ours.max():.2f}, the nearest peer between "
+        f"{theirs.min():.2f} and {theirs.max():.2f}."
+    )
+
+
+def mi_coverage(t: Tables) -> tuple[Sequence[str], Rows]:
+    rows = [
+        (task, row["n"].astype(int), _number(row["truth"], 2), _number(row["mean"], 2))
+        + (f"{row['held']:.1%}", f"{row['below']:.1%}")
+        for task, row in tables.coverage(t).iterrows()
+    ]
+    heads = ("draws", "truth", "mean estimate", "interval holds the truth", "limit below it")
+    return ("pairs", *heads), rows
+
+
+def mi_numbers(t: Tables) -> tuple[Sequence[str], Rows]:
+    rows = [
+        (name, f"{row['median']:+.2f}", f"{row['above']:.1%}")
+        + (f"{row['lowest']:+.2f}", f"{row['highest']:+.2f}")
+        for name, row in tables.every_number(t).iterrows()
+    ]
+    return ("number", "median error", "above the truth", "lowest error", "highest error"), rows
+
+
+def label_free(t: Tables) -> tuple[Sequence[str], Rows]:
+    cells = [(s, labels) for s in ("tau", "regret") for labels in ("all labels", "5 a class")]
+    found = {cell: tables.criteria(t, *cell) for cell in cells}
+    rows: Rows = [
+        (
+            name,
+            *(_tau(found[cell].loc[name]) for cell in cells[:2]),
+            *(_number(found[cell].loc[name, "mean"]) for cell in cells[2:]),
+        )
+        for name in found[cells[0]].index
+    ]
+    chance = tables.regret_of_chance(t)
+    rows.append(("a random setting", "", "", *(_number(chance[n]) for _, n in cells[2:])))
+    heads = ("tau, all labels", "tau, 5 a class", "lost, all labels", "lost, 5 a class")
+    return ("criterion", *heads), rows
+
+
+def _tau(row: pd.Series) -> str:
+    text = f"{row['mean']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})"
+    return f"**{text}**" if row["low"] * row["high"] > 0 else text
+
+
+def label_free_alt(t: Tables) -> str:
+    said = []
+    for labels, name in (("all labels", "all labels"), ("5 a class", "five labels a class")):
+        means = tables.criteria(t, "tau", labels)["mean"]
+        bound = means["held-out InfoNCE"]
+        said.append(f"with {name} {means.idxmax()} is highest ({means.max():.2f}), held-out "
+                    f"InfoNCE at {bound:.2f}")  # fmt: skip
+    return f"Kendall's tau of seven criteria with accuracy: {'; '.join(said)}."
+
+
+# The paper
+
+
+def paper(t: Tables) -> tuple[Sequence[str], Rows]:
+    found = t["verdicts"]
+    parts = found["claim"].str.extract(r"\((\w+)\) (.*)")
+    converged = t["verdicts_converged"]["verdict"]
+    seeds = found["seeds"].map(lambda n: _number(n, 0))
+    columns = (parts[0], parts[1], found["verdict"], found["p"].map(_p), converged, seeds)
+    heads = ("claim", "verdict", "p (Holm)", "under a converged probe", "seeds")
+    return ("no.", *heads), list(zip(*columns, strict=True))
+
+
+def _p(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.2g}"
+
+
+def paper_alt(t: Tables) -> str:
+    found = tables.critics(t).loc["nwj"]
+    high, low = found["bound"].idxmax(), found["bound"].idxmin()
+    return (
+        "Accuracy against the bound, ours filled and the paper's hollow. Under NWJ the critic with "
+        f"the largest bound ({high}, {found.loc[high, 'bound']:.2f} nats) has accuracy "
+        f"{found.loc[high, 'accuracy']:.3f}, that with the smallest ({low}, "
+        f"{found.loc[low, 'bound']:.2f}) {found.loc[low, 'accuracy']:.3f}."
+    )
+
+
+def paper_probe(t: Tables) -> tuple[Sequence[str], Rows]:
+    names = {"infonce": "InfoNCE", "nwj": "NWJ"}
+    rows = [
+        (names[row.objective], row.rival, row.seeds)
+        + tuple(_around(100 * m, 100 * h, 1) for m, h in (row.accuracy, row.accuracy_converged))
+        for row in tables.bilinear_ahead(t).itertuples()
+    ]
+    return ("objective", "bilinear less", "seeds", "paper's probe", "converged probe"), rows
+
+
+def paper_beyond(t: Tables) -> tuple[Sequence[str], Rows]:
+    rows = [
+        (name, *(f"{m:.3f} ± {h:.3f}" for m, h in row[["accuracy", "five"]]))
+        + tuple(f"{m:.2f} ± {h:.2f}" for m, h in row[["bound", "fresh"]])
+        for name, row in tables.beyond(t).iterrows()
+    ]
+    heads = ("accuracy", "5 labels a class", "held-out bound, nats", "bound of a new critic, nats")
+    return ("changed", *heads), rows
+
+
+def paper_runs(t: Tables) -> tuple[Sequence[str], Rows]:
+    judged = t["curves"][t["curves"]["within"] != "-"]
+    rows = []
+    for name in ("1", "1c", "2", "3", "4", "4c", "8", "9", "beyond"):
+        found = t[f"figure_{name}"]
+        runs = found.groupby(["learner", "data", "seed"])["seconds"].max()
+        seeds = runs.groupby(["learner", "data"]).size()
+        within = judged.loc[judged["figure"] == name, "within"]
+        rows.append(
+            (
+                name,
+                found["learner"].nunique(),
+                f"{found['step'].max():,}",
+                " to ".join(str(n) for n in sorted({seeds.min(), seeds.max()})),
+                f"{runs.sum() / 3600:.1f}",
+                f"{(within == 'yes').sum()} of {len(within)}" if len(within) else "",
+            )
+        )
+    return ("figure", "learners", "last step", "seeds", "hours", "points that agree"), rows

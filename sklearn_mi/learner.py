@@ -73,12 +73,12 @@ from sklearn_mi.training import (
 
 __all__ = ["MIRepresentationLearner", "load"]
 
-# What ends a training early, and leaves what was learned.
+# These end training early; the learner keeps what it has learned so far.
 EARLY_ENDS = (KeyboardInterrupt, NonFiniteLossError)
 
 
 def _can_invert(learner: MIRepresentationLearner) -> bool:
-    """Tell whether the encoders of a fitted learner can be run backwards."""
+    """Return whether the encoders of a fitted learner can be inverted."""
     model, encoders = learner._model, (learner.encoder_, learner.encoder_y_)
     used = [encoder for encoder, width in zip(encoders, learner._widths, strict=False) if width]
     is_mean = model.recipe.output == "averaged"
@@ -88,158 +88,174 @@ def _can_invert(learner: MIRepresentationLearner) -> bool:
 
 
 class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
-    r"""Features learned without labels, by maximising mutual information between two views.
+    r"""Learn features without labels, by maximising mutual information between two views.
 
-    Two views of each row, :math:`x \to (x_1, x_2)`, go through encoders; a critic scores every pair
-    of codes in a batch; training maximises an objective over the scores, by default
+    ``fit`` takes rows and no labels; ``transform`` returns a *code* for each row: the learned
+    features, ``n_components`` numbers. Use it in front of a simple classifier if many rows have
+    no label and few have one. If every row has a label, raw columns are as good. To estimate a
+    mutual information for its own sake, use `sklearn_mi.information.MIEstimator`.
+
+    A *view* makes a pair from each row, :math:`x \to (x_1, x_2)`: two crops of an image, say, or
+    the row and a close neighbour. Encoders turn both into codes, and a *critic* scores every pair
+    of codes in a batch. Training maximises an objective over the scores. The default is InfoNCE,
+    a lower bound on the mutual information of the two views in nats (natural-logarithm units):
 
     .. math:: I_{NCE} = \log K + \frac1K \sum_i \Big[ f(z_i, z_i') - \log \sum_j e^{f(z_i, z_j')}
               \Big] \le I(x_1; x_2).
 
-    ``transform`` gives the code of a row. Use it where many rows have no label and few have one,
-    in front of a simple classifier; not where every row has a label (raw columns are as good
-    then), nor to estimate a mutual information for its own sake. A larger bound is not a better
-    representation: choose view, critic and encoder by labels or by what the codes are for, and
-    read ``score`` and ``mi_`` as what they are, a held-out bound in nats.
+    ``score`` and ``mi_`` report such a bound on rows that training did not see. A larger bound is
+    not a better representation: choose view, critic and encoder by labels or by what the codes
+    are for.
 
-    The defaults were chosen on scikit-learn's digits and on training rows of MNIST, by accuracy at
-    few and many labels a class; ``benchmarks/choose_defaults.py`` prints what each of them is
-    worth. They suit tables of numbers in which close rows mean similar things, and small images.
-    On tables of numbers and categories no learned code beat the columns themselves, so the
-    default keeps them in the code and is level with them.
+    The defaults suit small images and tables of numbers in which close rows mean similar things.
+    They were chosen by accuracy with few and many labels per class, on scikit-learn's digits and
+    on training rows of MNIST; ``benchmarks/choose_defaults.py`` prints what each is worth. In
+    tables of numbers and categories, no learned code beat the raw columns, so the default keeps
+    them.
 
     Parameters
     ----------
     n_components : int or None, default=None
-        Width of a code. None: 64 where the encoder is "auto" as well, the width of the row and 2
-        more for a table of numbers and categories, else the encoder's own.
+        Width of a code. None: 64 if encoder, critic and objective are "auto". Exceptions are
+        colour images, which get the encoder's own width, and a table of numbers and categories,
+        which gets the width of a row plus 2. With any other encoder, critic or objective, the
+        encoder's own width.
     view : str, View or callable, default="auto"
-        How to get a pair from a row, from `sklearn_mi.views`. "auto": `Paired` with ``X_pair``;
-        augmentations for images of several channels, called colour images here; else `Neighbors`,
-        which beat halves, noise and corruption on digits, shifted and turned a little where rows
-        are images of 8 pixels a side or more. ``choices_`` tells what was picked, and why.
+        How to make a pair from a row; see `sklearn_mi.views`. "auto": `Paired` with ``X_pair``;
+        augmentations for images of several channels, called colour images here; else
+        `Neighbors`, which beat halves, noise and corruption on digits. Grey images of at least 8
+        pixels a side are also shifted and turned a little. Rows too large for neighbours (4 GiB
+        as float32) get `Corruption`. ``choices_`` tells what was picked, and why.
     encoder : str, Encoder, Module or callable, default="auto"
-        From a view to its code, from `sklearn_mi.encoders`. "auto": a perceptron with two hidden
-        layers of 256; `LeNet` for grey images and `ConvNet` for colour images; `Passthrough` for a
-        table of numbers and categories: at most 256 columns, a fifth or more of which are 0 or 1.
-        A module that you pass is copied, never trained in place.
+        Turns a view into its code; see `sklearn_mi.encoders`. "auto": a perceptron with two
+        hidden layers of 256; `LeNet` for grey images of at least 8 pixels a side; `ConvNet` for
+        colour images; `Passthrough` for a table of numbers and categories. That is a table of at
+        most 256 columns, of which a fifth or more hold only 0 and 1. With ``X_pair``, images get
+        the perceptron, too. A module that you pass is copied, never trained in place.
     encoder_y : str, Encoder, Module, callable or None, default=None
         Encoder of the second view: "shared", "separate" (another one like the first), or one of
-        its own. None: as the view has it.
+        its own. None: the view decides.
     critic : str, Critic, Module or callable, default="auto"
-        From two sets of codes to scores, from `sklearn_mi.critics`. "auto": `Split`, which cuts a
-        code in two halves. Scores of the first fall with distance, which helps with few labels a
-        class; scores of the second compare directions, which helps with many. The Cauchy critic
-        alone where ``objective`` is given or a code has fewer than 8 components; the cosine for
-        colour images; the bilinear critic for a table of numbers and categories.
+        Turns two sets of codes into scores; see `sklearn_mi.critics`. "auto": `Split`, which cuts
+        a code into halves. It scores the first half by distance, which helps with few labels per
+        class, and the second by direction, which helps with many. If ``objective`` is given or a
+        code has fewer than 8 components: the Cauchy critic alone. For colour images: cosine. For
+        a table of numbers and categories: bilinear.
     objective : str, Bound or Objective, default="auto"
-        What training maximises, from `sklearn_mi.bounds` or `sklearn_mi.objectives`. "auto":
-        InfoNCE, which has the least variance, of each half where the critic is split.
+        What training maximises; see `sklearn_mi.bounds` and `sklearn_mi.objectives`. "auto":
+        InfoNCE, the bound of least variance; with the default `Split`, InfoNCE of each half.
     comparison : str or Comparison, default="auto"
-        What is scored against what, from `sklearn_mi.comparisons`: "whole" codes, or "each-part"
-        of codes that the critic splits. A name also says what "auto" means for the other
-        parameters. "auto": "whole".
+        What is scored against what; see `sklearn_mi.comparisons`. "whole": whole codes.
+        "each-part": each part of a code that the critic splits. A name also decides what "auto"
+        means for the other parameters. "auto": "whole".
     negatives : str or Negatives, default="batch"
-        Which pairs stand for unrelated ones in training, from `sklearn_mi.negatives`.
+        Which pairs count as unrelated in training; see `sklearn_mi.negatives`.
     head : str, Encoder, Module, callable or None, default=None
-        A further network between code and critic; used in training, left out by ``transform``.
+        An extra network between code and critic. Training uses it; ``transform`` leaves it out.
     output : {"first", "second", "both", "with-columns", "averaged"} or None, default=None
-        What ``transform`` returns: one code, "both" side by side, "with-columns" the scaled
-        columns beside the first code, or "averaged", the mean direction of the codes of several
-        crops of an image (see `Augment`), which takes several times as long. None: "with-columns"
-        for a table of at most 256 columns where ``n_components``, view, encoder, critic and
-        objective are "auto"; "averaged" for colour images where view and critic are; else as the
-        view has it.
+        What ``transform`` returns. "first", "second": the code of one view. "both": the two side
+        by side. "with-columns": the first code and the scaled columns. "averaged": the mean
+        direction of the codes of several crops of an image (see `Augment`), which takes several
+        times as long. None: "with-columns" for a table of at most 256 columns if
+        ``n_components``, view, encoder, critic and objective are left at their defaults;
+        "averaged" for colour images if view and critic are "auto"; else the view decides.
     input_shape : tuple of int or None, default=None
         Shape of one row as the view sees it: ``(height, width)`` or ``(height, width, channels)``
-        where rows are images, ``(n_columns,)`` where they are those of a table. None: flat rows
-        are a table, and ``(n, h, w, c)`` are images. ``(n, h, w)`` are images in grey if they are
-        bytes, or square with all values in [0, 1] or [0, 255]; any others, such as windows of a
-        recording, are flattened to a table. What they were taken for stands in ``choices_``.
+        for images, ``(n_columns,)`` for a table. None: flat rows are a table, and rows of shape
+        ``(h, w, c)`` are images. Rows of shape ``(h, w)`` are grey images if they are bytes, or
+        square with all values in [0, 1] or [0, 255]. Any others, such as windows of a recording,
+        are flattened to a table. ``choices_`` tells how they were read.
     standardize : bool or "auto", default="auto"
-        A frozen first layer that centres columns and divides them by their range, fitted on the
-        training rows; views see scaled columns. The unit of a column does not matter; a single
-        outlier does: put a ``QuantileTransformer`` in front for heavy tails. "auto": tables are
-        scaled, images are not; in a table of numbers and categories columns of 0 and 1 stay as
-        they are, and numbers are divided by their standard deviation. Bytes are divided by 255
+        Whether to centre each column and divide it by its range, in a frozen first layer fitted to
+        the training rows. Views see scaled columns. The unit of a column does not matter, but a
+        single outlier does: put a ``QuantileTransformer`` in front for heavy tails. "auto": tables
+        are scaled, images are not. In a table of numbers and categories, columns of 0 and 1 stay
+        as they are, and numbers are divided by their standard deviation. Bytes are divided by 255
         unless True.
     max_steps, max_epochs : int or None, default=None
-        Length of training in optimiser steps or in passes over the rows; not both. Neither: by
-        Muon 20 passes, but at least 400 steps or 250 passes, whichever is less, and at most 1,200
-        steps; 30 passes and twice these steps for grey images; 200 steps for a table of numbers
-        and categories, 400 for colour images. By another optimiser about three times as many.
+        Length of training, in optimiser steps or in passes over the rows; set at most one. With
+        neither, Muon takes 20 passes, within limits. The lower limit is 400 steps or 250 passes,
+        whichever is less; the upper limit is 1,200 steps. Grey images of at least 8 pixels a side
+        get 30 passes and twice these limits. A table of numbers and categories gets 200 steps,
+        colour images 400. Other optimisers take two to four times as many steps, and more for a
+        table of numbers and categories.
     batch_size : int, default=256
-        Rows per step, and so candidates for each row; all rows where there are fewer.
+        Rows in each step, and so candidates for each row; all rows if there are fewer.
     effort : {"quick", "normal", "thorough"}, default="normal"
-        Steps of a training whose length is left open: half as many, as measured for the kind of
-        data, or three times as many. Not beside ``max_steps`` or ``max_epochs``.
+        Scales the default number of steps: "quick" takes half as many, "thorough" three times as
+        many. Cannot be combined with ``max_steps`` or ``max_epochs``.
     optimizer : str, or class of torch.optim, alone or in a partial, default="auto"
         "adam", "adamw", "sgd", or "muon" (`sklearn_mi.training.Muon`). "auto": "muon" in ``fit``
-        where rate, schedule, encoder, critic and objective are "auto" as well; else "adam".
+        if rate, schedule, encoder, critic and objective are "auto" as well; else "adam".
     lr : float or "auto", default="auto"
-        Learning rate. "auto": by Muon .1 for images in grey, else .02; else 3e-3 where the
-        schedule becomes "cosine", and 1e-3.
+        Learning rate. "auto": with Muon 0.02, or 0.1 for grey images of at least 8 pixels a side.
+        With other optimisers 1e-3, or 3e-3 under the schedule "cosine".
     weight_decay : float or "auto", default="auto"
-        "auto": 0, but by Muon .2 for images in grey, and where Muon is named beside a part of the
-        model, a rate or a schedule; less beyond 800 steps, in proportion. Codes that Muon moves
-        far would grow without end.
+        Decay of the weights, which keeps Muon from making codes grow without end. "auto": 0.2 with
+        Muon for grey images of at least 8 pixels a side, and if you name Muon together with a part
+        of the model, a rate or a schedule; else 0. Beyond 800 steps it shrinks in proportion.
     schedule : {"constant", "cosine", "linear", "one-cycle"} or "auto", default="auto"
-        Of the learning rate, over the whole training. "auto": "linear", to 0, by Muon; "cosine" by
-        another optimiser in ``fit`` where rate, encoder, critic and objective are "auto" as well
-        and the critic is `Split`; else "constant".
+        How the learning rate changes over the whole training. "auto": "linear", down to 0, with
+        Muon. With other optimisers "cosine" in ``fit`` if rate, encoder, critic and objective are
+        "auto" as well, except for colour images and for a table of numbers and categories. Else
+        "constant".
     validation_fraction : float, default=0.1
-        Share of the rows that is held out of everything and only reported on. 0: none.
+        Share of the rows that training never sees, to report on. 0: none.
     early_stopping : bool or int, default=False
-        Stop when held-out InfoNCE has not risen for so many steps (True: 300) and take the best
-        weights. Half of the held-out rows decide this, the other half is reported on.
+        Stop when held-out InfoNCE has not risen for this many steps (True: 300), and keep the best
+        weights. Half of the held-out rows decide when; the other half are reported on.
     eval_block_size : int, default=256
-        Candidates in ``score`` and ``mi_``, whose ceiling is its logarithm.
+        Number of candidates for each row in ``score`` and ``mi_``. Its logarithm is their ceiling,
+        the largest value they can take.
     device : str, default="auto"
-        "auto": a GPU where there is one. There a step is recorded once as a CUDA graph and
-        replayed, unless a callback looks into batches or gradients, or the rows do not fit. A step
-        that cannot be recorded is taken as usual, with a warning.
+        "auto": a GPU if there is one. On a GPU, a step is recorded once as a CUDA graph and
+        replayed, unless a callback reads batches or gradients, or the rows do not fit in its
+        memory. A step that cannot be recorded runs as usual, with a warning.
     n_threads : int or None, default=None
-        Threads of torch in ``fit``, ``transform`` and ``score``, restored afterwards. Results are
-        equal bit for bit at the same number; joblib's processes get one.
+        Number of torch's threads in ``fit``, ``transform`` and ``score``; the previous number
+        returns afterwards. Results with the same number are equal bit for bit. joblib's processes
+        get one thread.
     precision : {"float32", "tf32", "bfloat16"} or "auto", default="auto"
-        Of the encoders in training; "tf32" lets a GPU multiply matrices with 10 bits of mantissa.
-        "auto": "bfloat16" for colour images on a CPU with instructions for it, which halves the
-        time; else "float32".
+        Precision of the encoders in training. "tf32" lets a GPU multiply matrices with 10 bits of
+        mantissa. "auto": "bfloat16" for colour images on a CPU with instructions for it, which
+        halves the time; else "float32".
     compile : bool, default=False
         Compile encoders and critic with ``torch.compile``.
     callbacks : list of skorch callbacks or None, default=None
-        Alone or as (name, callback), as skorch documents them; used as they are, and copied by
-        ``clone``. Those that watch ``valid_loss``, ``valid_loss_best`` or ``valid_bound`` see half
-        of the held-out rows, as early stopping does; the other half is reported on. Those that look
-        into batches or gradients train step by step on a GPU. A callback of your own that reads
-        these needs ``early_stopping`` or one of skorch's that watches them beside it.
+        Alone or as (name, callback), as in skorch. They are used as they are; ``clone`` copies
+        them. Callbacks that watch ``valid_loss``, ``valid_loss_best`` or ``valid_bound`` see half
+        of the held-out rows, as early stopping does; the other half are reported on. A callback of
+        your own that reads these values needs ``early_stopping``, or one of skorch's that watches
+        them. Callbacks that read batches or gradients make a GPU train step by step.
     verbose : int, default=0
-        From 1 on, a progress bar with the bound in nats.
+        1 or more shows a progress bar with what training maximises and held-out InfoNCE.
     warm_start : bool, default=False
-        Let ``fit`` continue from the weights of the last one.
+        Whether ``fit`` continues from the weights of the previous ``fit``.
     random_state : int, RandomState or None, default=None
-        Equal seeds give equal weights. No global generator is touched.
+        Equal seeds give equal weights. Global generators are left untouched.
 
     Attributes
     ----------
     mi_ : MIEstimate
-        Held-out InfoNCE: value, standard error, ceiling, number of pairs, status and warnings;
-        ``mi_.objective`` is the bound of the objective itself.
+        Held-out InfoNCE: value, standard error, ceiling, number of pairs, status and warnings.
+        ``mi_.objective`` is the bound that the objective itself reports.
     choices_ : dict of Choice
-        What was picked for each parameter that was left open, and the reason.
+        What was picked for each parameter left open, and why.
     net_ : skorch.NeuralNet
         The trained net.
     encoder_, encoder_y_, critic_ : Module
         Its trained parts.
     history_ : list of dict
-        One record a pass: ``train_bound`` in nats, ``steps``, ``dur``, and ``valid_bound`` where
-        early stopping or ``verbose`` asks for it. With callbacks also what skorch records:
-        ``train_loss_best``, ``train_batch_count``, ``valid_loss`` of rows to stop by, ...
+        One record for each pass. ``train_bound`` is the mean of what training maximises: a bound
+        in nats for "infonce", but not for objectives such as "js", "smile" or "vicreg".
+        ``steps`` and ``dur`` are its steps and seconds. ``valid_bound`` is InfoNCE in nats on
+        held-out rows, if early stopping or ``verbose`` asks for it. With callbacks, also what
+        skorch records: ``train_loss_best``, ``train_batch_count``, ``valid_loss`` and others.
     n_iter_ : int
-        Optimiser steps taken.
+        Number of optimiser steps taken.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        Where the rows came with names.
+        Only if the rows have names of columns.
 
     See Also
     --------
@@ -372,16 +388,16 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
-            Or images of shape (n, h, w) or (n, h, w, c), see ``input_shape``. Columns of a table
-            are standardised. MIWarning for images that are no bytes and have values beyond 128.
+            Or images of shape (n, h, w) or (n, h, w, c); see ``input_shape``. Columns of a table
+            are standardised. Images with values above 128 that are not bytes give an MIWarning.
         y : array-like of shape (n_samples,), default=None
-            Ignored, unless ``view`` asks for labels by its name: `SameClass`. MIWarning for
-            several columns of floats, which look like a second table: pass it as ``X_pair``.
+            Ignored, unless the view is `SameClass`, which uses labels. Several columns of floats
+            give an MIWarning, since they look like a second table: pass it as ``X_pair``.
         X_pair : array-like of shape (n_samples, n_features_pair), default=None
-            A second table; its row i is the partner of row i of ``X``, whatever the row labels.
-            Two data frames with the same labels in another order are refused.
+            A second table. Its row i is the partner of row i of ``X``, whatever the row labels.
+            Two data frames with the same labels in another order raise an error.
         groups : array-like of shape (n_samples,), default=None
-            The subject, document or series of each row. Rows of one group are not independent:
+            The subject, document or series of each row. Rows of one group are not independent, so
             whole groups are held out.
 
         Returns
@@ -391,11 +407,11 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For bad rows or parameters; the message names the cure.
+            If rows or parameters are not valid; the message names the cure.
         NonFiniteLossError
-            If the objective diverges. The learner keeps the last finite weights.
+            If the objective becomes NaN or infinite. The learner keeps the last finite weights.
         KeyboardInterrupt
-            If the user interrupts. The learner is fitted and usable with what it has learned.
+            If you interrupt training. The learner is fitted with what it has learned so far.
         """
         if X_pair is None:
             warn_of_targets(y)
@@ -404,13 +420,13 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
     def fit_transform(
         self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None
     ) -> Any:
-        """Train as ``fit`` does, and return the codes of the rows.
+        """Train like ``fit``, and return the codes of the rows.
 
         Parameters
         ----------
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-            As for ``fit``, but for its warning: a Pipeline passes all targets on.
+            As for ``fit``, but several columns give no warning: a Pipeline passes any targets on.
         X_pair : array-like of shape (n_samples, n_features_pair), default=None
         groups : array-like of shape (n_samples,), default=None
 
@@ -428,10 +444,10 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
     def partial_fit(
         self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None
     ) -> MIRepresentationLearner:
-        """Pass once over some rows, going on from what was learned before.
+        """Continue training with one pass over some rows.
 
-        The first call chooses the standardisation, which stays. A view with references
-        (neighbours) takes those of the newest call.
+        The first call fits the standardisation, which later calls keep. A view that looks up
+        neighbours finds them among the rows of the latest call.
 
         Parameters
         ----------
@@ -458,7 +474,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         at: Sequence[int],
         checkpoint: str | os.PathLike | None = None,
     ) -> Iterator[int]:
-        """Train like ``fit``, and stop at some steps to be looked at.
+        """Train like ``fit``, and pause at some steps so that you can look at the learner.
 
         Parameters
         ----------
@@ -468,24 +484,24 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         X_pair : array-like of shape (n_samples, n_features_pair), default=None
         groups : array-like of shape (n_samples,), default=None
         at : sequence of int
-            Increasing numbers of steps; the last one is the length of training, in the place of
+            Increasing numbers of steps. The last one is the length of training and replaces
             ``max_steps``. 0 is the untrained learner.
         checkpoint : path-like or None, default=None
-            A file that is written after each stop. Where it is there, training goes on from it,
-            bit for bit on a CPU, and stops that had ended do not come again. It belongs to the
-            rows, the parameters and the seed of one training; with ``random_state=None`` its seed
-            is taken. A rate that falls keeps the length that it began with.
+            A file, written after each stop. If it exists, training resumes from it, bit for bit on
+            a CPU, and stops that it has passed are not repeated. A checkpoint belongs to the rows,
+            the parameters and the seed of one training; with ``random_state=None`` its seed is
+            used. A falling learning rate keeps the length of training that it began with.
 
         Yields
         ------
         step : int
-            Steps taken; the learner is fitted with them.
+            Steps taken so far; the learner is fitted with them.
 
         Raises
         ------
         ValueError
-            If ``at`` does not increase, early stopping is asked for, or the checkpoint is broken
-            or belongs to another training.
+            If ``at`` does not increase, ``early_stopping`` is set, or the checkpoint is broken or
+            belongs to another training.
 
         Examples
         --------
@@ -529,7 +545,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components)
-            In the precision of ``X``, computed in float32. Wider where ``output`` is "both" or
+            In the precision of ``X``, computed in float32. Wider if ``output`` is "both" or
             "with-columns".
         """
         check_is_fitted(self)
@@ -538,18 +554,18 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         return self._encode(rows, self._model.scale, self._model.transform)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the columns that ``transform`` gives.
+        """Return the names of the columns that ``transform`` returns.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the columns of the rows. None: ``feature_names_in_``, or x0, x1, ...
+            Names of the columns of ``X``. None: ``feature_names_in_``, or x0, x1, ...
 
         Returns
         -------
         names : ndarray of str
-            Columns of the rows that pass through keep their names; learned components are
-            numbered, ``mirepresentationlearner0`` and so on.
+            Columns of ``X`` that pass through keep their names. Learned components are numbered:
+            ``mirepresentationlearner0`` and so on.
         """
         check_is_fitted(self)
         kind = self._schemas[0].kind
@@ -559,7 +575,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
 
     @available_if(_can_invert)
     def inverse_transform(self, X: Any) -> Any:
-        """Return what the codes came from; for bijective encoders, such as `RealNVP`.
+        """Return the rows that codes came from, if the encoder is bijective, such as `RealNVP`.
 
         Parameters
         ----------
@@ -569,9 +585,9 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         rows : ndarray of shape (n_samples, n_inputs)
-            In the units of the rows: the view that was encoded, flat; both side by side for
-            ``output="both"``. A column that was constant in training comes back as its constant.
-            Of ``output="with-columns"`` the code is run backwards, and the columns are not read.
+            The view that was encoded, flat and in the units of ``X``. With ``output="both"``, the
+            two views side by side. A column that was constant in training returns as its constant.
+            With ``output="with-columns"``, only the code is inverted; the columns are not used.
         """
         array, codes = read_codes(X)
         model = self._model
@@ -589,7 +605,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X_pair : array-like, sparse matrix or Tensor of shape (n_samples, n_features_pair)
-            With a view that cuts one table into two sets of columns, such as `Columns`, rows of
+            With a view that cuts one table into two sets of columns, such as `Columns`: rows of
             the second set.
 
         Returns
@@ -600,7 +616,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the learner knows of no second table.
+            If the learner was fitted without a second table.
         """
         check_is_fitted(self)
         model, name = self._model, type(self).__name__
@@ -618,17 +634,19 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
     def score(self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None) -> float:
         """Return InfoNCE of the learned critic on rows, in nats; higher is tighter, not better.
 
-        Rows are compared within blocks of ``eval_block_size``, whatever the objective, so that a
-        grid search compares critics and encoders at one ceiling, log(eval_block_size); with fewer
-        rows the ceiling is log(n_samples). Compare at one view only: another view is another
-        quantity. A larger bound is not a better representation: over 24 combinations of view and
-        critic on digits Kendall's tau between bound and accuracy was -.13 with all labels and
-        -.45 with 5 a class.
+        Rows are compared within blocks of ``eval_block_size``, whatever the objective, so a grid
+        search compares critics and encoders at the same ceiling: log(eval_block_size), or
+        log(n_samples) with fewer rows. Compare scores of one view only, since another view bounds
+        another quantity.
+
+        A larger bound is not a better representation. Over 24 combinations of view and critic on
+        digits, the bound and the accuracy rank in slightly opposite orders: with all labels
+        Kendall's tau is -0.13. With 5 labels per class it is -0.45.
 
         Parameters
         ----------
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
-            Rows that ``fit`` did not see, at least two.
+            At least two rows that ``fit`` did not see.
         y : array-like of shape (n_samples,), default=None
             As for ``fit``.
         X_pair : array-like of shape (n_samples, n_features_pair), default=None
@@ -649,9 +667,9 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
     ) -> dict[str, float]:
         """Return every bound of the learned critic on rows, in nats.
 
-        Those that need a trained head of their own appear only as ``"objective"``. On rows that
-        ``fit`` saw the values are no bounds; next to those on other rows they show how far
-        training has run ahead.
+        A bound that needs a trained head of its own appears only as ``"objective"``. Values on
+        training rows are not bounds, but their excess over values on new rows shows how much the
+        critic overfits.
 
         Parameters
         ----------
@@ -664,8 +682,8 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         values : dict of float
-            Means over blocks of ``eval_block_size`` rows, by name; "objective" is the bound that
-            the objective reports, "maximised" what it maximises.
+            Means over blocks of ``eval_block_size`` rows, by name. "objective" is the bound that
+            the objective reports; "maximised" is what training maximises.
         """
         rows = self._new_rows(X, Given(X_pair, groups, y))
         with threads(self.n_threads):
@@ -676,9 +694,9 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the codes of both views of each row, as training pairs them.
 
-        One draw of the view for each row, the same one whenever the rows are the same. For what is
-        said of pairs, such as `sklearn_mi.diagnostics.alignment`, or for another critic on frozen
-        codes; the code of a row is what ``transform`` gives.
+        Use it for measures of pairs, such as `sklearn_mi.diagnostics.alignment`, or to train
+        another critic on frozen codes. For the code of a row, use ``transform``. The view is drawn
+        once for each row; the same rows always give the same draw.
 
         Parameters
         ----------
@@ -691,14 +709,14 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         Z, Z_prime : ndarray of shape (n_samples, n_components)
-            Of the rows that have a partner, where the view pairs rows with rows.
+            If the view pairs rows with rows, only rows that have a partner.
         """
         rows = self._new_rows(X, Given(X_pair, groups, y))
         with threads(self.n_threads):
             return pair_codes(self._model, rows, int(self.eval_block_size), EVALUATION_SEED)
 
     def _new_rows(self, X: Any, given: Given) -> AnyRows:
-        """Check rows that are to be scored, and return them as the model sees them."""
+        """Check rows to score, and return them as the model sees them."""
         check_is_fitted(self)
         model = self._model
         known = Known(model, self._schemas)
@@ -712,9 +730,9 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         **params
-            ``encoder__hidden=(64,)`` turns ``encoder="mlp"`` into ``MLP(hidden=(64,))``; on a
-            parameter left at "auto" it sets what ``fit`` will pick, or says there that the pick
-            has no such parameter.
+            ``encoder__hidden=(64,)`` turns ``encoder="mlp"`` into ``MLP(hidden=(64,))``. If the
+            parameter is "auto", the nested key changes whatever ``fit`` picks; ``fit`` raises an
+            error if its pick has no such parameter.
 
         Returns
         -------
@@ -743,14 +761,15 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If something cannot be stored (a callable, a callback); the message names it.
+            If a parameter cannot be stored, such as a callable or a callback; the message names
+            it.
         """
         check_is_fitted(self)
         model = self._model
         write_file(path, self.get_params(deep=False), model, self._schemas, self._facts())
 
     def _facts(self) -> dict[str, Any]:
-        """Return what a file holds beside parameters and model."""
+        """Return what a file holds besides parameters and model."""
         return {
             "n_features_in_": self.n_features_in_,
             "n_iter_": self.n_iter_,
@@ -762,7 +781,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
 
     @property
     def choices_(self) -> Mapping[str, Choice]:
-        """What was picked for each parameter that was left open, and why."""
+        """What was picked for each parameter left open, and why."""
         return MappingProxyType({**self._model.recipe.choices, **self._training_choices})
 
     @property
@@ -772,7 +791,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
 
     @property
     def encoder_y_(self) -> nn.Module:
-        """The trained encoder of the second view; the first one where they share it."""
+        """The trained encoder of the second view; the first encoder if both views share it."""
         return self._model.encoder_y
 
     @property
@@ -782,7 +801,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
 
     @property
     def history_(self) -> Sequence[dict[str, Any]]:
-        """One record a pass over the rows."""
+        """One record for each pass over the rows."""
         check_is_fitted(self)
         return self.net_.history
 
@@ -793,7 +812,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
 
     @property
     def _widths(self) -> tuple[int, int, int]:
-        """Return how many columns ``transform`` gives of either code and of the rows themselves."""
+        """Return how many columns of ``transform`` are first code, second code and raw columns."""
         return self._model.output_widths(self._schemas[0].kind.n_inputs)
 
     @property
@@ -804,7 +823,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         return super()._html_repr() + learner_html(self)
 
     def __sklearn_clone__(self) -> MIRepresentationLearner:
-        # scikit-learn would make callbacks anew from what they give as parameters.
+        # scikit-learn would rebuild callbacks from their parameters.
         without = object.__new__(type(self))
         vars(without).update({**vars(self), "callbacks": None})
         twin: Any = BaseEstimator.__sklearn_clone__(without)
@@ -822,8 +841,8 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    # Pickling: the net is made anew around the trained module, so that a file holds the weights
-    # once, no optimiser, and nothing that belongs to a GPU.
+    # Pickling: a new net is built around the trained module, so a file holds the weights once, no
+    # optimiser, and nothing that belongs to a GPU.
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[arg-type]
@@ -843,7 +862,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
             self.net_ = make_net(self._settings, trained[0], history=trained[1])
 
     def _restore(self, contents: Contents) -> None:
-        """Become fitted from what a file holds; used by `load`."""
+        """Take over the fitted state that a file holds; used by `load`."""
         self._use_what_is_here()
         facts = contents.facts
         self._seed, self.n_iter_ = facts["seed"], facts["n_iter_"]
@@ -871,7 +890,8 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
     def _train(
         self, X: Any, given: Given, *, fresh: bool, passes: int | None = None
     ) -> MIRepresentationLearner:
-        # What ends training early leaves what was learned; what else goes wrong leaves what was.
+        # After an early end the learner keeps what it has learned; after any other error it is as
+        # it was before.
         with threads(self.n_threads), self._unchanged_on_error(but=EARLY_ENDS):
             run = self._prepare(X, given, fresh=fresh, passes=passes)
             try:
@@ -882,7 +902,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
 
     @contextmanager
     def _unchanged_on_error(self, but: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
-        """Give back what an earlier fit has learned if this one, of another net, fails."""
+        """Restore the result of an earlier fit if this one fails."""
         before = dict(vars(self))
         try:
             yield
@@ -903,7 +923,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         steps: int | None = None,
         seed: int | None = None,
     ) -> Run:
-        """Check the rows, prepare a training on them, and take it over."""
+        """Check the rows, prepare training on them, and adopt its net."""
         self._validate_params()
         settings = self._settings
         check_settings(settings)
@@ -922,7 +942,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         return run
 
     def _adopt(self, run: Run) -> None:
-        """Become what a prepared training trains."""
+        """Adopt the net and the facts of a prepared training."""
         self.net_, self._seed = run.net, run.seed
         self._training_choices = dict(run.plan.choices)
         first, pair = run.data.sides
@@ -933,7 +953,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
                 print(f"{name}={choice}")
 
     def _advance(self, run: Run, steps: int) -> None:
-        """Take some steps, and report what the learner is after them or after an early end."""
+        """Take some steps, then report on the learner, also after an early end."""
         small = enough_memory(f"lower batch_size={self.batch_size}, or use device='cpu'")
         try:
             with small, matmul_precision(self.precision == "tf32"):
@@ -948,7 +968,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         self.mi_ = report(self._settings, run)
 
     def _encode(self, checked: CheckedRows, scale: Any, module: Any) -> Any:
-        """Return the codes of checked rows, in kind."""
+        """Return the codes of checked rows, in the container and precision of the input."""
         device = choose_device(self.device)
         self._model.eval()
         rows = checked.rows(scale, device, stream=True)
@@ -959,15 +979,16 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
 def load(path: str | os.PathLike, **own: Any) -> MIRepresentationLearner:
     """Read a learner that `MIRepresentationLearner.save` has written.
 
-    Nothing in the file is executed. A learner from a machine with a GPU gets ``device="auto"``
-    where there is none. The optimiser's moments are not stored: ``partial_fit`` starts new ones.
+    Nothing in the file is executed. On a machine without a GPU, a learner that was saved with
+    ``device="cuda"`` gets ``device="auto"``. The optimiser's state is not stored, so
+    ``partial_fit`` starts afresh.
 
     Parameters
     ----------
     path : path-like
     **own
-        Parameters that were objects of your own, such as ``encoder=my_module``: their weights come
-        from the file, their code from you.
+        Objects of your own that the learner was built with, such as ``encoder=my_module``. Their
+        code comes from you, their weights from the file.
 
     Returns
     -------
@@ -977,7 +998,8 @@ def load(path: str | os.PathLike, **own: Any) -> MIRepresentationLearner:
     Raises
     ------
     ValueError
-        If the file is not one of ours or of a newer format, or an own object is missing.
+        If the file was not written by ``save``, has a newer format, or needs an object of yours
+        that is missing.
 
     Examples
     --------

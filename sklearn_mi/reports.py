@@ -40,36 +40,37 @@ JACKKNIFE_GROUPS = 20
 
 @dataclass(frozen=True)
 class MIEstimate:
-    """A number in nats with everything needed to judge it.
+    """A mutual information, or a bound on it, in nats, with everything needed to judge it.
 
     Attributes
     ----------
     bound : str
-        Name of the bound.
+        Name of the bound, or what the number is if it is not a bound.
     value, stderr : float
-        The held-out value and its standard error over rows.
+        The value and its standard error over rows.
     ceiling : float
-        The largest value that the bound can take at this number of candidates; ``inf``: none.
+        The largest value that the bound can take with this number of candidates; ``inf``: no
+        largest value.
     n_pairs : int
-        Pairs that the value was computed on. Training has seen none of those of a learner.
+        Number of pairs that the value was computed on. A learner is trained on none of them.
     n_candidates : int
-        Candidates of each pair, its partner among them (by default the block size).
+        Number of rows that each row is scored against, its partner included.
     status : {"lower", "upper", "neither"}
-        Which side of the mutual information the value estimates, in expectation.
+        Whether the value is, in expectation, a lower or an upper bound on the mutual information.
     warnings : tuple of str
         Facts that limit what the number means.
     unit : str
         Always ``"nats"``.
     interval : tuple of float
-        Two-sided, for the value; by default from its standard error. Around a bound it covers the
-        bound, not the mutual information.
+        Two-sided confidence interval for the value, by default from its standard error. For a
+        bound it covers the bound, not the mutual information.
     objective : MIEstimate or None
-        The objective's own bound, beside held-out InfoNCE.
+        For a learner, the bound that its objective reports; the value itself is InfoNCE.
     lower_limit : float or None
-        One-sided, of a lower bound; beside the best guess of an `MIEstimator` that of its bound,
-        ``guaranteed_``. None for any other number.
+        One-sided confidence limit of a lower bound. For the best guess of an `MIEstimator`, the
+        limit of ``guaranteed_``, its lower bound. None for any other number.
     confidence : float
-        Of the interval and of the limit.
+        Confidence level of the interval and of the limit.
 
     Examples
     --------
@@ -94,7 +95,7 @@ class MIEstimate:
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        """Fill in the interval from the standard error."""
+        """Fill in interval and lower limit from the standard error."""
         quantile = NormalDist().inv_cdf
         if math.isnan(self.interval[0]):
             half = quantile(0.5 + self.confidence / 2) * self.stderr
@@ -114,7 +115,7 @@ class MIEstimate:
         return estimate_html(self) if get_config()["display"] == "diagram" else None
 
     def _lines(self) -> tuple[str, str]:
-        """Return the number with what is certain of it, and what it is."""
+        """Return one line with the number and its interval, and one with what it is."""
         if math.isnan(self.value):
             return "no value", "; ".join(self.warnings)
         number = [f"{self.value:z.3f} {self.unit}"]
@@ -127,7 +128,7 @@ class MIEstimate:
         return ", ".join(number), ", ".join(self._kind())
 
     def _kind(self) -> Iterator[str]:
-        """Yield what the number is, of how many pairs, and how large it can be."""
+        """Yield what the number is, how many pairs it comes from, and how large it can be."""
         is_guess = self.status == "neither" and self.lower_limit is not None
         yield f"best guess: {self.bound}" if is_guess else self.bound
         if self.status == "neither":
@@ -146,7 +147,7 @@ class MIEstimate:
 
 
 def missing(bound: str, reason: str) -> MIEstimate:
-    """Return the report of a number that could not be computed, and why.
+    """Return an estimate without a value, and the reason why it has none.
 
     Parameters
     ----------
@@ -171,22 +172,22 @@ def _check_partners(n: int, least: int) -> None:
 
 
 def blocks(n: int, size: int, seed: int) -> list[tuple[Tensor, int]]:
-    """Cut rows into blocks of one size, in an order that the seed fixes.
+    """Split rows into blocks of equal size, in random order.
 
     Parameters
     ----------
     n : int
-        Rows, at least 2.
+        Number of rows, at least 2.
     size : int
-        Rows of a block; all where there are fewer.
+        Rows in a block; all rows if there are fewer.
     seed : int
+        Decides the order.
 
     Returns
     -------
     blocks : list of (Tensor, int)
-        The row numbers of each block and how many of them no earlier block has counted: the last
-        block is filled up with rows of earlier ones, so that every row is compared with equally
-        many.
+        The row numbers of each block, and how many of them are new. Rows of earlier blocks fill up
+        the last block, so every row is compared with the same number of rows.
 
     Raises
     ------
@@ -209,14 +210,14 @@ def _device(model: PairModel) -> torch.device:
 
 
 def _stream(model: PairModel, seed: int) -> Any:
-    """Return the context in which a model that draws globally draws from a stream of our own."""
+    """Return a context in which a model that uses the global generator uses our own stream."""
     return global_stream(model, seed, _device(model)) or nullcontext()
 
 
 def _codes_of_blocks(
     model: PairModel, rows: AnyRows, size: int, seed: int
 ) -> Iterator[tuple[Codes, Tensor, int]]:
-    """Yield the codes of each block, its row numbers, and how many no earlier block has counted."""
+    """Yield the codes of each block, its row numbers, and how many of them are new."""
     model.eval()
     device = _device(model)
     generator = torch.Generator(device).manual_seed(seed)
@@ -232,7 +233,7 @@ def _with_negatives(model: PairModel, rows: AnyRows, codes: Codes, numbers: Tens
 
 
 class _TermsOfInfoNCE:
-    """InfoNCE of whole codes: one term a row."""
+    """InfoNCE of whole codes: one term for each row."""
 
     def __init__(self) -> None:
         self.terms: list[Tensor] = []
@@ -248,7 +249,7 @@ class _TermsOfInfoNCE:
 
 
 class _BlocksOfBound:
-    """The objective's bound: a value and a variance a block, weighted by the rows that it adds."""
+    """The objective's bound: each block's value and variance, weighted by its new rows."""
 
     def __init__(self) -> None:
         self.values: list[float] = []
@@ -275,10 +276,10 @@ Tally = _TermsOfInfoNCE | _BlocksOfBound
 def _tallied(
     model: PairModel, rows: AnyRows, size: int, seed: int, *tallies: Tally
 ) -> list[tuple[float, float]]:
-    """Return value and standard error of each tally, of one draw of the pairs for all.
+    """Return value and standard error of each tally, all from one draw of the pairs.
 
-    Views of a row that training did not see cost more than the scores: `Neighbors` has to look
-    through all references.
+    Drawing once saves time: for new rows the views cost more than the scores, since `Neighbors`
+    searches all references.
     """
     with _stream(model, seed):
         for codes, block, fresh in _codes_of_blocks(model, rows, size, seed):
@@ -294,16 +295,16 @@ def held_out_infonce(model: PairModel, rows: AnyRows, size: int, seed: int) -> t
     ----------
     model : PairModel
     rows : Rows, PairedRows or PartnerRows
-        At least two rows with a partner that training did not see.
+        At least two rows that training did not see and that have a partner.
     size : int
-        Rows in a block: every row is compared with the partners of its block.
+        Rows in a block: each row is compared with the partners of all rows in its block.
     seed : int
-        Fixes the blocks and the view's draws.
+        Decides the blocks and the draws of the view.
 
     Returns
     -------
     value, stderr : float
-        The mean of one term a row and its standard error.
+        The mean of one term for each row, and its standard error.
 
     Raises
     ------
@@ -316,9 +317,9 @@ def held_out_infonce(model: PairModel, rows: AnyRows, size: int, seed: int) -> t
 def held_out_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> tuple[float, float]:
     """Return the bound that the objective reports and its standard error, in nats.
 
-    Comparison and negatives are those of training; where these are no draws from the product of
-    the marginals the value is no bound. The error is a jackknife over groups of rows within each
-    block, which serves any bound.
+    Comparison and negatives are those of training. If the negatives are not drawn from the product
+    of the marginals, the value is not a bound. The standard error is a jackknife over groups of
+    rows within each block, which works for any bound.
 
     Parameters
     ----------
@@ -328,23 +329,22 @@ def held_out_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> tup
     Returns
     -------
     value, stderr : float
-        The mean over blocks, weighted by the rows that each adds, and its standard error.
+        The mean over blocks, weighted by their new rows, and its standard error.
     """
     return _tallied(model, rows, size, seed, _BlocksOfBound())[0]
 
 
 @torch.no_grad()
 def every_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> dict[str, float]:
-    """Return each bound that needs no head of its own, and the objective's own, in nats.
+    """Return every bound that needs no head of its own, and the objective's own, in nats.
 
-    The former are of whole codes, and those of a critic that was trained for another bound need
-    not be tight. Beside the bound that an objective reports stands the value that it maximises,
-    which may be no bound.
+    The former compare whole codes. They can be loose, since the critic was trained for another
+    objective. The value that training maximises is returned too; it may not be a bound.
 
     Parameters
     ----------
     model, rows, size, seed
-        As for `held_out_infonce`; rows that do not fill a block are left out.
+        As for `held_out_infonce`. Rows that do not fill a block are left out.
 
     Returns
     -------
@@ -371,7 +371,7 @@ def every_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> dict[s
 def pair_codes(
     model: PairModel, rows: AnyRows, size: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the codes of both views of rows, one draw of the view each, before any head.
+    """Return the codes of both views of rows, before any head, from one draw of the view.
 
     Parameters
     ----------
@@ -407,16 +407,16 @@ def jackknife(on_kept: Callable[[Tensor], Any], n: int, n_groups: int = JACKKNIF
     Parameters
     ----------
     on_kept : callable
-        From a mask of the rows that are kept to a number, or several.
+        Maps a mask of the rows to keep to the statistic: one number or several.
     n : int
-        Rows.
+        Number of rows.
     n_groups : int
-        Parts, at most.
+        Largest number of parts.
 
     Returns
     -------
     variance : float or ndarray
-        As many as the statistic; NaN for fewer than four rows.
+        One for each number of the statistic; NaN for fewer than four rows.
     """
     everything = torch.ones(n, dtype=torch.bool)
     if n < 4:
@@ -431,13 +431,13 @@ def jackknife(on_kept: Callable[[Tensor], Any], n: int, n_groups: int = JACKKNIF
 
 
 def _reported(model: PairModel, codes: Codes) -> float:
-    """Return the bound that the objective reports of a block."""
+    """Return the bound that the objective reports for a block."""
     report = model.objective.report
     return float(mean_over(model.compare(codes, None), report))  # type: ignore[arg-type]
 
 
 def _report_without(model: PairModel, codes: Codes, kept: Tensor) -> float:
-    """Return the bound that the objective reports of some rows."""
+    """Return the bound that the objective reports for some rows of a block."""
     return _reported(model, codes.subset(kept.to(codes.z_x.device)))
 
 
@@ -451,11 +451,11 @@ def describe(
     caveats: Sequence[str] = (),
     invalid: str | None = None,
 ) -> MIEstimate:
-    """Return held-out InfoNCE, and beside it the objective's own bound, with their caveats.
+    """Return held-out InfoNCE and, in ``objective``, the objective's own bound, with caveats.
 
-    InfoNCE compares each row with all others of its block, the objective's own bound by the
-    comparison and with the negatives of training: ``invalid`` says why the latter make it no
-    bound, if they do, the comparison says so for itself.
+    InfoNCE compares each row with all others of its block. The objective's own bound uses the
+    comparison and the negatives of training. If these negatives make it invalid, ``invalid`` says
+    why; if the comparison does, its own caveat says so.
     """
     candidates = min(size, len(rows))
     facts = list(caveats)

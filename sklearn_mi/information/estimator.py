@@ -1,4 +1,4 @@
-"""`MIEstimator`: folds of rows, a critic for each, and what the critics say together."""
+"""`MIEstimator`: one critic for each fold of rows, and one estimate from all of them."""
 
 from __future__ import annotations
 
@@ -79,18 +79,21 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
 
     .. math:: I(X; Y) = E \log \frac{p(x, y)}{p(x) p(y)}
 
-    Rows are split into folds, and each fold is scored by models fitted to the other folds. The
-    models are candidates for the log-ratio: Gaussian and t copulas on ranks, a network, and a
-    network on top of a copula. They are fitted to most of the other rows; the remaining ones decide
-    when a network stops, how the candidates are weighted and which bound is reported. There are
-    two results:
+    Mutual information says how much one table tells about the other, in nats: 0 if they are
+    independent, :math:`\log 2 = 0.69` for a fair coin and its copy. There are two results:
 
-    - ``mi_.lower_limit`` belongs to a bound: with the given confidence, the information is at least
-      that.
+    - ``mi_.lower_limit`` belongs to a lower bound: with the given confidence, the information is at
+      least this large.
     - ``mi_.value`` and ``mi_.interval`` are a best guess. If no candidate is near the truth, the
-      guess is too low and its interval does not cover; ``refutation_`` tests for that.
+      guess is too low and its interval misses the truth; ``refutation_`` tests for that.
 
-    Use it for a number that others will read. To choose features, use `mutual_info_features`. Where
+    Rows are split into folds, and each fold is scored by models fitted to the other folds. The
+    models are candidates for the log-ratio, the logarithm above: Gaussian and t copulas on ranks, a
+    network, and a network on top of a copula. They are fitted to most of the other rows. The
+    remaining ones, the stopping rows, decide when a network stops, how the candidates are weighted
+    and which bound is reported.
+
+    Use it for a number that others will read. To choose features, use `mutual_info_features`. If
     rows depend on one another, pass ``groups``.
 
     Parameters
@@ -114,7 +117,7 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
         most 50 values.
     n_folds : int, default=5
     confidence : float, default=0.95
-        Of the interval and of the one-sided limit.
+        Confidence level of the interval and of the one-sided limit.
     split_test : bool, default=True
         Fit once more, to half of the rows, for ``test_independence`` and ``certified_limit_``.
     max_steps : int, default=1500
@@ -135,18 +138,21 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
     bounds_ : DataFrame
         Every bound of the critics, with status, ceiling and interval.
     candidates_ : DataFrame
-        For each candidate, its loss on the stopping rows, its weight, and its mean log-ratio on new
+        The loss of each candidate on the stopping rows, its weight, and its mean log-ratio on new
         rows.
     curves_ : DataFrame
         Loss of each network on its stopping rows during training, in the columns ``fold``,
         ``candidate``, ``step`` and ``loss``. A loss of 1.386 means no information.
     pointwise_ : ndarray of shape (n_samples,)
-        The log-ratio of each row, by the critic that has not seen it.
+        The log-ratio of each row, from the critic that was not fitted to it.
     folds_ : ndarray of shape (n_samples,)
         The fold of each row.
     refutation_ : Refutation
+        Tests whether boosted trees find an error of the critics.
     certified_limit_ : float
-        A lower limit that assumes nothing about the distribution: of a bounded critic, by betting.
+        A lower limit that assumes nothing about the distribution; see
+        `sklearn_mi.information.inference.betting_limit`. It is mostly lower than
+        ``mi_.lower_limit``.
     n_features_in_ : int
 
     See Also
@@ -240,10 +246,11 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_features_y)
             The partner of each row: another table, one number or one category.
         Z : array-like of shape (n_samples, n_features_z), default=None
-            :math:`I(X; Y | Z) = I(X; YZ) - I(X; Z)`, a difference of bounds and so none itself.
+            For the information that X and y share given Z, :math:`I(X; Y | Z) = I(X; YZ) - I(X;
+            Z)`. This difference of two estimates is not a bound, so it has no lower limit.
         groups : array-like of shape (n_samples,), default=None
-            Rows of one group may depend on one another: they stay in one fold and are never each
-            other's negatives.
+            Rows of one group may depend on one another. They stay in one fold and never serve as
+            unrelated pairs.
 
         Returns
         -------
@@ -296,7 +303,7 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
         Returns
         -------
         value : float
-            In nats; at most the logarithm of the number of rows, and of 1,024.
+            In nats. Its ceiling is the logarithm of the number of rows, and at most log 1,024.
         """
         pairs = self._read_again(X, y)
         values = []
@@ -335,7 +342,7 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
     # Rows
 
     def _read(self, X: Any, Y: Any, groups: Any) -> Pairs:
-        """Check both sides and store how to read them."""
+        """Check both tables and store how to read them."""
         if np.ndim(X) == 1:
             raise ValueError(
                 "Expected 2D array, got 1D array instead. Reshape your data: X.reshape(-1, 1) if "
@@ -393,7 +400,7 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
     # Fitting
 
     def _cross_fit(self, pairs: Pairs) -> tuple[list[Fold], np.ndarray]:
-        """Return the report of each fold's critic, and the fold of each row."""
+        """Return the critic and the scores of each fold, and the fold of each row."""
         fold_of = fold_of_rows(len(pairs), pairs.groups, self.n_folds, self._seed)
         work = (
             delayed(self._fit_fold)(
@@ -411,7 +418,7 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
     def _fit_and_report(
         self, pairs: Pairs, kept: np.ndarray, report: np.ndarray, seed: int
     ) -> Fold:
-        """Fit to most of the kept rows, stop and choose on the others, report on the rest."""
+        """Fit to most of the kept rows, stop and choose on the others, score the rest."""
         ratio, stop = self._fit_ratio(pairs, kept, seed)
         rng = np.random.default_rng(seed)
         stopping = bounds_on(ratio, pairs, stop, rng, GUARANTEES)

@@ -1,4 +1,4 @@
-"""The information of each column about a target: for `SelectKBest`, and as a table for people."""
+"""The information of each column about a target: scores for `SelectKBest`, or a full table."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ __all__ = ["mutual_info_features", "mutual_info_table"]
 def mutual_info_features(
     X: Any, Y: Any, *, estimator: MIEstimator | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a score and a p-value for every column of X, for ``SelectKBest``.
+    """Score every column of X by its mutual information with Y, for ``SelectKBest``.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
+        Numbers or categories; each column is scored by itself.
     Y : array-like of shape (n_samples,) or (n_samples, n_features_y)
+        The target: numbers, one category, or several columns.
     estimator : MIEstimator, default=None
-        Cloned for each column; by default copulas and neighbours in two folds, without a network.
+        Cloned for each column. By default copulas and neighbours in two folds, without a network.
 
     Returns
     -------
     scores, pvalues : ndarray of shape (n_features,)
-        The best guess in nats, and the p-value of independence.
+        The best guess in nats, and the p-value of a test of independence.
 
     Examples
     --------
@@ -45,7 +47,7 @@ def mutual_info_features(
 
 
 def mutual_info_table(X: Any, Y: Any, *, estimator: MIEstimator | None = None) -> pd.DataFrame:
-    """Return the information of every column of X about Y, with intervals.
+    """Return the mutual information of every column of X with Y, with intervals and p-values.
 
     Parameters
     ----------
@@ -57,8 +59,8 @@ def mutual_info_table(X: Any, Y: Any, *, estimator: MIEstimator | None = None) -
     Returns
     -------
     table : DataFrame
-        One row for each column of X: ``value``, ``stderr``, ``low``, ``high``, ``lower_limit``,
-        ``p_value``, ``warnings``.
+        One row for each column of X: ``value``, ``stderr``, ``low``, ``high`` and ``lower_limit``
+        in nats, ``p_value`` and ``warnings``. ``low`` and ``high`` are the ends of the interval.
     """
     frame = as_frame(X)
     plain = MIEstimator("copula", copulas=("gaussian", "student"), n_folds=2, random_state=0)

@@ -1,7 +1,8 @@
-"""Views: two ways to see one row, ``x -> (x, x')``.
+"""Views: pick how one row gives a pair, ``x -> (x, x')``.
 
-A view runs on whole batches that training has already put on the device. Its state is a dict of
-tensors, made once by ``fit`` from the training rows, or None.
+Training asks the learner to recognise the second member of each pair, so a code keeps what the two
+members share. A view works on whole batches, on the device. ``fit`` gives it a state once, from the
+training rows: a dict of tensors, or None.
 """
 
 from sklearn_mi.views.base import Partners, View

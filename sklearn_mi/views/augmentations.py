@@ -1,9 +1,10 @@
-"""Augmentations of images: whole batches on their device, each row with its own draw.
+"""Augment batches of images on their device, each row with its own draw.
 
-Pure functions of floating-point batches of shape (b, h, w) or (b, h, w, c), with red, green and
-blue in this order. ``adjust_...`` and the like take their amounts row by row; ``random_...`` draw
-them from a generator on the batch's device. Nothing loops over rows or reads a number back, so a
-batch costs a fixed number of kernels. `sklearn_mi.views.Augment` is the view made of them.
+`sklearn_mi.views.Augment` is the view made of these functions. They are pure functions of
+floating-point batches of shape (b, h, w) or (b, h, w, c), with red, green and blue in this order.
+Functions such as ``adjust_...`` take one amount a row; ``random_...`` draw the amounts from a
+generator on the batch's device. Nothing loops over rows or copies a number back from the device, so
+a batch costs a fixed number of kernels.
 """
 
 from __future__ import annotations
@@ -37,24 +38,24 @@ __all__ = [
     "resized_crop",
 ]
 
-# Luma of Recommendation ITU-R BT.601; the weights add up to one, so a grey pixel stays as it is.
+# Luma of Recommendation ITU-R BT.601. The weights sum to one, so grey pixels do not change.
 _LUMA = (0.299, 0.587, 0.114)
 _TRIES = 10
 
 
 def _uniform(x: Tensor, generator: Generator, low: float, high: float, *each: int) -> Tensor:
-    """Return numbers of [low, high) for each row of a batch, ``each`` of them or one."""
+    """Return ``each`` random numbers in [low, high) for every row, by default one."""
     drawn = torch.rand(len(x), *each, generator=generator, device=x.device, dtype=x.dtype)
     return low + (high - low) * drawn
 
 
 def _chosen(x: Tensor, generator: Generator, rate: float) -> Tensor:
-    """Return which rows are changed, a mask of shape (b,)."""
+    """Return which rows to change, a mask of shape (b,)."""
     return _uniform(x, generator, 0.0, 1.0) < rate
 
 
 def _by_row(values: Tensor, x: Tensor) -> Tensor:
-    """Return one value a row so that it broadcasts against the batch."""
+    """Reshape one value a row so that it broadcasts against the batch."""
     return values.reshape(-1, *(1 for _ in x.shape[1:]))
 
 
@@ -78,7 +79,7 @@ def _like_rows(planes: Tensor, x: Tensor) -> Tensor:
 
 
 def _sample(x: Tensor, rows: Tensor, columns: Tensor, outside: str) -> Tensor:
-    """Return images read at places between -1 and 1, which broadcast to (b, h, w), bilinearly."""
+    """Read images at places between -1 and 1, which broadcast to (b, h, w), bilinearly."""
     grid = torch.broadcast_tensors(columns, rows)
     planes = functional.grid_sample(
         _channels_first(x), torch.stack(grid, -1), padding_mode=outside, align_corners=False
@@ -87,12 +88,12 @@ def _sample(x: Tensor, rows: Tensor, columns: Tensor, outside: str) -> Tensor:
 
 
 def _places(pixels: Tensor, size: int) -> Tensor:
-    """Return pixels as `_sample` counts them: the outer edges of the image are at -1 and 1."""
+    """Return pixels in the units of `_sample`: the outer edges of the image are at -1 and 1."""
     return (2 * pixels + 1) / size - 1
 
 
 def _within(start: Tensor, length: Tensor, size: int) -> Tensor:
-    """Return where ``size`` pixels lie in a stretch of pixels, never outside its outer ones."""
+    """Return positions of ``size`` pixels within a stretch, never outside its outermost pixels."""
     steps = (torch.arange(size, device=start.device, dtype=start.dtype) + 0.5) / size
     first, last = start.unsqueeze(1), (start + length - 1).unsqueeze(1)
     return torch.clamp(first + steps * length.unsqueeze(1) - 0.5, first, torch.maximum(first, last))
@@ -101,13 +102,13 @@ def _within(start: Tensor, length: Tensor, size: int) -> Tensor:
 def resized_crop(x: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor) -> Tensor:
     """Return a box of each image, stretched to the size of the image.
 
-    Bilinear; a box at whole pixels gives what torchvision's ``resized_crop`` gives.
+    Interpolation is bilinear. With whole pixels the result equals torchvision's ``resized_crop``.
 
     Parameters
     ----------
     x : Tensor of shape (b, h, w) or (b, h, w, c)
     top, left, height, width : Tensor of shape (b,)
-        In pixels, fractions allowed; the box of each row, within the image.
+        The box of each row, within the image, in pixels; fractions are allowed.
 
     Returns
     -------
@@ -130,7 +131,7 @@ def resized_crop(x: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Te
 def _box_sizes(
     x: Tensor, generator: Generator, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> tuple[Tensor, Tensor]:
-    """Return heights and widths of boxes: for each row the first of some tries that fits."""
+    """Return heights and widths of boxes; each row takes the first try that fits."""
     height, width = x.shape[1:3]
     area = height * width * _uniform(x, generator, *scale, _TRIES)
     aspect = _uniform(x, generator, math.log(ratio[0]), math.log(ratio[1]), _TRIES).exp()
@@ -156,9 +157,9 @@ def random_resized_crop(
     x : Tensor of shape (b, h, w) or (b, h, w, c)
     generator : torch.Generator
     scale : tuple of float, default=(0.08, 1.0)
-        Least and largest share of the image's area, uniform between them.
+        Smallest and largest share of the image's area, uniform between them.
     ratio : tuple of float, default=(3/4, 4/3)
-        Least and largest width over height, uniform in its logarithm.
+        Smallest and largest width over height, uniform in its logarithm.
 
     Returns
     -------
@@ -190,7 +191,7 @@ def five_crops(x: Tensor, share: float) -> list[Tensor]:
     ----------
     x : Tensor of shape (b, h, w) or (b, h, w, c)
     share : float
-        Of the image's area, for each of the five; all are of the shape of the image.
+        Share of the image's area in each crop; every crop has the shape of the image.
 
     Returns
     -------
@@ -220,17 +221,17 @@ def affine(
     zoom: Tensor,
     fill: float | Tensor = 0.0,
 ) -> Tensor:
-    """Return each image turned and zoomed about its centre, then shifted.
+    """Return each image rotated and zoomed about its centre, then shifted.
 
     Parameters
     ----------
     x : Tensor of shape (b, h, w) or (b, h, w, c)
     angle : Tensor of shape (b,)
-        In degrees, clockwise.
+        Rotation in degrees, clockwise.
     down, right : Tensor of shape (b,)
-        In pixels, fractions allowed.
+        Shift in pixels; fractions are allowed.
     zoom : Tensor of shape (b,)
-        More than 1 enlarges.
+        Factor; above 1 it enlarges.
     fill : float or Tensor of shape (), default=0.0
         Value of pixels from outside the image.
 
@@ -253,7 +254,7 @@ def affine(
     )
     rows, columns = _from_centre(x)
     rows, columns = (rows - down) / zoom, (columns - right) / zoom
-    # The centre is at 0. Only the two sums run over all pixels, the rest over one row or column.
+    # The centre is at 0. Only the two sums run over all pixels, all else over one row or column.
     down_by, right_by = (2 / size for size in x.shape[1:3])
     turned = (
         down_by * cos * rows - down_by * sin * columns,
@@ -264,7 +265,7 @@ def affine(
 
 
 def _from_centre(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return row and column numbers, counted from the centre of an image."""
+    """Return row and column numbers, with 0 at the centre of an image."""
     rows, columns = (
         torch.arange(size, device=x.device, dtype=x.dtype) - (size - 1) / 2 for size in x.shape[1:3]
     )
@@ -279,18 +280,18 @@ def random_affine(
     zoom: float = 0.0,
     fill: float | Tensor = 0.0,
 ) -> Tensor:
-    """Return each image shifted, turned and zoomed by random amounts.
+    """Return each image shifted, rotated and zoomed by random amounts.
 
     Parameters
     ----------
     x : Tensor of shape (b, h, w) or (b, h, w, c)
     generator : torch.Generator
     shift : float, default=0.0
-        At most this share of the height up or down, and of the width to a side.
+        Move by at most this share of the height, up or down, and of the width, left or right.
     rotate : float, default=0.0
-        At most this many degrees either way.
+        Turn by at most this many degrees in either direction.
     zoom : float, default=0.0
-        By factors between ``1 - zoom`` and ``1 + zoom``.
+        Scale by a factor between ``1 - zoom`` and ``1 + zoom``.
     fill : float or Tensor of shape (), default=0.0
         Value of pixels from outside the image.
 
@@ -317,14 +318,14 @@ def random_affine(
 
 
 def random_flip(x: Tensor, generator: Generator, rate: float = 0.5) -> Tensor:
-    """Return the images, some of them with left and right exchanged.
+    """Return the images, some of them with left and right swapped.
 
     Parameters
     ----------
     x : Tensor of shape (b, h, w) or (b, h, w, c)
     generator : torch.Generator
     rate : float, default=0.5
-        Probability that a row is flipped.
+        Probability of flipping a row.
 
     Returns
     -------
@@ -344,13 +345,13 @@ def random_flip(x: Tensor, generator: Generator, rate: float = 0.5) -> Tensor:
 
 
 def _luma(x: Tensor) -> Tensor:
-    """Return the brightness of colour images, (b, h, w, 1)."""
+    """Return the brightness of colour images, of shape (b, h, w, 1)."""
     red, green, blue = (channel * w for channel, w in zip(x.unbind(-1), _LUMA, strict=True))
     return (red + green + blue).unsqueeze(-1)
 
 
 def grayscale(x: Tensor) -> Tensor:
-    """Return colour images in shades of grey, in three equal channels; others as they are.
+    """Return colour images in shades of grey, as three equal channels; others unchanged.
 
     Parameters
     ----------
@@ -382,7 +383,7 @@ def random_grayscale(x: Tensor, generator: Generator, rate: float = 0.2) -> Tens
     x : Tensor of shape (b, h, w) or (b, h, w, c)
     generator : torch.Generator
     rate : float, default=0.2
-        Probability that a row loses its colour.
+        Probability of removing a row's colour.
 
     Returns
     -------
@@ -492,21 +493,22 @@ def adjust_saturation(
 
 
 def adjust_hue(x: Tensor, turn: Tensor) -> Tensor:
-    r"""Return colour images with every hue turned around the colour circle; others as they are.
+    r"""Return colour images with every hue turned around the colour circle; others unchanged.
 
-    The smallest channel :math:`m` and the chroma :math:`c`, the largest minus the smallest, stay.
-    With the hue :math:`h` in sixths of the circle and :math:`h' = (h + 6 t) \bmod 6`, red becomes
+    The smallest channel :math:`m` stays, and so does the chroma :math:`c`, the largest channel
+    minus the smallest. With the hue :math:`h` in sixths of the circle and
+    :math:`h' = (h + 6 t) \bmod 6`, red becomes
 
     .. math:: m + c \, \min(1, \max(0, |h' - 3| - 1)),
 
-    green and blue :math:`m + c \, \min(1, \max(0, 2 - |h' - n|))` for :math:`n = 2, 4`. The range
-    of the pixels does not matter.
+    green and blue :math:`m + c \, \min(1, \max(0, 2 - |h' - n|))` for :math:`n = 2, 4`. Pixels may
+    have any range.
 
     Parameters
     ----------
     x : Tensor of shape (b, h, w) or (b, h, w, c)
     turn : Tensor of shape (b,)
-        The :math:`t` of the formula: 0 or 1 leaves the image, 0.5 gives the opposite colours.
+        The :math:`t` of the formula; 0 or 1 keeps the image, 0.5 gives the opposite colours.
 
     Returns
     -------
@@ -551,21 +553,21 @@ def color_jitter(
     low: float | Tensor = 0.0,
     high: float | Tensor = 1.0,
 ) -> Tensor:
-    """Return the images with brightness, contrast, saturation and hue changed by drawn amounts.
+    """Return the images with random brightness, contrast, saturation and hue.
 
-    In this order. Apart from clipping the first three commute, so the order hardly matters.
-    Saturation and hue do not change images without colour.
+    They are applied in this order. Apart from clipping the first three commute, so the order hardly
+    matters. Saturation and hue do not change images without colour.
 
     Parameters
     ----------
     x : Tensor of shape (b, h, w) or (b, h, w, c)
     generator : torch.Generator
     brightness, contrast, saturation : float, default=0.0
-        The factor lies between ``1 - strength``, no less than 0, and ``1 + strength``.
+        Multiply by a factor between ``max(0, 1 - strength)`` and ``1 + strength``.
     hue : float, default=0.0
-        The turn lies between ``-hue`` and ``hue``, of at most half a circle.
+        Turn hues by at most this share of the colour circle in either direction; at most 0.5.
     rate : float, default=1.0
-        Probability that a row is changed at all.
+        Probability of changing a row at all.
     low, high : float or Tensor of shape (), default=0.0, 1.0
         Black and white; all pixels are clipped to them, changed or not.
 
@@ -601,7 +603,7 @@ def color_jitter(
 
 
 def _mirrored(size: int, steps: Tensor) -> Tensor:
-    """Return which pixel (last axis) lies some steps (first axis) from one; edges are mirrors."""
+    """Return the pixel (last axis) some steps (first axis) away; edges act as mirrors."""
     places = torch.arange(size, device=steps.device)
     found = (places + steps.unsqueeze(1)).abs()
     found = size - 1 - (size - 1 - found).abs()
@@ -609,15 +611,15 @@ def _mirrored(size: int, steps: Tensor) -> Tensor:
 
 
 def gaussian_blur(x: Tensor, sigma: Tensor, radius: int) -> Tensor:
-    """Return images blurred by a Gaussian, each by its own; at the edges images are mirrored.
+    """Return images, each blurred by its own Gaussian; at the edges images are mirrored.
 
     Parameters
     ----------
     x : Tensor of shape (b, h, w) or (b, h, w, c)
     sigma : Tensor of shape (b,)
-        Standard deviation in pixels; 0 leaves the image as it is, to the bit.
+        Standard deviation in pixels; 0 returns the identical image.
     radius : int
-        The Gaussian is cut off this many pixels from its centre; less than height and width.
+        Pixels from the centre at which the Gaussian is cut off; less than height and width.
 
     Returns
     -------
@@ -645,17 +647,17 @@ def gaussian_blur(x: Tensor, sigma: Tensor, radius: int) -> Tensor:
 def random_blur(
     x: Tensor, generator: Generator, sigma: tuple[float, float] = (0.1, 2.0), rate: float = 0.5
 ) -> Tensor:
-    """Return the images, some of them blurred by a Gaussian of drawn width.
+    """Return the images, some of them blurred by a Gaussian of random width.
 
     Parameters
     ----------
     x : Tensor of shape (b, h, w) or (b, h, w, c)
     generator : torch.Generator
     sigma : tuple of float, default=(0.1, 2.0)
-        Least and largest standard deviation in pixels, uniform between them. The Gaussian is cut
-        off at three times the largest.
+        Smallest and largest standard deviation in pixels, uniform between them. The Gaussian is
+        cut off at three times the largest.
     rate : float, default=0.5
-        Probability that a row is blurred.
+        Probability of blurring a row.
 
     Returns
     -------
@@ -682,15 +684,15 @@ def erase(
     width: Tensor,
     fill: float | Tensor = 0.0,
 ) -> Tensor:
-    """Return images in which the pixels of a box have one value.
+    """Return images with a box of each filled with one value.
 
     Parameters
     ----------
     x : Tensor of shape (b, h, w) or (b, h, w, c)
     top, left, height, width : Tensor of shape (b,)
-        In pixels; the box of each row. One without height erases nothing.
+        The box of each row, in pixels. A box without height erases nothing.
     fill : float or Tensor of shape (), default=0.0
-        Value of its pixels.
+        Value of the pixels in the box.
 
     Returns
     -------
@@ -720,20 +722,20 @@ def random_erase(
     ratio: tuple[float, float] = (0.3, 3.3),
     fill: float | Tensor = 0.0,
 ) -> Tensor:
-    """Return the images, in some of them a box of drawn place and size erased.
+    """Return the images, some of them with a random box erased.
 
     Parameters
     ----------
     x : Tensor of shape (b, h, w) or (b, h, w, c)
     generator : torch.Generator
     rate : float, default=0.5
-        Probability that a row gets a box.
+        Probability of erasing a box in a row.
     scale : tuple of float, default=(0.02, 0.33)
-        Least and largest share of the image's area, before it is rounded to whole pixels.
+        Smallest and largest share of the image's area, before rounding to whole pixels.
     ratio : tuple of float, default=(0.3, 3.3)
-        Least and largest width over height, uniform in its logarithm.
+        Smallest and largest width over height, uniform in its logarithm.
     fill : float or Tensor of shape (), default=0.0
-        Value of its pixels.
+        Value of the pixels in the box.
 
     Returns
     -------

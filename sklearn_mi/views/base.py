@@ -1,4 +1,4 @@
-"""The contract of a view: ``x -> (x, x')`` on whole batches that are already on the device."""
+"""The contract of a view: ``x -> (x, x')`` on whole batches, already on the device."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ Values = np.ndarray | None
 class Partners:
     """Which rows of a table may be partners of which.
 
-    The candidates of row i are ``order[start[i] : start[i] + count[i]]``. Where the row itself is
-    among them, at ``start[i] + own[i]``, the count leaves it out and draws skip it.
+    The candidates of row i are ``order[start[i] : start[i] + count[i]]``. If the row itself is
+    among them, it stands at ``start[i] + own[i]``; the count omits it and draws skip it.
 
     Parameters
     ----------
     order : Tensor of int of shape (n,)
-        Numbers of all rows, those that may be partners side by side.
+        Numbers of all rows, possible partners side by side.
     start, count : Tensor of int of shape (n,)
     own : Tensor of int of shape (n,)
-        ``count`` or more where the row is not among its candidates.
+        ``count`` or more if the row is not among its candidates.
 
     Examples
     --------
@@ -74,34 +74,34 @@ class Partners:
 
 
 class View(Component, ABC):
-    """Base of the views; a subclass writes ``__call__`` and, where it must, the hooks below it.
+    """Write a view of your own: define ``__call__`` and any of the hooks below that you need.
 
     Attributes
     ----------
     default_encoder_y : {"shared", "separate"}
-        Whether both views go through one encoder when the learner is not told.
+        Whether both views go through one encoder if the learner's ``encoder_y`` is not set.
     default_output : {"first", "second", "both"}
-        The codes that ``transform`` returns when the learner is not told.
+        The codes that ``transform`` returns if the learner's ``output`` is not set.
     transient : tuple of str
-        Keys of the state that only training needs; dropped when ``fit`` ends.
+        Keys of the state that only training needs; ``fit`` drops them at its end.
     pairs_rows : bool
-        Rows are paired with rows: with those that ``partners`` allows or, where ``paired``, with
-        those of a second table. ``__call__`` is then given both batches, as a pair.
+        The view pairs rows with other rows: those that ``partners`` allows, or those of a second
+        table if ``paired``. ``__call__`` then gets both batches, as a pair.
     paired : bool
         The second row comes from a second table. Implies ``pairs_rows``.
     sees_whole_rows : bool
-        Works on rows as ``fit`` saw them, so in a `Compose` it can only come first.
+        The view needs rows as ``fit`` saw them, so it can only come first in a `Compose`.
     may_repeat_rows : bool
-        Both views may be one and the same row. What a later part of a `Compose` shares between
-        its two views is then shared between two views of one row.
+        Both views may be the same row. Whatever a later part of a `Compose` shares between its two
+        views is then shared between two views of one row.
     adds_own_noise : bool
-        Each view gets continuous noise of its own, so that no value is shared exactly.
+        Each view gets its own continuous noise, so the two share no exact value.
     draws_globally : bool
-        Draws from torch's global generators rather than from the one that it is given.
+        The view draws from torch's global generators, not from the generator passed to it.
     needs : tuple of str
-        What it asks of ``fit(X, y, groups=...)``: "groups", "y".
+        Arguments of ``fit(X, y, groups=...)`` that the view requires: "groups", "y".
     ordered : bool
-        Rows are a series in time: the end of it is held out, not rows at random.
+        Rows are a time series: its end is held out, not random rows.
     """
 
     default_encoder_y: ClassVar[Literal["shared", "separate"]] = "shared"
@@ -123,10 +123,9 @@ class View(Component, ABC):
         Parameters
         ----------
         x : Tensor of shape ``(b, *input_shape)``, or a pair of them
-            The rows, scaled. A pair of batches, rows and their partners, where ``pairs_rows``,
-            and only there.
+            The scaled rows. With ``pairs_rows``, a pair of batches: rows and their partners.
         rows : Tensor of shape (b,) or None
-            Their places among the fitted rows; None for rows that ``fit`` did not see.
+            Their positions among the fitted rows; None for rows that ``fit`` did not see.
         state : dict of Tensor or None
             What ``fit`` returned, on the device of ``x``.
         generator : torch.Generator
@@ -135,20 +134,20 @@ class View(Component, ABC):
         Returns
         -------
         pair : tuple of two Tensors of shape (b, ...)
-            Row i of the one is the partner of row i of the other.
+            Row i of the first is the partner of row i of the second.
         """
 
     def fit(self, X: AnyRows) -> State:
-        """Return what the view must know of the training rows; by default nothing."""
+        """Return what the view must remember of the training rows; by default nothing."""
         return None
 
     def check_labels(self, y: np.ndarray) -> None:
-        """Refuse labels of a new fit that the view would misread; by default none.
+        """Reject labels that the view would misread; by default accept all.
 
         Parameters
         ----------
         y : ndarray of shape (n,)
-            Of all rows, held-out ones among them.
+            Labels of all rows, including the held-out ones.
         """
         return None
 
@@ -160,7 +159,7 @@ class View(Component, ABC):
         n : int
             Number of rows of the table.
         groups, y : ndarray of shape (n,) or None
-            As ``fit`` was given them.
+            As passed to ``fit``.
 
         Returns
         -------
@@ -174,32 +173,31 @@ class View(Component, ABC):
         return input_shape, input_shape
 
     def inputs(self, x: Tensor, state: State) -> Pair:
-        """Return what the two encoders see at ``transform``: no randomness, no other rows."""
+        """Return what the two encoders see in ``transform``: no randomness, no other rows."""
         return x, x
 
     def variants(self, x: Tensor, state: State) -> list[Tensor]:
-        """Return what the first encoder sees at ``output="averaged"``: fixed forms of each row."""
+        """Return the fixed forms of each row whose codes ``output="averaged"`` averages."""
         return [self.inputs(x, state)[0]]
 
     def pair(
         self, x: Tensor, x_prime: Tensor, rows: Tensor | None, state: State, generator: Generator
     ) -> Pair:
-        """Act on a pair that another view has made; used by `Compose`."""
+        """Return two views of a pair that another view has made; `Compose` calls it."""
         first, _ = self(x, rows, state, generator)
         _, second = self(x_prime, rows, state, generator)
         return first, second
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
-        """Return facts that limit what a mutual information between these views means.
+        """Return warnings about what the mutual information between these views means.
 
         Parameters
         ----------
         state : dict of Tensor or None
             What ``fit`` returned.
         shares_values : bool, default=True
-            False in a `Compose` whose other part keeps the two views from sharing exact values:
-            it makes them of two different rows, or adds noise to each. What follows from shared
-            values must then be left out.
+            False in a `Compose` whose other part prevents exact shared values: it uses two
+            different rows, or adds noise to each. Then leave out what follows from shared values.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Views of one row: its halves, sets of its columns, noise added, entries replaced."""
+"""Views of one row: its halves, two sets of its columns, added noise, replaced entries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Columns", "Corruption", "GaussianNoise", "Halves"]
 
 
 def _cut(shape: Shape, cut: str) -> tuple[int, int]:
-    """Return the axis of a row that `Halves` splits and where."""
+    """Return the axis along which `Halves` splits a row, and the position."""
     if cut not in ("top-bottom", "left-right"):
         raise ValueError(f"cut={cut!r}; expected 'top-bottom' or 'left-right'.")
     axis = 0 if cut == "top-bottom" else 1
@@ -41,16 +41,16 @@ def _cut(shape: Shape, cut: str) -> tuple[int, int]:
 
 @dataclass(repr=False, eq=False)
 class Halves(View):
-    """The two disjoint halves of a row: top and bottom, or left and right.
+    """Pair the two halves of a row: top and bottom, or left and right.
 
-    Flat rows are split in the middle; with ``input_shape`` they are images. With an odd length
-    the second half is the longer one. Use it where both halves show the same thing, as in an image;
-    the columns of a table, in no order, rarely do.
+    Use it if both halves show the same thing, as in an image. The unordered columns of a table
+    rarely do. A flat row is split in the middle; pass ``input_shape`` to the learner to cut it as
+    an image. If the length is odd, the second half is longer.
 
     Parameters
     ----------
     cut : {"top-bottom", "left-right"}, default="top-bottom"
-        Along which axis of the image to cut.
+        Which halves of an image; "left-right" needs rows that are images.
 
     References
     ----------
@@ -89,16 +89,15 @@ class Halves(View):
 
 @dataclass(repr=False, eq=False)
 class Columns(View):
-    """Two sets of columns of one table.
+    """Pair two sets of columns of one table.
 
-    This is how two modalities, or two tables side by side, go through a plain Pipeline.
+    Use it for two modalities, or two tables joined side by side, in a plain Pipeline.
 
     Parameters
     ----------
     first, second : slice, sequence of int, sequence of bool or sequence of str
-        Columns of the two views. Names need a data frame. The sets may overlap; where they do,
-        the views share exact values, and their mutual information is infinite if those are
-        continuous.
+        Columns of the two views. Names need a data frame. Sets that overlap share exact values;
+        if these are continuous, the mutual information is infinite.
 
     Examples
     --------
@@ -147,7 +146,7 @@ class Columns(View):
         return x[:, state["first"]], x[:, state["second"]]
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
-        """Say how many columns the two sets share."""
+        """Warn of columns that are in both sets."""
         if state is None:
             return ()
         shared = set(state["first"].tolist()) & set(state["second"].tolist())
@@ -190,16 +189,16 @@ def _column_numbers(
 
 @dataclass(repr=False, eq=False)
 class GaussianNoise(View):
-    """A row with Gaussian noise added, once for each view.
+    """Pair two noisy copies of a row, each with its own Gaussian noise.
 
     Parameters
     ----------
     std : float, default=0.1
         Standard deviation of the noise, in units of the scaled columns.
     shared : bool, default=False
-        Add *the same* draw to both views, as the ill-conditioning experiment of Tschannen et al.
-        needs: ``Compose(Halves(), GaussianNoise(0.05, shared=True))``. Both views must then have
-        the same shape.
+        Add *the same* draw to both views, which must then have the same shape. The
+        ill-conditioning experiment of Tschannen et al. is
+        ``Compose(Halves(), GaussianNoise(0.05, shared=True))``.
 
     Examples
     --------
@@ -216,11 +215,11 @@ class GaussianNoise(View):
 
     @property
     def adds_own_noise(self) -> bool:  # type: ignore[override]
-        """Whether the two views get noise of their own."""
+        """Whether each view gets its own noise."""
         return not self.shared
 
     def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
-        """Return the batch twice, each with its noise."""
+        """Return the batch twice, each copy with its noise."""
         return self.pair(x, x, rows, state, generator)
 
     def fit(self, X: AnyRows) -> State:
@@ -231,7 +230,7 @@ class GaussianNoise(View):
     def pair(
         self, x: Tensor, x_prime: Tensor, rows: Tensor | None, state: State, generator: Generator
     ) -> Pair:
-        """Add noise to each of a pair."""
+        """Add noise to both batches of a pair."""
         if self.shared and x.shape != x_prime.shape:
             raise ValueError(
                 "GaussianNoise(shared=True) needs two views of one shape, got "
@@ -244,23 +243,23 @@ class GaussianNoise(View):
         return x + first, x_prime + self.std * second
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
-        """Say that shared noise is information too."""
+        """Warn that shared noise counts as information."""
         return ("the noise is shared: it is part of the mutual information",) if self.shared else ()
 
 
 @dataclass(repr=False, eq=False)
 class Corruption(View):
-    """A row, and the row with some entries replaced by those of other rows of the batch.
+    """Pair a row with a corrupted copy: some entries come from other rows of the batch.
 
-    Each entry is replaced with probability ``rate`` by a draw from its column's marginal. Use it
-    for tables that have neither meaningful distances nor halves. The entries that stay are shared
-    exactly, so the mutual information of continuous columns is infinite, and the reported bound
+    Use it for tables in which neither distances nor halves have a meaning. Each entry is replaced
+    with probability ``rate`` by a draw from its column's marginal. The other entries are shared
+    exactly, so the mutual information of continuous columns is infinite. The reported bound then
     measures the critic, not the data.
 
     Parameters
     ----------
     rate : float in (0, 1], default=0.6
-        Share of the entries that are replaced.
+        Probability of replacing an entry.
 
     References
     ----------
@@ -280,7 +279,7 @@ class Corruption(View):
     rate: float = 0.6
 
     def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
-        """Return the batch as it is, and corrupted."""
+        """Return the batch and its corrupted copy."""
         donors = torch.randint(len(x), x.shape, generator=generator, device=x.device)
         replaced = torch.rand(x.shape, generator=generator, device=x.device) < self.rate
         return x, torch.where(replaced, x.gather(0, donors), x)
@@ -291,7 +290,7 @@ class Corruption(View):
             raise ValueError(f"rate={self.rate!r}; expected a number in (0, 1].")
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
-        """Say that exact values are shared."""
+        """Warn that the views share exact values."""
         if self.rate == 1 or not shares_values:
             return ()
         return ("the views share exact values: their mutual information is infinite",)

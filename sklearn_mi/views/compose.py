@@ -28,14 +28,14 @@ __all__ = ["VIEWS", "Compose", "Function", "as_view"]
 
 @dataclass(repr=False, eq=False)
 class Function(View):
-    """Any function of a batch as a view; what a bare callable is taken for.
+    """Use any function of a batch as a view; ``view=function`` does the same.
 
     Parameters
     ----------
     function : callable
         ``function(x)`` or ``function(x, generator)``, from a Tensor of shape
         ``(b, *input_shape)`` to a pair of Tensors of b rows. Draws from ``generator`` are
-        reproducible on a GPU too, draws from torch's global generator on a CPU only.
+        reproducible on every device, draws from torch's global generator on a CPU only.
         ``transform`` encodes the row itself, so the first view must keep the row's shape.
 
     Examples
@@ -73,7 +73,7 @@ class Function(View):
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:
-    """Tell whether a callable has a place for a second positional argument."""
+    """Return whether a callable accepts a second positional argument."""
     target = function.forward if isinstance(function, torch.nn.Module) else function
     try:
         inspect.signature(target).bind(None, None)
@@ -84,17 +84,17 @@ def _takes_two(function: Callable[..., Any]) -> bool:
 
 @dataclass(repr=False, eq=False)
 class Compose(View):
-    """One view after another: ``second`` acts on both rows of the pair that ``first`` makes.
+    """Chain two views: ``second`` acts on both rows of the pair that ``first`` makes.
 
-    ``second`` makes a pair of each row; the first view of the first row and the second view of the
-    second row are kept. So ``Compose(Neighbors(), Corruption())`` pairs a row with a corrupted
-    neighbour.
+    For example, ``Compose(Neighbors(), Corruption())`` pairs a row with a corrupted neighbour.
+    ``second`` turns each row into a pair. The result keeps the first view of the first row and the
+    second view of the second row.
 
     Parameters
     ----------
     first, second : str, View or callable
-        Views that see whole rows can only be ``first``: `Columns`, `Neighbors`, and those that
-        pair rows with rows.
+        Some views need whole rows and can only be ``first``: `Columns`, `Neighbors` and all views
+        that pair rows with other rows.
 
     Examples
     --------
@@ -111,19 +111,19 @@ class Compose(View):
 
     @property
     def default_encoder_y(self) -> str:  # type: ignore[override]
-        """Separate encoders as soon as one part asks for them."""
+        """Separate encoders if either part asks for them."""
         asked = {part.default_encoder_y for part in self._parts()}
         return "separate" if "separate" in asked else "shared"
 
     @property
     def default_output(self) -> str:  # type: ignore[override]
-        """Both codes as soon as one part gives both."""
+        """Both codes if either part gives both."""
         asked = {part.default_output for part in self._parts()}
         return "both" if "both" in asked else "first"
 
     @property
     def transient(self) -> tuple[str, ...]:  # type: ignore[override]
-        """What either part needs in training only."""
+        """Keys that either part needs in training only."""
         named = zip(("first", "second"), self._parts(), strict=True)
         return tuple(f"{which}_{key}" for which, part in named for key in part.transient)
 
@@ -144,27 +144,27 @@ class Compose(View):
 
     @property
     def may_repeat_rows(self) -> bool:  # type: ignore[override]
-        """Whether both views may still be one row after the second part."""
+        """Whether both views may still be the same row after the second part."""
         return all(part.may_repeat_rows for part in self._parts())
 
     @property
     def adds_own_noise(self) -> bool:  # type: ignore[override]
-        """Whether either part gives each view noise of its own."""
+        """Whether either part gives each view its own noise."""
         return any(part.adds_own_noise for part in self._parts())
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
-        """What the first part asks for."""
+        """Arguments that the first part requires."""
         return self._parts()[0].needs
 
     @property
     def ordered(self) -> bool:  # type: ignore[override]
-        """Whether the first part takes rows as a series."""
+        """Whether the first part treats rows as a time series."""
         return self._parts()[0].ordered
 
     @property
     def draws_globally(self) -> bool:  # type: ignore[override]
-        """Whether either part draws from the global generators."""
+        """Whether either part draws from torch's global generators."""
         return any(part.draws_globally for part in self._parts())
 
     def _parts(self) -> tuple[View, View]:
@@ -173,13 +173,13 @@ class Compose(View):
     def __call__(
         self, x: Tensor | Pair, rows: Tensor | None, state: State, generator: Generator
     ) -> Pair:
-        """Return the views of a batch, one part after the other."""
+        """Return the two views of a batch."""
         first, second = self._parts()
         pair = first(x, rows, _state_of("first", state), generator)
         return second.pair(*pair, rows, _state_of("second", state), generator)
 
     def fit(self, X: AnyRows) -> State:
-        """Fit both parts, each to the rows; the state holds what they return under their names.
+        """Fit both parts to the rows; the state holds their states under their names.
 
         Raises
         ------
@@ -198,36 +198,36 @@ class Compose(View):
         } or None
 
     def check_labels(self, y: np.ndarray) -> None:
-        """Let the first part check them."""
+        """Let the first part check the labels."""
         self._parts()[0].check_labels(y)
 
     def partners(self, n: int, groups: Values, y: Values) -> Partners | None:
-        """Return those of the first part."""
+        """Return the partners of the first part."""
         return self._parts()[0].partners(n, groups, y)
 
     def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, Shape]:
-        """Return the shapes that come out of the second part."""
+        """Return the shapes of the views of the second part."""
         first, second = self._parts()
         shape, shape_y = first.shapes(input_shape, _state_of("first", state))
         state = _state_of("second", state)
         return second.shapes(shape, state)[0], second.shapes(shape_y, state)[1]
 
     def inputs(self, x: Tensor, state: State) -> Pair:
-        """Return what the encoders see at ``transform``."""
+        """Return what the encoders see in ``transform``."""
         first, second = self._parts()
         x, x_prime = first.inputs(x, _state_of("first", state))
         state = _state_of("second", state)
         return second.inputs(x, state)[0], second.inputs(x_prime, state)[1]
 
     def variants(self, x: Tensor, state: State) -> list[Tensor]:
-        """Return what the second part makes of each form of a row that the first one makes."""
+        """Return the second part's forms of each form from the first part."""
         first, second = self._parts()
         forms = first.variants(x, _state_of("first", state))
         state = _state_of("second", state)
         return [form for each in forms for form in second.variants(each, state)]
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
-        """Return the facts of both parts that hold of the two together."""
+        """Return the warnings of both parts that apply to the two together."""
         first, second = self._parts()
         return first.caveats(
             _state_of("first", state), shares_values=shares_values and not second.adds_own_noise

@@ -1,4 +1,4 @@
-"""Views by augmented images: two draws of one image, by our own functions or torchvision's."""
+"""Views by augmentation: two random versions of an image, by our functions or torchvision's."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["Augment", "Transformed"]
 
 
 def _pixel_range(X: AnyRows) -> dict[str, Tensor]:
-    """Return the least and the largest pixel, as black and white of all images."""
+    """Return the smallest and the largest pixel, as black and white of all images."""
     lows, highs = [], []
     for numbers in torch.arange(len(X)).split(1024):
         batch: Any = X[numbers]
@@ -40,7 +40,7 @@ def _pixel_range(X: AnyRows) -> dict[str, Tensor]:
             lows.append(images.min())
             highs.append(images.max())
     low, high = torch.stack(lows).min(), torch.stack(highs).max()
-    # Images of one shade get a white as well, so that the range can be divided by.
+    # Images of one shade also get a white, so the range is never zero.
     return {"low": low, "high": torch.where(high > low, high, low + 1)}
 
 
@@ -60,7 +60,7 @@ def _check_interval(name: str, value: Any, limit: float) -> None:
         raise ValueError(f"{name}={value!r}; expected numbers of at most {limit}.")
 
 
-# Parameters of `Augment` between 0, which switches them off, and a largest value; rates above 0.
+# Parameters of `Augment` and their largest values. 0 switches one off; rates lie above 0.
 _STRENGTHS = {
     "flip": 1.0,
     "shift": 1.0,
@@ -86,53 +86,57 @@ _FEW_DRAWS = (
 
 @dataclass(repr=False, eq=False)
 class Augment(View):
-    """Two augmented draws of an image, in a batch each row with its own.
+    """Pair two randomly augmented versions of an image; every row of a batch has its own draws.
+
+    Use it if you know which changes keep the meaning of an image. The names of two recipes:
+
+    - ``"simclr"``, for small colour images of objects in any position and light, such as CIFAR10:
+      ``Augment(crop=(0.08, 1.0), flip=0.5, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1,
+      jitter_rate=0.8, grayscale=0.2)``. This is the setting of Chen et al. (2020) for CIFAR10:
+      their ImageNet setting with half the colour jitter and no blur. ``crop=(0.2, 1.0)`` is common,
+      too.
+    - ``"affine"``, for small images whose meaning a flip changes, such as digits:
+      ``Augment(shift=0.1, rotate=15.0, zoom=0.1)``. On scikit-learn's digits `Neighbors` gives
+      better features; both together, ``"moved-neighbors"``, give the best.
 
     Augmentations are applied in the order of the parameters; 0 or None leaves one out. The draws
-    come from the learner's own generator, on its device. ``transform`` encodes the image itself.
-    ``output="averaged"`` averages the codes of its four corners and its centre: crops of the mean
-    area that ``crop`` draws, stretched to the size of the image as in training; where ``flip`` is
-    set, the upper right and the lower left are mirrored. Names stand for recipes:
+    come from the learner's own generator, on its device. Black and white are the smallest and the
+    largest pixel of the training rows, so images may have any range. Colours are clipped to this
+    range. Pixels that a shift or a turn uncovers are black.
 
-    - ``"simclr"``, for small colour images of objects in any place and light, such as CIFAR10:
-      ``Augment(crop=(0.08, 1.0), flip=0.5, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1,
-      jitter_rate=0.8, grayscale=0.2)``, the setting of Chen et al. (2020) for CIFAR10: the
-      ImageNet one with half the colour jitter and no blur. ``crop=(0.2, 1.0)`` is common, too.
-    - ``"affine"``, for small images that a flip would turn into others, such as digits:
-      ``Augment(shift=0.1, rotate=15.0, zoom=0.1)``. On scikit-learn's digits `Neighbors` gave
-      better features, and both together, ``"moved-neighbors"``, the best.
-
-    Black and white are the smallest and the largest pixel of the training rows, so images may have
-    any range. Colours are clipped to this range, and what a shift or a turn uncovers is black.
+    ``transform`` encodes the image itself. ``output="averaged"`` averages the codes of five crops,
+    the four corners and the centre. Each has the mean area that ``crop`` draws and is stretched to
+    the size of the image, as in training. With ``flip``, the upper right and the lower left crop
+    are mirrored.
 
     Parameters
     ----------
     shift : float in [0, 1], default=0.0
-        Move by at most this share of the height, and of the width.
+        Move by at most this share of the height and of the width.
     rotate : float in [0, 180], default=0.0
-        Turn by at most this many degrees either way.
+        Turn by at most this many degrees in either direction.
     zoom : float in [0, 0.9], default=0.0
         Scale by a factor between ``1 - zoom`` and ``1 + zoom``.
     crop : tuple of two floats in (0, 1] or None, default=None
-        Cut out a box with a share of the area between these, of width over height between 3/4 and
-        4/3, and stretch it to the size of the image.
+        Cut out a box and stretch it to the size of the image. Its share of the area lies between
+        these two, its width over height between 3/4 and 4/3.
     flip : float in [0, 1], default=0.0
-        Probability of exchanging left and right.
+        Probability of swapping left and right.
     brightness, contrast, saturation : float in [0, 10], default=0.0
-        Multiply by a factor between ``1 - strength``, no less than 0, and ``1 + strength``.
+        Multiply by a factor between ``max(0, 1 - strength)`` and ``1 + strength``.
     hue : float in [0, 0.5], default=0.0
         Turn hues by at most this share of the colour circle.
     jitter_rate : float in (0, 1], default=1.0
-        Probability that a draw has these four.
+        Probability of applying brightness, contrast, saturation and hue.
     grayscale : float in [0, 1], default=0.0
-        Probability of losing the colour. This, ``saturation`` and ``hue`` act on images of three
+        Probability of removing the colour. This, ``saturation`` and ``hue`` act on images of three
         channels only: red, green and blue.
     blur : tuple of two floats or None, default=None
-        Blur by a Gaussian with a standard deviation between these, in pixels.
+        Blur with a Gaussian whose standard deviation lies between these, in pixels.
     blur_rate : float in (0, 1], default=0.5
-        Probability that a draw is blurred.
+        Probability of blurring.
     erase : float in [0, 1], default=0.0
-        Probability of a black box over 2 to 33 % of the area.
+        Probability of drawing a black box over 2 to 33 % of the area.
 
     References
     ----------
@@ -179,7 +183,7 @@ class Augment(View):
         return self._draw(x, state, generator), self._draw(x_prime, state, generator)
 
     def variants(self, x: Tensor, state: State) -> list[Tensor]:
-        """Return corners and centre of images that are cropped, mirror images where flipped."""
+        """Return corners and centre if images are cropped, mirror images if they are flipped."""
         if not self.crop:
             return [x, x.flip(2)] if self.flip else [x]
         left, right, low_left, low_right, centre = five_crops(x, sum(self.crop) / 2)
@@ -207,7 +211,7 @@ class Augment(View):
         return x
 
     def fit(self, X: AnyRows) -> State:
-        """Check the parameters, and learn which pixels are black and white."""
+        """Check the parameters and find the values of black and white."""
         given = self.get_params(deep=False)
         for name, limit in _STRENGTHS.items():
             value = given[name]
@@ -229,7 +233,7 @@ class Augment(View):
         Raises
         ------
         ValueError
-            If rows are not images, or nothing would be changed.
+            If rows are not images, or if all augmentations are off.
         """
         _check_image(self, input_shape)
         idle = () if input_shape[2:] == (3,) else _COLORS
@@ -242,26 +246,26 @@ class Augment(View):
         return input_shape, input_shape
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
-        """Say what the number is of, and that it may be infinite."""
+        """Say what the mutual information measures, and that it may be infinite."""
         return (_AUGMENTED, _FEW_DRAWS) if shares_values else (_AUGMENTED,)
 
 
 @dataclass(repr=False, eq=False)
 class Transformed(View):
-    """Two draws of a torchvision transform of an image; what a bare transform is taken for.
+    """Pair two draws of a torchvision transform; ``view=transform`` does the same.
 
-    The transform is applied to one image after the other, since torchvision draws only once for a
-    whole batch; `Augment` is much faster. It gets images as torchvision has them, channels first
-    and scaled from the range of the training pixels to [0, 1]; the result is scaled back.
-    ``transform`` of the learner encodes the row itself, so only random parts belong here, not
-    fixed ones such as ``Normalize``.
+    `Augment` is much faster: torchvision draws once for a whole batch, so this view transforms one
+    image after the other. The transform gets images in torchvision's layout, channels first and
+    scaled from the range of the training pixels to [0, 1]; the result is scaled back. The learner's
+    ``transform`` encodes the row itself, so use random parts only, no fixed ones such as
+    ``Normalize``.
 
     Parameters
     ----------
     transform : callable
-        From a Tensor of shape (channels, height, width) to another of the same shape. Draws from
-        torch's global generators, as torchvision's are, are reproducible: during ``fit`` these
-        generators hold a stream of the learner's own.
+        Maps a Tensor of shape (channels, height, width) to one of the same shape. Torchvision
+        draws from torch's global generators. Results are reproducible: during ``fit`` these
+        generators hold the learner's own random stream.
     second : callable or None, default=None
         Transform of the second view. None: another draw of the first.
 
@@ -292,7 +296,7 @@ class Transformed(View):
         return _one_by_one(self.transform, x, state), _one_by_one(second, x_prime, state)
 
     def fit(self, X: AnyRows) -> State:
-        """Check the transforms, and learn the range of the pixels."""
+        """Check the transforms and find the range of the pixels."""
         for name, value in (("transform", self.transform), ("second", self.second)):
             if value is not None and (not callable(value) or isinstance(value, type)):
                 raise TypeError(f"{name}={value!r}; expected a function of one image.")
@@ -304,12 +308,12 @@ class Transformed(View):
         return _pixel_range(X)
 
     def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, Shape]:
-        """Return the shape of the image, twice, having tried the transforms on black images.
+        """Try the transforms on black images and return the shape of the image, twice.
 
         Raises
         ------
         ValueError
-            If rows are not images, or do not keep their shape.
+            If rows are not images, or if a transform changes their shape.
         """
         _check_image(self, input_shape)
         black = torch.zeros(2, *input_shape)
@@ -322,12 +326,12 @@ class Transformed(View):
         return input_shape, input_shape
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
-        """Say what the number is of."""
+        """Say what the mutual information measures."""
         return (_AUGMENTED,)
 
 
 def _parts(transform: Any) -> Iterator[Any]:
-    """Yield a transform and those that it holds."""
+    """Yield a transform and the transforms inside it."""
     yield transform
     # Torchvision's containers, such as Compose, share this name and no base class.
     for part in getattr(transform, "transforms", ()):
@@ -335,7 +339,7 @@ def _parts(transform: Any) -> Iterator[Any]:
 
 
 def _one_by_one(transform: Callable[..., Any], x: Tensor, state: State) -> Tensor:
-    """Return what a transform makes of each image, scaled to [0, 1] and back."""
+    """Transform each image, scaled to [0, 1] and back."""
     low, high = (0.0, 1.0) if state is None else (state["low"], state["high"])
     planes = (x.unsqueeze(1) if x.ndim == 3 else x.movedim(-1, 1)).sub(low).div(high - low)
     made = [transform(image) for image in planes]

@@ -1,4 +1,4 @@
-"""The view by nearest neighbours: a row, and one that lies close to it."""
+"""The view by nearest neighbours: a row and one close to it."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ __all__ = ["Neighbors"]
 
 @dataclass(repr=False, eq=False)
 class Neighbors(View):
-    r"""A row, and one of its nearest training rows, drawn anew in each step.
+    r"""Pair a row with one of its nearest training rows, drawn anew in each step.
 
-    Neighbours are searched among the scaled training rows only. These references are kept, and a
-    row that ``fit`` did not see gets its neighbours from them. The mutual information is
-    conditional on the references: with more of them the same rows give another number. Use it for
-    tables and small images in which close rows mean the same thing, not where distances mean
-    little.
+    Use it for tables and small images in which close rows mean the same thing. Do not use it if
+    distances mean little. The view keeps the scaled training rows as references and searches only
+    these, for new rows too. The mutual information is conditional on the references: with more of
+    them the same rows give a different number.
 
     Parameters
     ----------
     n_neighbors : int, default=7
         How many neighbours to draw from; at most the number of other rows.
     among : {"nearest", "mutual", "scaled"}, default="nearest"
-        "mutual": only neighbours that also have the row among their own nearest; the very nearest
-        one where there is none. "scaled": out of three times as many, the nearest by
-        :math:`d_{ij}^2 / (\sigma_i \sigma_j)`, each :math:`\sigma` the distance of a row to its
-        last neighbour, so that a row in a dense region is not a neighbour of all rows around it.
-        Rows that ``fit`` did not see have no mutual neighbours; they get the nearest ones.
+        Which neighbours count. "mutual": only those that also have the row among their own
+        nearest; a row without any keeps its nearest one. "scaled": the search finds three times as
+        many and keeps the nearest by :math:`d_{ij}^2 / (\sigma_i \sigma_j)`, where each
+        :math:`\sigma` is the distance of a row to its last neighbour. So a row in a dense region
+        is not a neighbour of all rows around it. Rows that ``fit`` did not see have no mutual
+        neighbours; they get the nearest ones.
     search : {"auto", "exact", "approximate"}, default="auto"
-        "approximate" finds nearly all neighbours, by an inverted index of the package faiss
-        (``pip install faiss-cpu``). Beyond 128 columns it looks for three times as many in 64
-        principal components, of which the true distances pick the nearest. "auto": exact up to
-        n x n x p of 5e10 (8,000 rows of 784 columns, 31,000 of 50), else approximate; without
+        "approximate" finds nearly all neighbours with an inverted index of the package faiss
+        (``pip install faiss-cpu``). Beyond 128 columns it searches 64 principal components for
+        three times as many, and keeps the nearest by true distance. "auto" is exact up to
+        n x n x p of 5e10 (8,000 rows of 784 columns, 31,000 of 50) and approximate beyond. Without
         faiss only the principal components save time.
 
     References
@@ -70,7 +70,7 @@ class Neighbors(View):
     transient = ("graph", "count")
 
     def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
-        """Return the batch, and one neighbour of each row."""
+        """Return the batch and one neighbour of each row."""
         if state is None:
             raise ValueError("Neighbors must be the first part of a Compose.")
         references = state["references"]
@@ -84,7 +84,7 @@ class Neighbors(View):
         return x, references[near.gather(1, which).squeeze(1)]
 
     def _query(self, x: Tensor, state: dict[str, Tensor]) -> Tensor:
-        """Return the numbers of the neighbours of new rows, a part of the rows at a time."""
+        """Return the numbers of the neighbours of new rows, some rows at a time."""
         references = state["references"].flatten(1)
         k = min(self.n_neighbors, len(references))
         lengths = references.square().sum(1)
@@ -129,7 +129,7 @@ class Neighbors(View):
         return {**state, "graph": torch.as_tensor(graph)}
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
-        """Say how many reference rows the number is conditional on."""
+        """Say how many reference rows the mutual information is conditional on."""
         n = 0 if state is None else len(state["references"])
         return (
             f"conditional on {n} reference rows: with another number of them the value is another",
@@ -151,11 +151,11 @@ COLUMNS_A_GROUP = 128
 
 
 def _is_coarse(flat: np.ndarray, distances: np.ndarray) -> bool:
-    """Tell whether single precision would lose distances that are not taken by subtraction.
+    """Return whether single precision needs distances by subtraction.
 
     By default the square is expanded, |x|^2 + |y|^2 - 2 xy, which is fast. Each term is
-    rounded by up to eps |x|^2. Where columns have a large offset, or clusters lie far apart, that
-    is more than the distance itself. Rows are subtracted there, which is exact and slower.
+    rounded by up to eps |x|^2. If columns have a large offset, or clusters lie far apart, that
+    exceeds the distance itself. Subtracting the rows is slower and exact.
     """
     lengths = np.einsum("ij,ij->i", flat, flat, dtype=float)
     nearest = distances[:, -1].astype(float) ** 2
@@ -190,8 +190,8 @@ def _nearest(flat: np.ndarray, k: int, search: str) -> tuple[np.ndarray, np.ndar
         return _exactly(flat, k)
     if p <= 2 * PROJECTED or (search == "auto" and _is_short(flat)):
         return _candidates(flat, k, search)
-    # Most of what tells rows apart lies in few directions; the rows themselves decide among three
-    # times as many candidates.
+    # Few directions hold most of what separates rows; true distances then choose among three times
+    # as many candidates.
     reduced = PCA(PROJECTED, svd_solver="covariance_eigh").fit_transform(flat)
     numbers = _candidates(np.ascontiguousarray(reduced, flat.dtype), min(3 * k, n - 1), search)[1]
     return _nearest_of(flat, numbers, k)
@@ -207,7 +207,7 @@ def _exactly(flat: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _candidates(flat: np.ndarray, k: int, search: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return distances and numbers of the k nearest others, approximate where exact is too slow."""
+    """Return distances and numbers of the k nearest others, approximate if exact is too slow."""
     if search == "auto" and _is_short(flat):
         return _exactly(flat, k)
     try:
@@ -224,7 +224,7 @@ def _candidates(flat: np.ndarray, k: int, search: str) -> tuple[np.ndarray, np.n
 
 
 def _by_index(faiss: Any, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return squared distances and numbers of the k nearest of every row, itself among them."""
+    """Return squared distances and numbers of the k nearest of every row, itself included."""
     n, p = rows.shape
     n_lists = max(1, min(round(n**0.5), n // ROWS_A_LIST))
     index = faiss.IndexIVFFlat(faiss.IndexFlatL2(p), p, n_lists)
@@ -236,7 +236,7 @@ def _by_index(faiss: Any, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndar
         index.train(rows)
         index.add(rows)
         distances, numbers = index.search(rows, k)
-        # Where rows lie apart from the others, the lists may hold fewer than were asked for.
+        # For isolated rows the lists may hold fewer than k.
         short = np.flatnonzero((numbers < 0).any(1))
         if len(short):
             index.nprobe = n_lists
@@ -260,7 +260,7 @@ def _nearest_of(flat: np.ndarray, numbers: np.ndarray, k: int) -> tuple[np.ndarr
 
 
 def _without_self(numbers: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Drop each row from its own neighbours; where it is not among them, drop the last one."""
+    """Drop each row from its own neighbours; if it is not among them, drop the last one."""
     own = numbers == np.arange(len(numbers))[:, None]
     own[~own.any(1), -1] = True
     shape = len(numbers), numbers.shape[1] - 1
@@ -268,7 +268,7 @@ def _without_self(numbers: np.ndarray, distances: np.ndarray) -> tuple[np.ndarra
 
 
 def _mutual(graph: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Put the mutual neighbours of each row first, and count them; at least one, the nearest."""
+    """Put the mutual neighbours of each row first and count them; without any, keep the nearest."""
     mutual = (graph[graph] == np.arange(len(graph))[:, None, None]).any(2)
     mutual[~mutual.any(1), 0] = True
     order = np.argsort(~mutual, axis=1, kind="stable")

@@ -1,4 +1,4 @@
-"""Views that pair rows with rows: of one series, group or class, or of a second table."""
+"""Views that pair rows with rows of the same series, group or class, or of a second table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Paired", "SameClass", "SameGroup", "TimeLag"]
 
 
 def _same_value(values: np.ndarray, *, left_out: np.ndarray | None = None) -> Partners:
-    """Let all rows of one value be partners of one another, except for those that are left out."""
+    """Make all rows of one value partners of one another, except for those left out."""
     _, which, sizes = np.unique(values, return_inverse=True, return_counts=True)
     order = np.argsort(which, kind="stable")
     start = (np.cumsum(sizes) - sizes)[which]
@@ -39,19 +39,18 @@ def _given_pair(x: Tensor | Pair, view: View) -> Pair:
 
 @dataclass(repr=False, eq=False)
 class TimeLag(View):
-    """A row, and one that comes some rows later in the same series.
+    """Pair a row with a later row of the same time series.
 
-    Rows are taken to be in the order of time. With ``fit(X, groups=...)`` each group is a series
-    of its own, and no pair crosses its end. The last rows of each series are held out. Use it for
-    recordings in which what persists from one time to the next is what matters.
+    Use it for recordings in which what persists over time matters. Rows must be in the order of
+    time. With ``fit(X, groups=...)`` each group is its own series, and no pair crosses its end.
+    The last rows of each series are held out.
 
     Parameters
     ----------
     lag : int, default=1
-        How many rows later the partner comes, at least.
+        Least number of rows from a row to its partner.
     max_lag : int or None, default=None
-        How many rows later it comes, at most; each step draws a lag between the two. None:
-        ``lag``.
+        Largest number of rows; each step draws a lag between the two. None: ``lag``.
 
     References
     ----------
@@ -77,7 +76,7 @@ class TimeLag(View):
     def __call__(
         self, x: Tensor | Pair, rows: Tensor | None, state: State, generator: Generator
     ) -> Pair:
-        """Return the pair as it came."""
+        """Return the pair unchanged."""
         return _given_pair(x, self)
 
     def fit(self, X: AnyRows) -> State:
@@ -91,7 +90,7 @@ class TimeLag(View):
             )
 
     def partners(self, n: int, groups: Values, y: Values) -> Partners:
-        """Let the rows from ``lag`` to ``max_lag`` later in the series be partners of a row."""
+        """Return, for each row, the rows from ``lag`` to ``max_lag`` later in its series."""
         within = _same_value(np.zeros(n) if groups is None else groups)
         longest = self.lag if self.max_lag is None else self.max_lag
         place = within.start + within.own
@@ -101,16 +100,16 @@ class TimeLag(View):
         return Partners(within.order, start, count, count)
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
-        """Say that rows of a series are not independent."""
+        """Warn that rows of a series are not independent."""
         return ("rows of a series are not independent: the standard error is too small",)
 
 
 @dataclass(repr=False, eq=False)
 class SameGroup(View):
-    """A row, and another row of its group: subject, document, recording.
+    """Pair a row with another row of its group: subject, document, recording.
 
-    ``fit(X, groups=...)`` names the groups; a group of one row is left out. Whole groups are held
-    out. The codes keep what the rows of a group share and drop what differs between them.
+    The codes keep what the rows of a group share and drop what differs between them. Pass the
+    groups to ``fit(X, groups=...)``; a group of one row is left out. Whole groups are held out.
 
     Examples
     --------
@@ -129,22 +128,22 @@ class SameGroup(View):
     def __call__(
         self, x: Tensor | Pair, rows: Tensor | None, state: State, generator: Generator
     ) -> Pair:
-        """Return the pair as it came."""
+        """Return the pair unchanged."""
         return _given_pair(x, self)
 
     def partners(self, n: int, groups: Values, y: Values) -> Partners:
-        """Let the rows of a group be partners of one another."""
+        """Return, for each row, the other rows of its group."""
         if groups is None:
             raise ValueError(f"view={self!r} needs groups: pass groups=...")
         return _same_value(groups)
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
-        """Say that rows of a group are not independent."""
+        """Warn that rows of a group are not independent."""
         return ("pairs of one group are not independent: the standard error is too small",)
 
 
 def _without_label(y: np.ndarray, unlabelled: Any) -> np.ndarray:
-    """Tell which rows have no class; -1 is scikit-learn's number for them."""
+    """Return which rows have no class; scikit-learn codes them as -1."""
     missing = y != y  # NaN alone differs from itself
     if unlabelled is not None:
         return missing | (y == unlabelled)
@@ -153,23 +152,23 @@ def _without_label(y: np.ndarray, unlabelled: Any) -> np.ndarray:
 
 @dataclass(repr=False, eq=False)
 class SameClass(View):
-    """A row, and another row of its class: the only view that uses labels.
+    """Pair a row with another row of its class: the only view that uses labels.
 
-    It takes ``y`` of ``fit(X, y)``, as a Pipeline passes it; no other view does. Use it where
-    many labels are at hand and distances between codes should follow the classes. Rows without a
-    label have no partner and are not trained on.
+    Use it if you have many labels and distances between codes should follow the classes. It takes
+    ``y`` from ``fit(X, y)``, as a Pipeline passes it; no other view does. Rows without a label have
+    no partner, and training leaves them out.
 
     Parameters
     ----------
     unlabelled : int, float, str or None, default=None
-        The value in ``y`` of rows that have no label. None: -1 where labels are numbers, as in
-        scikit-learn; strings are all labels. Where -1 is a class of its own, pass a value that
-        does not occur in ``y``. A missing value (NaN) is never a class.
+        The value in ``y`` of rows that have no label. None: -1 if labels are numbers, as in
+        scikit-learn; every string is a label. If -1 is a class, pass a value that does not occur
+        in ``y``. A missing value (NaN) is never a class.
 
     References
     ----------
-    Supervised Contrastive Learning (Khosla et al., 2020), https://arxiv.org/abs/2004.11362, which
-    averages over all partners in a batch where this view draws one.
+    Supervised Contrastive Learning (Khosla et al., 2020), https://arxiv.org/abs/2004.11362. The
+    paper averages over all partners in a batch; this view draws one.
 
     Examples
     --------
@@ -189,16 +188,16 @@ class SameClass(View):
     def __call__(
         self, x: Tensor | Pair, rows: Tensor | None, state: State, generator: Generator
     ) -> Pair:
-        """Return the pair as it came."""
+        """Return the pair unchanged."""
         return _given_pair(x, self)
 
     def check_labels(self, y: np.ndarray) -> None:
-        """Refuse classes coded as -1 and another number, of which one would be no class.
+        """Reject classes coded as -1 and one other number: -1 would count as no label.
 
         Raises
         ------
         ValueError
-            If ``unlabelled`` is None, and one class is left beside -1.
+            If ``unlabelled`` is None and only one class is left beside -1.
         """
         left_out = _without_label(y, self.unlabelled)
         if self.unlabelled is None and left_out.any() and len(np.unique(y[~left_out])) == 1:
@@ -208,21 +207,21 @@ class SameClass(View):
             )
 
     def partners(self, n: int, groups: Values, y: Values) -> Partners:
-        """Let the rows of a class be partners of one another."""
+        """Return, for each row, the other rows of its class."""
         if y is None:
             raise ValueError(f"view={self!r} pairs rows of one class and needs y: fit(X, y).")
         return _same_value(y, left_out=_without_label(y, self.unlabelled))
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
-        """Say that labels made the pairs."""
+        """Warn that labels made the pairs."""
         return ("labels made the pairs",)
 
 
 @dataclass(repr=False, eq=False)
 class Paired(View):
-    """Rows of two tables, row i of the one the partner of row i of the other.
+    """Pair the rows of two tables: row i of one is the partner of row i of the other.
 
-    The view of ``fit(X, X_pair=X_pair)``. ``transform`` encodes rows of the first table,
+    ``fit(X, X_pair=X_pair)`` uses this view. ``transform`` encodes rows of the first table,
     ``transform_pair`` rows of the second.
 
     Examples
@@ -244,7 +243,7 @@ class Paired(View):
     def __call__(
         self, x: Tensor | Pair, rows: Tensor | None, state: State, generator: Generator
     ) -> Pair:
-        """Return the pair as it came: rows of both tables."""
+        """Return the pair unchanged: rows of both tables."""
         if not isinstance(x, tuple):
             raise ValueError("view=Paired() needs a second table: pass X_pair=...")
         return x

@@ -1,20 +1,20 @@
-r"""Bounds on mutual information: functions of a score matrix, in nats.
+r"""Bounds: estimate mutual information from a score matrix, in nats.
 
-``scores[i, j] = f(x_i, y_j)`` has shape (n, m). ``positives`` is True where a cell is a draw of the
-joint distribution; None: column i is the partner of row i, m >= n, and further columns have no
-partner. ``negatives`` is True where a cell stands for a draw from the product of the marginals;
-None: every cell that is no positive. A positive is never a negative.
+``scores[i, j] = f(x_i, y_j)`` has shape (n, m). ``positives`` is True for draws of the joint
+distribution. If it is None, column i is the partner of row i, m >= n, and further columns have no
+partner. ``negatives`` is True for cells that stand for draws from the product of the marginals. If
+it is None, every cell that is not a positive is a negative. A positive is never a negative.
 
-:math:`P[\cdot]` is the mean over rows of the mean over each row's positives, without a mask the
-mean over the n partners; rows without a positive are left out. :math:`Q[\cdot]` is the mean over
-the negatives. Formulas are written for one partner a row, :math:`f_{ii}`; each of several positives
-takes its place in turn. A bound holds in expectation, and only if the pairs are independent draws
-that neither the critic nor a head was trained on, and if the negatives were chosen without a look
-at scores or labels.
+:math:`P[\cdot]` is the mean over rows of the mean over each row's positives; rows without a
+positive are left out. Without a mask it is the mean over the n partners. :math:`Q[\cdot]` is the
+mean over the negatives. Formulas show one partner a row, :math:`f_{ii}`; each of several positives
+takes its place in turn. A bound holds in expectation and under two conditions. The pairs are
+independent draws on which neither the critic nor a head was trained. The negatives were chosen
+without looking at scores or labels.
 
-Every function needs O(n m) memory; the classes of InfoNCE, NWJ and Donsker-Varadhan train on very
-large batches without it (`sklearn_mi.tiles`). None clips: a sum of exponentials is kept as its
-logarithm to the end and leaves it in double precision.
+Every function needs O(n m) memory. The classes of InfoNCE, NWJ and Donsker-Varadhan train on very
+large batches without it (`sklearn_mi.tiles`). Except for `smile`, no bound clips: sums of
+exponentials stay logarithms to the end, and their exponential is in double precision.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _check_length(name: str, value: Tensor, length: int) -> None:
 
 def _exp(logarithm: Tensor) -> Tensor:
     """Return the exponential in double precision: single overflows at 88 nats, double at 709."""
-    # Apple's devices have no double precision.
+    # Apple's GPUs have no double precision.
     return logarithm.exp() if logarithm.device.type == "mps" else logarithm.double().exp()
 
 
@@ -101,11 +101,11 @@ def log_partition(scores: Tensor, negatives: Mask = None, positives: Mask = None
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that are draws of the joint distribution; by default the diagonal.
+        Pairs drawn from the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def _row_sums(scores: Tensor, negatives: Mask, positives: Mask) -> Tensor:
 
 
 def _row_partition(scores: Tensor, negatives: Mask, positives: Mask = None) -> Tensor:
-    """Return, for each row, its positives' mean score and the logarithm of its negatives' sum."""
+    """Return each row's mean score of the positives and logarithm of the sum over negatives."""
     scores = checked(scores, negatives, positives)
     joint = row_means(partner_scores(scores, positives), positives)
     return torch.stack([joint, _row_sums(scores, negatives, positives)], dim=1)
@@ -163,19 +163,19 @@ def infonce_terms(scores: Tensor, negatives: Mask = None, positives: Mask = None
 
     .. math:: f_{ii} - \log \sum_j e^{f_{ij}} + \log K_i
 
-    The sum runs over the :math:`K_i` candidates of row i: its partner and its negatives. Of
-    several positives each has itself and the row's negatives as candidates, and the row gives
-    their mean. A row without negatives, or without positives, gives 0. The mean over rows is
-    `infonce`; their spread gives its standard error.
+    The sum runs over the :math:`K_i` candidates of row i: its partner and its negatives. If a row
+    has several positives, each competes with the row's negatives, and the row gives their mean. A
+    row without negatives, or without positives, gives 0. The mean over rows is `infonce`; the
+    spread of the rows gives its standard error.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that are draws of the joint distribution; by default the diagonal.
+        Pairs drawn from the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -219,17 +219,17 @@ def infonce(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> T
 
     .. math:: \frac1n \sum_i \Big[f_{ii} - \log \sum_j e^{f_{ij}} + \log K_i\Big]
 
-    It equals log K minus the K-pair loss of metric learning, and does not change when a constant
-    is added to a row.
+    It equals log K minus the K-pair loss of metric learning. Adding a constant to a row does not
+    change it.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that are draws of the joint distribution; by default the diagonal.
+        Pairs drawn from the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -254,16 +254,16 @@ def infonce(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> T
 def symmetric_infonce(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
     r"""Return the average of InfoNCE over rows and over columns.
 
-    The second form runs over the columns that have a partner, each compared with the n rows.
+    Over columns, each column with a partner is compared with the n rows.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that are draws of the joint distribution; by default the diagonal.
+        Pairs drawn from the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -299,26 +299,26 @@ def multi_label_cpc(
     .. math:: \frac1n \sum_i f_{ii} - \log \frac1n \sum_i \Big[\frac{\alpha}{K_i} e^{f_{ii}} +
         \Big(1 - \frac{\alpha}{K_i}\Big) \frac{1}{|N_i|} \sum_{j \in N_i} e^{f_{ij}} \Big]
 
-    with :math:`N_i` the negatives of row i and :math:`K_i = |N_i| + 1` its candidates. At
-    alpha = 1 the bracket is the mean over the candidates of a row, and since the logarithm is
-    concave the value is at most `infonce`; at alpha = 0, with equally many negatives in each row,
-    it is `donsker_varadhan`.
+    Here :math:`N_i` are the negatives of row i and :math:`K_i = |N_i| + 1` counts its candidates.
+    At alpha = 1 the bracket is the mean over the candidates of a row; the logarithm is concave, so
+    the value is at most `infonce`. At alpha = 0, with equally many negatives in each row, it is
+    `donsker_varadhan`.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that are draws of the joint distribution; by default the diagonal.
+        Pairs drawn from the joint distribution; by default the diagonal.
     alpha : float, default=1.0
         Weight of the partners, from 0 to 1.
 
     Returns
     -------
     value : Tensor of shape ()
-        In nats, at most log(K / alpha) with K candidates in each row.
+        In nats, at most log(K / alpha) for K candidates in each row.
 
     Raises
     ------
@@ -350,18 +350,20 @@ def multi_label_cpc(
 
 
 def nwj(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
-    r"""Return the bound of Nguyen, Wainwright and Jordan, tight at one plus the log ratio.
+    r"""Return the bound of Nguyen, Wainwright and Jordan, tight if f is one plus the log ratio.
+
+    The log ratio is the logarithm of the joint density over the product of the marginals.
 
     .. math:: P[f] - Q[e^{f - 1}]
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that are draws of the joint distribution; by default the diagonal.
+        Pairs drawn from the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -392,11 +394,11 @@ def nwj_of_ratio(scores: Tensor, negatives: Mask = None, positives: Mask = None)
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that are draws of the joint distribution; by default the diagonal.
+        Pairs drawn from the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -424,17 +426,17 @@ def donsker_varadhan(scores: Tensor, negatives: Mask = None, positives: Mask = N
 
     .. math:: P[f] - \log Q[e^f]
 
-    With the true Q a lower bound; with a mean over a finite sample it is biased upwards, since
-    the logarithm of a mean is too low on average.
+    With the true Q it is a lower bound. With a mean over a finite sample it is biased upwards,
+    because the logarithm of a mean is too low on average.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that are draws of the joint distribution; by default the diagonal.
+        Pairs drawn from the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -458,26 +460,26 @@ def donsker_varadhan(scores: Tensor, negatives: Mask = None, positives: Mask = N
 
 
 def jensen_shannon(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
-    r"""Return minus the loss of a logistic classifier that tells partners from negatives.
+    r"""Return minus the loss of a logistic classifier that separates partners from negatives.
 
     .. math:: P[\log \sigma(f)] + Q[\log \sigma(-f)]
 
-    For training; not an estimate of the mutual information. Its optimum is the log ratio, whose
-    `nwj_of_ratio` is one.
+    Use it for training; it does not estimate the mutual information. Its optimum is the log ratio,
+    from which `nwj_of_ratio` estimates it.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that are draws of the joint distribution; by default the diagonal.
+        Pairs drawn from the joint distribution; by default the diagonal.
 
     Returns
     -------
     value : Tensor of shape ()
-        At most 0, and -2 log 2 for scores that say nothing.
+        At most 0; -2 log 2 if all scores are 0.
 
     Raises
     ------
@@ -499,20 +501,20 @@ def jensen_shannon(scores: Tensor, negatives: Mask = None, positives: Mask = Non
 
 
 def smile(scores: Tensor, negatives: Mask = None, positives: Mask = None, *, tau: float) -> Tensor:
-    r"""Return `donsker_varadhan` with the scores inside the partition clipped.
+    r"""Return `donsker_varadhan` with clipped scores inside the partition, the mean over negatives.
 
     .. math:: P[f] - \log Q[\mathrm{clip}(e^f, e^{-\tau}, e^\tau)]
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that are draws of the joint distribution; by default the diagonal.
+        Pairs drawn from the joint distribution; by default the diagonal.
     tau : float
-        Where to clip, positive; ``math.inf`` gives `donsker_varadhan`.
+        Clip at -tau and tau, positive; ``math.inf`` gives `donsker_varadhan`.
 
     Returns
     -------
@@ -544,18 +546,18 @@ def tuba(
 
     .. math:: 1 + P[f - \log a(y)] - Q[e^f / a(y)]
 
-    Tight where f is the log ratio plus log a; a = e gives `nwj`.
+    It is tight if f is the log ratio plus log a; a = e gives `nwj`.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     log_baseline : Tensor of shape (m,)
         :math:`\log a(y_j)`, a function of y alone.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that are draws of the joint distribution; by default the diagonal.
+        Pairs drawn from the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -584,8 +586,8 @@ def _leave_one_out(scores: Tensor) -> Tensor:
     total = scores.logsumexp(0)
     rows = torch.arange(len(scores), device=scores.device).unsqueeze(1)
     largest = rows == scores.argmax(0)
-    # log(e^total - e^score) loses all digits where one score makes up the total. That can only be
-    # the largest of a column, which is summed anew; any other makes up at most half.
+    # log(e^total - e^score) loses all digits if one score makes up the total. Only the largest of a
+    # column can, so its sum is computed anew; any other makes up at most half.
     share = (scores - total).masked_fill(largest, -math.inf).exp()
     without_largest = scores.masked_fill(largest, -math.inf).logsumexp(0)
     return torch.where(largest, without_largest, total + torch.log1p(-share))
@@ -606,22 +608,22 @@ def interpolated(
     .. math:: 1 + \frac1n \sum_j \frac{1}{|N_j|} \sum_{k \in N_j} \Big[
         f_{jj} - \log a_{N_j \cup \{j\} \setminus \{k\}}(y_j) - e^{f_{kj}} / a_{N_j}(y_j) \Big]
 
-    Each sum leaves one row out, so that both baselines hold equally many. At alpha = 1 this is
-    InfoNCE over the n - 1 rows that are left. Columns without a partner are not used. A positive
-    in row i of column j takes the place of :math:`f_{jj}`.
+    Each sum leaves one row out, so both baselines average equally many rows. At alpha = 1 this is
+    InfoNCE over the other n - 1 rows. Columns without a partner are not used. A positive in row i
+    of column j takes the place of :math:`f_{jj}`.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     log_baseline : Tensor of shape (m,)
         :math:`\log q(y_j)`, a function of y alone.
     alpha : float
         Weight of the InfoNCE baseline, from 0 to 1.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that are draws of the joint distribution; by default the diagonal.
+        Pairs drawn from the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -664,7 +666,7 @@ def interpolated(
 def _mixed(
     held: Tensor, counts: Tensor, log_baseline: Tensor, alpha: float
 ) -> tuple[Tensor, Tensor]:
-    """Return, for cell (k, j), the log mean of column j without row k, and that mixed with q."""
+    """Return, for cell (k, j), the log mean of column j without row k, and its mixture with q."""
     others = _leave_one_out(held) - counts.log()
     return others, torch.logaddexp(others + _log(alpha), log_baseline + _log(1 - alpha))
 
@@ -682,7 +684,7 @@ def _interpolated_at(
     for place in range(int(numbers.max())):
         row, has = order[place : place + 1], place < numbers
         held = scores.masked_fill(~cells.scatter(0, row, True), -math.inf)
-        # A column without a further positive may hold nothing: its gradient would be NaN.
+        # A column without a further positive may be empty: its gradient would be NaN.
         others, log_a = _mixed(held.masked_fill(~has, 0.0), counts, log_baseline, alpha)
         baseline = log_a.masked_fill(~cells, 0.0).sum(0) / counts
         product = _exp((others - log_a).gather(0, row))
@@ -696,25 +698,25 @@ def _log(number: float) -> float:
 
 
 def flo(scores: Tensor, u: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
-    r"""Return the Fenchel-Legendre bound, valid for any number u of each pair.
+    r"""Return the Fenchel-Legendre bound, valid for any number u for each pair.
 
     .. math:: 1 - \frac1n \sum_i \Big[u_i + e^{-u_i} \frac{1}{|N_i|}
         \sum_{j \in N_i} e^{f_{ij} - f_{ii}} \Big]
 
-    with :math:`N_i` the negatives of row i. It does not change when a constant is added to a row.
-    The best u is minus the log ratio of the pair; u = 1 - f gives `nwj`.
+    Here :math:`N_i` are the negatives of row i. Adding a constant to a row does not change the
+    value. The best u is minus the log ratio of the pair; u = 1 - f gives `nwj`.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     u : Tensor of shape (n,)
-        A function of the pair alone. Chosen by these very scores, it makes the value too large.
-        With a mask of positives as many as there are, row by row.
+        A function of the pair alone. If it is fitted to these scores, the value is too large. With
+        ``positives``, one number for each, row by row.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that are draws of the joint distribution; by default the diagonal.
+        Pairs drawn from the joint distribution; by default the diagonal.
 
     Returns
     -------
@@ -745,7 +747,10 @@ def flo(scores: Tensor, u: Tensor, negatives: Mask = None, positives: Mask = Non
 
 
 class BoundModule(nn.Module, ABC):
-    """What ``build`` returns: an objective with its head or state, trained with the critic."""
+    """Write an objective with a head or a state, trained with the critic; ``build`` returns it.
+
+    A head is a small network that learns a number which the bound needs.
+    """
 
     @abstractmethod
     def forward(self, codes: Codes) -> Tensor:
@@ -764,12 +769,12 @@ class BoundModule(nn.Module, ABC):
 
     @abstractmethod
     def report(self, codes: Codes) -> Tensor:
-        """Return the value to report; leaves the state as it is.
+        """Return the value to report, without changing the state.
 
         Parameters
         ----------
         codes : Codes
-            Codes, scores, negatives and positives of rows that training never saw.
+            Codes, scores, negatives and positives of held-out rows.
 
         Returns
         -------
@@ -779,7 +784,7 @@ class BoundModule(nn.Module, ABC):
 
 
 def _masks(negatives: Mask, positives: Mask) -> tuple[Tensor | None, ...]:
-    """Return the masks of a call: a bound of one's own need not know of positives."""
+    """Return the masks of a call: a user's own bound need not accept positives."""
     return (negatives,) if positives is None else (negatives, positives)
 
 
@@ -803,15 +808,15 @@ class _Stateless(BoundModule):
 
 
 class Bound(Objective):
-    """Base of the bounds; a subclass states its status and writes ``__call__``.
+    """Write a bound of your own: state its ``status`` and define ``__call__``.
 
     Attributes
     ----------
     status : {"lower", "upper", "neither"}
-        Which side of the mutual information the value estimates, in expectation over independent
+        Side of the mutual information on which the value lies, in expectation over independent
         pairs.
     has_head, keeps_state : bool
-        Whether ``build`` returns a module with a network for codes of one width, and one that
+        Whether the module of ``build`` has a network for codes of one width, and whether it
         remembers batches.
 
     Examples
@@ -830,7 +835,7 @@ class Bound(Objective):
     @property
     @abstractmethod
     def status(self) -> Status:
-        """Return which side of the mutual information the value estimates."""
+        """Return the side of the mutual information on which the value lies."""
 
     @abstractmethod
     def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
@@ -839,11 +844,11 @@ class Bound(Objective):
         Parameters
         ----------
         scores : Tensor of shape (n, m)
-            Scores of every pair; without positives, column i is the partner of row i.
+            Score of every pair; without ``positives``, column i is the partner of row i.
         negatives : Tensor of bool of shape (n, m), default=None
-            The cells that count as negatives; by default all that are no positives.
+            Cells that count as negatives; by default every cell that is not a positive.
         positives : Tensor of bool of shape (n, m), default=None
-            The pairs that are draws of the joint distribution; by default the diagonal.
+            Pairs drawn from the joint distribution; by default the diagonal.
 
         Returns
         -------
@@ -857,7 +862,7 @@ class Bound(Objective):
         return self
 
     def ceiling(self, n: int) -> float:
-        """Return the largest possible value with n candidates, the partner among them."""
+        """Return the largest possible value with n candidates, including the partner."""
         return math.inf
 
     def surrogate(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
@@ -865,7 +870,7 @@ class Bound(Objective):
         return self(scores, *_masks(negatives, positives))
 
     def of_codes(self, codes: Codes) -> Tensor | None:
-        """Return what training maximises on a batch, where there is a shorter way than by scores.
+        """Return what training maximises on a batch, if there is a faster way than by scores.
 
         Parameters
         ----------
@@ -874,22 +879,22 @@ class Bound(Objective):
         Returns
         -------
         value : Tensor of shape () or None
-            None, the default: it takes the scores.
+            None, the default: use the scores.
         """
         return None
 
     def of_large(self, codes: Codes) -> Tensor | None:
-        """Return the value of a batch without making its scores as a whole.
+        """Return the value of a batch without its whole score matrix.
 
         Parameters
         ----------
         codes : Codes
-            So many that their score matrix would be too large (`sklearn_mi.tiles.is_large`).
+            Codes whose score matrix would be too large (`sklearn_mi.tiles.is_large`).
 
         Returns
         -------
         value : Tensor of shape () or None
-            None, the default: it takes the whole matrix.
+            None, the default: use the whole matrix.
         """
         return None
 
@@ -906,7 +911,7 @@ class Bound(Objective):
         module : BoundModule
             Maps `Codes` to what training maximises; its ``report`` gives the value.
         """
-        # A copy: set_params on the description must not change a module that was fitted.
+        # A copy, so set_params on the description does not change a fitted module.
         return _Stateless(copy.copy(self))
 
 
@@ -918,11 +923,11 @@ def _log_candidates(n: int, left_out: int = 0) -> float:
 
 @dataclass(repr=False, eq=False)
 class InfoNCE(Bound):
-    r"""InfoNCE: tell the partner of a row among all candidates (`infonce`).
+    r"""Pick the partner of a row among all candidates: InfoNCE (`infonce`), the default.
 
-    A lower bound, at most log(number of candidates), with little variance and, where the mutual
-    information is near the ceiling or above, much bias. The default: it trains stably and its
-    held-out value is safe to quote. Use another where the ceiling binds and the batch cannot grow.
+    It trains stably, and its held-out value is safe to quote. It is a lower bound with little
+    variance. Its ceiling, the largest value that it can take, is log(number of candidates). Near
+    or above the ceiling it has much bias; if the batch cannot grow, use another bound there.
 
     References
     ----------
@@ -945,7 +950,7 @@ class InfoNCE(Bound):
         return infonce(scores, negatives, positives)
 
     def of_codes(self, codes: Codes) -> Tensor | None:
-        """Return `infonce` by the critic's own sums, where all cells are candidates."""
+        """Return `infonce` by the critic's own sums if all cells are candidates."""
         is_plain = codes.negatives is None and codes.positives is None
         if not (is_plain and isinstance(codes.critic, CriticModule)):
             return None
@@ -963,10 +968,10 @@ class InfoNCE(Bound):
 
 @dataclass(repr=False, eq=False)
 class SymmetricInfoNCE(Bound):
-    """Average of InfoNCE over rows and over columns (`symmetric_infonce`).
+    """Average InfoNCE over rows and over columns (`symmetric_infonce`).
 
-    A lower bound, at most log(number of candidates), with little variance. Use it where both
-    codes matter alike, as with two modalities; it costs a second pass over the scores.
+    Use it if both codes matter equally, as with two modalities. It is a lower bound, at most
+    log(number of candidates), with little variance. It costs a second pass over the scores.
 
     References
     ----------
@@ -1002,15 +1007,15 @@ class SymmetricInfoNCE(Bound):
 
 @dataclass(repr=False, eq=False)
 class MultiLabelCPC(Bound):
-    """Multi-label CPC: tell all partners of a batch from all its negatives (`multi_label_cpc`).
+    """Separate all partners of a batch from all its negatives: multi-label CPC (`multi_label_cpc`).
 
-    InfoNCE compares a score with those of its row alone, this one with the whole matrix, so that
-    scores of different rows compare. At alpha = 1 a lower bound, never above InfoNCE, with the
-    ceiling log(number of candidates) and little variance. A smaller alpha lifts the ceiling to
-    log(number of candidates / alpha) and adds variance, and the value is then no bound: the
-    reference proves one for rows with negatives of their own, down to
-    alpha = K / (n (K - 1) + 1), whereas the rows of a batch share theirs. (For two equal uniform
-    variables and that alpha, the mean can exceed the mutual information by 0.002 nats.)
+    Use it if scores of different rows must be comparable: it compares a score with the whole
+    matrix, InfoNCE only with its row. At alpha = 1 it is a lower bound, never above InfoNCE, with
+    the ceiling log(number of candidates) and little variance. A smaller alpha raises the ceiling to
+    log(number of candidates / alpha) and adds variance, and the value is not a bound. The reference
+    proves a bound down to alpha = K / (n (K - 1) + 1) if each row has its own negatives; the rows
+    of a batch share theirs. (For two equal uniform variables and that alpha, the mean can exceed
+    the mutual information by 0.002 nats.)
 
     Parameters
     ----------
@@ -1051,12 +1056,11 @@ class MultiLabelCPC(Bound):
 
 @dataclass(repr=False, eq=False)
 class NWJ(Bound):
-    """Bound of Nguyen, Wainwright and Jordan (`nwj`).
+    """Estimate without a ceiling: the bound of Nguyen, Wainwright and Jordan (`nwj`).
 
-    A lower bound, unbiased for a given critic, without a ceiling; its variance grows like the
-    exponential of the mutual information over the number of pairs. Use it below some 5 nats.
-    First steps can be astronomically negative: clip the norm of the gradient, or train with
-    `JensenShannon`.
+    Use it below about 5 nats. It is a lower bound, unbiased for a given critic. Its variance grows
+    like the exponential of the mutual information over the number of pairs. The first steps can be
+    extremely negative: clip the norm of the gradient, or train with `JensenShannon`.
 
     References
     ----------
@@ -1085,11 +1089,11 @@ class NWJ(Bound):
 
 @dataclass(repr=False, eq=False)
 class DonskerVaradhan(Bound):
-    """Representation of Donsker and Varadhan (`donsker_varadhan`).
+    """Compare with older work: the representation of Donsker and Varadhan (`donsker_varadhan`).
 
-    No bound for a finite sample: the value is biased upwards, the more so the fewer the
-    pairs and the larger the mutual information. No ceiling; exponential variance. Use it to
-    compare with older work; `JensenShannon` reports a true lower bound.
+    On a finite sample it is not a bound: the value is biased upwards. The bias grows with fewer
+    pairs and with the mutual information. It has no ceiling and exponential variance.
+    `JensenShannon` reports a true lower bound.
 
     References
     ----------
@@ -1118,11 +1122,11 @@ class DonskerVaradhan(Bound):
 
 @dataclass(repr=False, eq=False)
 class JensenShannon(Bound):
-    """Train a logistic classifier, report NWJ of the log ratio that it has learned.
+    """Train a logistic classifier and report NWJ of the log ratio that it learns.
 
-    Trains by `jensen_shannon`, stable at any mutual information; reports `nwj_of_ratio`, an
-    unbiased lower bound without a ceiling and with exponential variance. Use it where InfoNCE is
-    at its ceiling.
+    Use it if InfoNCE is at its ceiling. Training maximises `jensen_shannon`, which is stable at any
+    mutual information. The reported `nwj_of_ratio` is an unbiased lower bound without a ceiling,
+    with exponential variance.
 
     References
     ----------
@@ -1153,16 +1157,16 @@ class JensenShannon(Bound):
 
 @dataclass(repr=False, eq=False)
 class SMILE(Bound):
-    """Train a logistic classifier, report Donsker-Varadhan with a clipped partition (`smile`).
+    """Train a logistic classifier and report Donsker-Varadhan with a clipped partition (`smile`).
 
-    No bound: where log ratios exceed tau it reports too much. No ceiling and a variance
-    that stays small, so it follows mutual information too large for any bound to certify. Quote a
-    lower bound beside it.
+    Use it to follow mutual information that is too large for any bound to certify, and quote a
+    lower bound beside it. It has no ceiling and small variance. It is not a bound: if log ratios
+    exceed tau, the value is too large.
 
     Parameters
     ----------
     tau : float, default=5.0
-        Where to clip the scores inside the partition. Smaller: less variance, more bias.
+        Clip the scores inside the partition at -tau and tau. Smaller: less variance, more bias.
 
     References
     ----------
@@ -1198,7 +1202,7 @@ class _MovingAverage(BoundModule):
     def __init__(self, decay: float) -> None:
         super().__init__()
         self.decay = decay
-        # The average is divided by the sum of its weights, so it is unbiased from the first batch.
+        # Dividing by the sum of the weights makes the average unbiased from the first batch.
         self.register_buffer("log_average", torch.zeros(()))
         self.register_buffer("weight", torch.zeros(()))
 
@@ -1207,7 +1211,7 @@ class _MovingAverage(BoundModule):
         if self.training:
             seen = partition.detach()
             self._update(seen)
-            # The value is that of Donsker-Varadhan, the gradient that of Q[e^f] / average.
+            # The value is Donsker-Varadhan's, the gradient that of Q[e^f] / average.
             partition = seen + _exp(seen - self.log_average) * (partition - seen)
         return _joint(codes.scores, codes.positives, partition.dtype) - partition
 
@@ -1224,15 +1228,15 @@ class _MovingAverage(BoundModule):
 
 @dataclass(repr=False, eq=False)
 class MINE(Bound):
-    r"""Donsker-Varadhan trained with a moving average of the partition.
+    r"""Train Donsker-Varadhan with a moving average of the partition, the mean over negatives.
 
-    Within a batch the gradient of the logarithm of a mean is biased; MINE uses
+    The value is `donsker_varadhan`: not a bound, without a ceiling, with exponential variance.
+    Within a batch the gradient of the logarithm of a mean is biased; MINE replaces it by
 
     .. math:: P[\nabla f] - Q[e^f \nabla f] \,/\, \mathrm{average}(Q[e^f])
 
-    instead. The average lives in logarithms in the built module, is free of bias from the first
-    batch on, and moves in training mode only. The value is `donsker_varadhan`: no bound, without a
-    ceiling and with exponential variance.
+    The built module stores the logarithm of the average and updates it in training mode only. The
+    average is unbiased from the first batch.
 
     Parameters
     ----------
@@ -1278,7 +1282,7 @@ def _head(n_inputs: int, hidden: Sequence[int]) -> nn.Sequential:
 
 
 class _BaselineHead(BoundModule):
-    """A bound that needs a number for each y, and the head that learns it."""
+    """A bound that needs a number for each y, with the head that learns it."""
 
     def __init__(self, value: Callable[..., Tensor], head: nn.Module) -> None:
         super().__init__()
@@ -1293,7 +1297,7 @@ class _BaselineHead(BoundModule):
 
 
 class _PairHead(BoundModule):
-    """A bound that needs a number for each pair, and the head that learns it."""
+    """A bound that needs a number for each pair, with the head that learns it."""
 
     def __init__(self, value: Callable[..., Tensor], head: nn.Module) -> None:
         super().__init__()
@@ -1314,16 +1318,16 @@ class _PairHead(BoundModule):
 
 @dataclass(repr=False, eq=False)
 class TUBA(Bound):
-    """NWJ with a learned baseline for every y (`tuba`).
+    """Learn a baseline for every y, which NWJ leaves to the critic (`tuba`).
 
-    A lower bound, unbiased for a given critic and head, without a ceiling and with exponential
-    variance. The head takes from the critic what depends on y alone, which `NWJ` makes the
-    critic learn. Called without its head, it uses the baseline e, which is `nwj`.
+    It is a lower bound, unbiased for a given critic and head, without a ceiling and with
+    exponential variance. The head, a small network, learns what depends on y alone. Without its
+    head the bound uses the baseline e, which is `nwj`.
 
     Parameters
     ----------
     hidden : tuple of int, default=(64,)
-        Widths of the hidden layers of the head, which sees the second code.
+        Widths of the hidden layers of the head, whose input is the second code.
 
     References
     ----------
@@ -1359,18 +1363,17 @@ class TUBA(Bound):
 
 @dataclass(repr=False, eq=False)
 class Interpolated(Bound):
-    r"""Interpolation between TUBA and InfoNCE, for less variance or less bias (`interpolated`).
+    r"""Interpolate between TUBA and InfoNCE, for less variance or less bias (`interpolated`).
 
-    A lower bound, with a ceiling that rises and a variance that grows as alpha falls. Use it
-    where InfoNCE is at its ceiling and NWJ too noisy. Called without its head, it uses the
-    baseline e.
+    Use it if InfoNCE is at its ceiling and NWJ is too noisy. It is a lower bound; a smaller alpha
+    raises its ceiling and its variance. Without its head the bound uses the baseline e.
 
     Parameters
     ----------
     alpha : float, default=0.01
-        Weight of the InfoNCE baseline, from 0 (`TUBA`) to 1 (InfoNCE with one candidate less).
+        Weight of the InfoNCE baseline, from 0 (`TUBA`) to 1 (InfoNCE with one candidate fewer).
     hidden : tuple of int, default=(64,)
-        Widths of the hidden layers of the head, which sees the second code.
+        Widths of the hidden layers of the head, a small network whose input is the second code.
 
     References
     ----------
@@ -1401,7 +1404,7 @@ class Interpolated(Bound):
         log_others = _log_candidates(n, left_out=1)
         if self.alpha == 1:
             return log_others
-        # The 1 cancels against the last term of the bound at alpha = 1 only.
+        # Only at alpha = 1 does the 1 cancel against the last term of the bound.
         return 1 + log_others - _log(self.alpha)
 
     def build(self, d_x: int, d_y: int) -> BoundModule:
@@ -1417,17 +1420,17 @@ class Interpolated(Bound):
 
 @dataclass(repr=False, eq=False)
 class FLO(Bound):
-    """Fenchel-Legendre bound with a learned number for every pair (`flo`).
+    """Learn a number for every pair: the Fenchel-Legendre bound (`flo`).
 
-    A lower bound, unbiased for a given critic and head, without a ceiling and with exponential
-    variance. The head learns minus the log ratio of a pair, so the critic is free up to a
-    constant for each row, as with InfoNCE. Called without its head, it uses u = 1 - f, which is
-    `nwj`.
+    It is a lower bound, unbiased for a given critic and head, without a ceiling and with
+    exponential variance. The head, a small network, learns minus the log ratio of a pair. So the
+    critic is free up to a constant for each row, as with InfoNCE. Without its head the bound uses
+    u = 1 - f, which is `nwj`.
 
     Parameters
     ----------
     hidden : tuple of int, default=(64,)
-        Widths of the hidden layers of the head, which sees both codes of a pair.
+        Widths of the hidden layers of the head, whose input is both codes of a pair.
 
     References
     ----------

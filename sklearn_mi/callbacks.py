@@ -1,4 +1,4 @@
-"""Callbacks for skorch: ours, and what a user's callbacks ask of a training."""
+"""Callbacks for skorch: our own, and checks of the user's."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Progress(Callback):
         self.bar_ = tqdm(total=self.total, unit="step")
 
     def on_epoch_end(self, net: Any, *args: Any, **kwargs: Any) -> None:
-        """Move the bar by one pass."""
+        """Advance the bar by one pass."""
         row = net.history[-1]
         held_out = f", held-out InfoNCE {row['valid_bound']:.3f}" if "valid_bound" in row else ""
         text = f"{self.name} {row['train_bound']:.3f}{held_out} nats"
@@ -109,7 +109,7 @@ def _each(callbacks: Any) -> Iterator[tuple[str, Callback]]:
 
 
 def _reason_against(callback: Callback) -> str | None:
-    """Return why a callback cannot work here; None where it can."""
+    """Return why a callback cannot work here; None if it can."""
     for kind, reason in _REFUSED.items():
         if isinstance(callback, kind):
             return reason
@@ -126,10 +126,10 @@ def _reason_against(callback: Callback) -> str | None:
 
 
 def watchers(callbacks: Any) -> list[str]:
-    """Return the callbacks that watch rows which training does not see.
+    """Return the callbacks that watch rows outside of training.
 
-    They need rows that are kept for stopping: what they decide must not depend on the rows that
-    ``mi_`` reports.
+    They need rows kept for stopping: their decisions must not depend on the rows that ``mi_``
+    reports.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def _monitor(callback: Callback) -> Any:
 
 
 def may_watch(callbacks: Any) -> bool:
-    """Tell whether a callback's monitor is a function, which may look at anything.
+    """Return whether a callback's monitor is a function, which may look at anything.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def may_watch(callbacks: Any) -> bool:
 
 
 def sets_rate(callbacks: Any) -> bool:
-    """Tell whether a callback schedules the learning rate.
+    """Return whether a callback schedules the learning rate.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def sets_rate(callbacks: Any) -> bool:
 
 
 def check_stops(callbacks: Any) -> None:
-    """Raise a ValueError if a callback ends a training that stops at given steps.
+    """Raise a ValueError if a callback could end a training that must stop at given steps.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def check_stops(callbacks: Any) -> None:
     Raises
     ------
     ValueError
-        Names the callback.
+        The message names the callback.
     """
     for name, callback in _each(callbacks):
         takes_best = isinstance(callback, Checkpoint) and callback.load_best
@@ -222,9 +222,9 @@ def copy_callbacks(callbacks: Any) -> Any:
         If one cannot be copied; the message names it.
     """
     try:
-        # In one go: a callback that knows another one knows its copy afterwards.
+        # Copied together: a callback that refers to another then refers to its copy.
         return copy.deepcopy(callbacks)
-    # What cannot be copied says so by errors of many kinds.
+    # A failed copy may raise any kind of error.
     except Exception as error:
         names = [name for name, callback in _each(callbacks) if not _can_copy(callback)]
         raise ValueError(
@@ -242,35 +242,35 @@ def _can_copy(callback: Callback) -> bool:
 
 
 class _Stopper(EarlyStopping):
-    """Ends training; the best weights are taken by `_TakeBest`."""
+    """Ends training; `_TakeBest` restores the best weights."""
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Leave the weights alone."""
 
 
 class _TakeBest(Callback):
-    """Takes the best weights before the user's callbacks see the end of training."""
+    """Restores the best weights before the user's callbacks see the end of training."""
 
     def __init__(self, stopper: _Stopper) -> None:
         self.stopper = stopper
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Take the best weights."""
+        """Restore the best weights."""
         EarlyStopping.on_train_end(self.stopper, net)
 
 
 def with_early_stopping(callbacks: list[Any], patience: int) -> list[Any]:
-    """Return callbacks with those that end training, and take the best weights, by the bound.
+    """Add callbacks that end training and restore the best weights, both by the bound.
 
-    The user's stand between: they see the last pass before training ends, and the best weights at
-    its end.
+    The user's callbacks stand between these: they see the last pass before training ends, and the
+    best weights at its end.
 
     Parameters
     ----------
     callbacks : list of Callback
-        The user's.
+        The user's callbacks.
     patience : int
-        Passes without a gain.
+        Passes without improvement before training ends.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Cells of a score matrix: which are positives, which negatives, and means over them.
+"""Cells of a score matrix: its positives and negatives, and means over them.
 
 A positive is a draw from the joint distribution, a negative one from the product of the marginals.
-Without a mask of positives column i is the only positive of row i, its partner.
+Without a mask of positives the only positive of row i is its partner, column i.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 
 
 def checked(scores: Tensor, negatives: Mask, positives: Mask = None) -> Tensor:
-    """Return scores in at least single precision, after a look at the shapes.
+    """Check the shapes and return scores in at least single precision.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def checked(scores: Tensor, negatives: Mask, positives: Mask = None) -> Tensor:
     ValueError
         If a shape does not fit.
     TypeError
-        If a mask is not of bool.
+        If a mask is not boolean.
     """
     shape = tuple(scores.shape)
     if len(shape) != 2 or 0 in shape or (positives is None and shape[0] > shape[1]):
@@ -68,13 +68,13 @@ def checked(scores: Tensor, negatives: Mask, positives: Mask = None) -> Tensor:
 
 
 def negative_cells(scores: Tensor, negatives: Mask, positives: Mask = None) -> Tensor:
-    """Return the mask of the negatives: no positive is one, and a row without positives has none.
+    """Return the mask of the negatives, without positives and rows that have no positive.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
     negatives : Tensor of bool of shape (n, m) or None
-        None: every cell that is no positive.
+        None: every cell that is not a positive.
     positives : Tensor of bool of shape (n, m) or None, default=None
         None: the diagonal.
 
@@ -98,14 +98,14 @@ def negative_cells(scores: Tensor, negatives: Mask, positives: Mask = None) -> T
 
 
 def negatives_only(scores: Tensor, negatives: Mask, fill: float, positives: Mask = None) -> Tensor:
-    """Return the scores with every cell that is no negative replaced.
+    """Return the scores with every cell that is not a negative replaced by ``fill``.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
     negatives, positives : Tensor of bool of shape (n, m) or None
     fill : float
-        What takes their place.
+        The value of all other cells.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def count_negatives(scores: Tensor, negatives: Mask, positives: Mask = None) -> 
     Raises
     ------
     ValueError
-        If there is none.
+        If there are no negatives.
     """
     n, m = scores.shape
     if positives is not None:
@@ -174,12 +174,12 @@ def count_negatives_each(
     scores : Tensor of shape (n, m)
     negatives, positives : Tensor of bool of shape (n, m) or None
     what : {"rows", "columns"}
-        What messages call the rows.
+        Name of the rows in error messages.
 
     Returns
     -------
     counts : Tensor of shape (n,)
-        Of the dtype of the scores.
+        In the dtype of the scores.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def count_negatives_each(
 
 
 def partner_scores(scores: Tensor, positives: Mask) -> Tensor:
-    """Return the diagonal, or with a mask of positives the scores as they are.
+    """Return the diagonal, or the unchanged scores if there is a mask of positives.
 
     Parameters
     ----------
@@ -215,14 +215,13 @@ def partner_scores(scores: Tensor, positives: Mask) -> Tensor:
     Returns
     -------
     values : Tensor of shape (n,) or (n, m)
-        With a mask a formula computes every cell, and `row_means` drops those that are no
-        positives.
+        With a mask a formula computes every cell, and `row_means` drops all but the positives.
     """
     return scores.diagonal() if positives is None else scores
 
 
 def beside(numbers: Tensor, positives: Mask) -> Tensor:
-    """Return one number a row in the shape that goes with `partner_scores`.
+    """Return one number a row in a shape that broadcasts against `partner_scores`.
 
     Parameters
     ----------
@@ -255,7 +254,7 @@ def row_means(values: Tensor, positives: Mask) -> Tensor:
 
 
 def mean_of_rows(terms: Tensor, positives: Mask) -> Tensor:
-    """Return the mean over the rows that have a positive; NaN where no row has one.
+    """Return the mean over the rows that have a positive; NaN if no row has one.
 
     Parameters
     ----------
@@ -303,7 +302,7 @@ def log_sum(scores: Tensor, cells: Tensor, empty: float = 0.0) -> Tensor:
     scores : Tensor of shape (n, m)
     cells : Tensor of bool of shape (n, m)
     empty : float, default=0.0
-        The value of a row without cells, which gets no gradient.
+        Value of a row without cells, which gets no gradient.
 
     Returns
     -------

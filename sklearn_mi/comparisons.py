@@ -1,9 +1,9 @@
-"""Comparisons: what is scored against what, as a list of score matrices a batch.
+"""Comparisons: pick which codes are scored against which, as a list of score matrices a batch.
 
-A comparison takes the codes of one batch apart or puts them together: whole codes (the default),
-parts of a code, a global code against the places of a map, a context against later steps. Each
-element of its list is an ordinary `Codes` with positives and negatives of its own; what training
-maximises, and what is reported, is the mean over the list.
+A comparison splits or combines the codes of one batch: whole codes (the default), parts of a code,
+a global code against the places of a map, a context against later steps. Each element of its list
+is an ordinary `Codes` with its own positives and negatives. Training maximises, and reports state,
+the mean over the list.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 
 def mean_over(compared: Sequence[Codes], of: Callable[[Codes], Tensor]) -> Tensor:
-    """Return the mean of a value over what a comparison returns.
+    """Return the mean of a value over the list that a comparison returns.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def mean_over(compared: Sequence[Codes], of: Callable[[Codes], Tensor]) -> Tenso
     Returns
     -------
     mean : Tensor of shape ()
-        Of one element the value itself.
+        For one element, the value itself.
 
     Examples
     --------
@@ -61,18 +61,19 @@ def mean_over(compared: Sequence[Codes], of: Callable[[Codes], Tensor]) -> Tenso
 
 
 class ComparisonModule(nn.Module, ABC):
-    """What `Comparison.build` returns: takes a batch apart; owner of the heads that this needs.
+    """Write the module that splits or combines a batch; `Comparison.build` returns it.
 
-    Heads that it trains (the matrices of CPC, the discriminator of a prior) are its parameters.
+    It owns the heads that it trains, small networks such as the matrices of CPC or the
+    discriminator of a prior.
 
     Attributes
     ----------
     caveat : str or None
-        Why the mean over the list is no bound, such as candidates that depend on each other
-        (several places of one image); None: a bound stays one.
+        Why the mean over the list is not a bound, such as candidates that depend on each other
+        (several places of one image). None: a bound stays one.
     is_whole : bool
-        Whether it returns the codes as they are, so that the objective reports what it would
-        report without a comparison.
+        Whether it returns the codes unchanged, so the objective reports the same value as without
+        a comparison.
     """
 
     caveat: str | None = None
@@ -80,41 +81,41 @@ class ComparisonModule(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, codes: Codes, rows: Tensor | None) -> list[Codes]:
-        """Return what is scored against what.
+        """Return the list of codes to score against each other.
 
         Parameters
         ----------
         codes : Codes
-            Of one batch, with the mask of its negatives: codes of shape (n, d), (m, d'). Where
-            encoders give maps or sequences, these stand in ``z_x`` and ``z_y`` with their own
-            axes after the first, (n, channels, height, width), (n, time, d).
+            Codes of one batch, of shape (n, d), (m, d'), with the mask of its negatives. If
+            encoders give maps or sequences, ``z_x`` and ``z_y`` keep their axes after the first:
+            (n, channels, height, width), (n, time, d).
         rows : Tensor of int or None
             Numbers of the training rows; None for rows that ``fit`` did not see.
 
         Returns
         -------
         compared : list of Codes
-            At least one, each with codes (n, d), (k, d') that its critic takes. Row i belongs to
-            row i of the batch, since errors leave out rows of the batch; a row may have several
-            positives, or none. Whoever adds columns gives both masks their cells.
+            At least one, each with codes (n, d), (k, d') that its critic accepts. Row i belongs to
+            row i of the batch, because standard errors leave out rows of the batch. A row may have
+            several positives, or none. If you add columns, extend both masks.
         """
 
     def candidates(self, n: int) -> int:
-        """Return how many candidates a row has where the negatives leave it n."""
+        """Return how many candidates a row has if the negatives leave it n."""
         return n
 
 
 class Comparison(Component, ABC):
-    """Base of the comparisons' descriptions; a subclass writes `build`.
+    """Write a comparison of your own: store its parameters and define `build`.
 
     Attributes
     ----------
     needs_parts : bool
-        Whether it needs a critic that cuts codes into parts, which ``critic="auto"`` then is.
+        Whether it needs a critic that cuts codes into parts; ``critic="auto"`` then picks one.
 
     Examples
     --------
-    Every other component of a code against the same components of the other one:
+    Score every other component of a code against the same components of the partner's:
 
     >>> import torch
     >>> from sklearn_mi.comparisons import Codes, Comparison, ComparisonModule
@@ -135,7 +136,7 @@ class Comparison(Component, ABC):
 
     @abstractmethod
     def build(self, shapes: Sequence[Shape]) -> ComparisonModule:
-        """Return the module, with heads drawn from torch's global generator if it has any.
+        """Return the module, the weights of any heads drawn from torch's global generator.
 
         Parameters
         ----------
@@ -153,18 +154,18 @@ class Comparison(Component, ABC):
         """
 
     def check(self, objective: Objective, critic: nn.Module) -> None:
-        """Refuse an objective or a critic that does not go with the comparison.
+        """Reject an objective or a critic that the comparison cannot use.
 
         Parameters
         ----------
         objective : Objective
         critic : Module
-            As it was built.
+            The built critic.
 
         Raises
         ------
         ValueError
-            If so; by default never.
+            If it cannot use them; by default never.
         """
         return None
 
@@ -178,7 +179,7 @@ class _WholeModule(ComparisonModule):
 
 @dataclass(repr=False, eq=False)
 class Whole(Comparison):
-    """Whole codes: every row's code against those of all rows.
+    """Score every row's whole code against those of all rows; the default.
 
     Examples
     --------
@@ -214,12 +215,12 @@ class _PartsModule(ComparisonModule):
 
 @dataclass(repr=False, eq=False)
 class Parts(Comparison):
-    r"""The parts that a `sklearn_mi.critics.Split` critic cuts codes into, each by itself.
+    r"""Score every part of a code alone, as cut by a `sklearn_mi.critics.Split` critic.
 
     .. math:: \frac1K \sum_k I\big(f_k(z_{(k)}, z'_{(k)})\big)
 
-    Every part learns to tell partners by itself, where the sum of the scores lets one part lean on
-    another; they share the encoder below. Each term is a bound, and so is their mean.
+    Every part learns to recognise partners alone; with the sum of the scores one part could rely on
+    another. All parts share the encoder. Each term is a bound, and so is their mean.
 
     Examples
     --------
@@ -238,24 +239,24 @@ class Parts(Comparison):
         return _PartsModule()
 
     def check(self, objective: Objective, critic: nn.Module) -> None:
-        """Refuse a critic without parts, and an objective that is made for whole codes.
+        """Reject a critic without parts, and an objective made for whole codes.
 
         Raises
         ------
         ValueError
-            If the critic cuts nothing, or the objective has a head, which is as wide as the whole
-            code, or a state, which parts would share.
+            If the critic does not cut codes. Also if the objective has a head, which is as wide as
+            the whole code, or a state, which the parts would share.
         """
         _with_parts(critic)
         self.check_objective(objective)
 
     def check_objective(self, objective: Objective) -> None:
-        """Refuse an objective that is made for one stream of whole codes.
+        """Reject an objective made for one stream of whole codes.
 
         Raises
         ------
         ValueError
-            If it has a head, which is as wide as the whole code, or a state, which parts would
+            If it has a head, which is as wide as the whole code, or a state, which the parts would
             share.
         """
         if objective.has_head:
@@ -271,7 +272,7 @@ class Parts(Comparison):
 
 
 def as_comparison(value: Any) -> Comparison:
-    """Return the comparison that a name or an object stands for.
+    """Return the comparison that a name or an object means.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""Critics: from two sets of codes to scores, ``scores[i, j] = f(z_x[i], z_y[j])``."""
+"""Critics: pick how pairs of codes are scored, ``scores[i, j] = f(z_x[i], z_y[j])``.
+
+A high score says that two codes belong to partners. Training learns encoders and critic together.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +41,9 @@ __all__ = [
     "inner_scores",
 ]
 
-# The cure where codes differ in width.
+# The cure if codes differ in width.
 FREE_WIDTHS = "critic='bilinear', 'separable' or 'concat'"
-# A concatenated critic has a hidden layer for every pair: above 1 GB it goes some rows at a time.
+# A concatenated critic has a hidden layer for every pair: above 1 GB it scores some rows at a time.
 NUMBERS_AT_ONCE = 2**26
 
 
@@ -59,18 +62,18 @@ def inner_scores(z_x: Tensor, z_y: Tensor) -> Tensor:
 
 
 def cosine_scores(z_x: Tensor, z_y: Tensor, scale: Tensor | float = 1.0) -> Tensor:
-    """Return the cosines of the angles between all pairs of codes, times a number.
+    """Return the cosines of the angles between all pairs of codes, times ``scale``.
 
     Parameters
     ----------
     z_x, z_y : Tensor of shape (n, d), (m, d)
     scale : Tensor or float
-        Applied to the n codes, not to the n * m scores, which saves memory.
+        Multiplies the n codes, not the n * m scores, which saves memory.
 
     Returns
     -------
     Tensor of shape (n, m)
-        A code of zeros scores 0 with every other.
+        A code of zeros scores 0 with every code.
     """
     return (scale * F.normalize(z_x, dim=1)) @ F.normalize(z_y, dim=1).T
 
@@ -79,9 +82,9 @@ def cauchy_scores(z_x: Tensor, z_y: Tensor) -> Tensor:
     """Return ``-log(1 + |z_x - z_y|^2)`` of all pairs of codes.
 
     The squared distance is ``|z_x|^2 + |z_y|^2 - 2 z_x . z_y``, without a tensor of shape
-    (n, m, d); negative rounding errors are cut off, and the gradient is 0 where two codes coincide.
-    The distance errs by about the dtype's precision times the squared lengths of the codes; half
-    precision is computed in float32.
+    (n, m, d). Negative rounding errors are cut off. The gradient is 0 if two codes coincide. The
+    error is about the dtype's precision times the squared lengths of the codes; half precision is
+    computed in float32.
 
     Parameters
     ----------
@@ -103,7 +106,7 @@ def _squared_distances(z_x: Tensor, z_y: Tensor) -> Tensor:
 
 
 def _check_scores(module: nn.Module, d_x: int, d_y: int) -> None:
-    """Try codes of zeros, on a copy: a foreign module may count its calls or keep statistics."""
+    """Try codes of zeros, on a copy: a user's module may count its calls or keep statistics."""
     name = type(module).__name__
     like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
     z_x, z_y = like.new_zeros(2, d_x), like.new_zeros(3, d_y)
@@ -139,7 +142,7 @@ class _Cauchy(CriticModule):
         return cauchy_scores(z_x, z_y)
 
     def log_sums(self, z_x: Tensor, z_y: Tensor) -> tuple[Tensor, Tensor]:
-        # exp(score) is 1 / (1 + d^2): no cell needs a logarithm or an exponential.
+        # exp(score) is 1 / (1 + d^2), so no cell needs a logarithm or an exponential.
         odds = 1 + _squared_distances(z_x, z_y)
         return -odds.diagonal().log(), odds.reciprocal().sum(1).log()
 
@@ -148,7 +151,7 @@ class _Cosine(CriticModule):
     def __init__(self, temperature: float, *, learn: bool) -> None:
         super().__init__()
         self.start = temperature
-        # Learned as a logarithm, the temperature stays positive whatever the step.
+        # The temperature is learned as a logarithm, so it stays positive.
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature))) if learn else None
 
     @property
@@ -188,7 +191,7 @@ class _Concat(CriticModule):
     def __init__(self, d_x: int, d_y: int, hidden: Sequence[int]) -> None:
         super().__init__()
         self.widths = (d_x, d_y)
-        # One layer for both halves, so that its Glorot bound is that of the joined input.
+        # One layer for both halves, so its Glorot bound is that of the joined input.
         self.first = dense(d_x + d_y, hidden[0])
         self.rest = mlp((*hidden, 1))
 
@@ -207,7 +210,7 @@ class _Concat(CriticModule):
 
 
 class _Split(CriticModule):
-    """Critics of their own for parts of the codes."""
+    """One critic for each part of the codes."""
 
     has_parts: ClassVar[bool] = True
 
@@ -224,7 +227,7 @@ class _Split(CriticModule):
 
 
 class Critic(Component, ABC):
-    """Base of the critics' descriptions; a subclass writes `build`, and no more.
+    """Write a critic of your own: store its parameters and define `build`.
 
     Examples
     --------
@@ -241,7 +244,7 @@ class Critic(Component, ABC):
 
     @abstractmethod
     def build(self, d_x: int, d_y: int) -> nn.Module:
-        """Return a new module with weights drawn from torch's global generator.
+        """Return a new module, its weights drawn from torch's global generator.
 
         Parameters
         ----------
@@ -256,16 +259,16 @@ class Critic(Component, ABC):
         Raises
         ------
         ValueError
-            If the widths differ and the critic compares codes of one width.
+            If the widths differ and the critic needs equal widths.
         """
 
 
 @dataclass(repr=False, eq=False)
 class InnerProduct(Critic):
-    """The inner product ``z_x^T z_y``: no parameters, the encoders do all the work.
+    """Score by the inner product ``z_x^T z_y``: no parameters, the encoders do all the work.
 
-    Codes must have equal widths. Unlike `Bilinear` it can score only what both encoders put on
-    the same axis.
+    Codes must have equal widths. Unlike `Bilinear`, it scores only what both encoders put on the
+    same axis.
 
     Examples
     --------
@@ -283,15 +286,15 @@ class InnerProduct(Critic):
 
 @dataclass(repr=False, eq=False)
 class Cosine(Critic):
-    """The cosine of the angle between two codes over a temperature, ``cos(z_x, z_y) / T``.
+    """Score by the cosine of the angle between two codes, ``cos(z_x, z_y) / T``.
 
-    Scores lie in [-1/T, 1/T], so training is stable; unless T is small or learned, this range
-    limits the bound. Codes must have equal widths.
+    Scores lie in [-1/T, 1/T], so training is stable. This range limits the bound unless the
+    temperature T is small or learned. Codes must have equal widths.
 
     Parameters
     ----------
     temperature : float
-        T, positive; where learning starts when it is learned.
+        T, positive; the start value if T is learned.
     learn_temperature : bool
         Whether training changes T (through its logarithm, so it stays positive).
 
@@ -321,11 +324,11 @@ class Cosine(Critic):
 
 @dataclass(repr=False, eq=False)
 class Bilinear(Critic):
-    """A learned bilinear form, ``z_x^T W z_y``: the paper's default critic.
+    """Score by a learned bilinear form, ``z_x^T W z_y``: the paper's default critic.
 
-    ``d_x * d_y`` parameters, Glorot-uniform, no bias. A good first choice: a simple critic leaves
-    the work to the encoders, and the paper's features were best with this one. Codes may differ
-    in width.
+    A good first choice: a simple critic leaves the work to the encoders, and the paper's best
+    features come from this one. It has ``d_x * d_y`` parameters, which start Glorot-uniform, and no
+    bias. Codes may differ in width.
 
     References
     ----------
@@ -345,18 +348,18 @@ class Bilinear(Critic):
 
 @dataclass(repr=False, eq=False)
 class Separable(Critic):
-    """The inner product of two networks, ``phi_x(z_x)^T phi_y(z_y)``.
+    """Score by the inner product of two networks, ``phi_x(z_x)^T phi_y(z_y)``.
 
-    Each phi is a multilayer perceptron with ReLU and a linear last layer: together 40 400
-    parameters at codes of width 100. It costs n + m passes for n * m scores, so it is the strong
-    critic that scales. Codes may differ in width.
+    Use it as a strong critic for large batches: it needs n + m passes for n * m scores. Each phi is
+    a multilayer perceptron with ReLU and a linear last layer. At codes of width 100 the two have
+    40 400 parameters together. Codes may differ in width.
 
     Parameters
     ----------
     hidden : tuple of int
-        Sizes of the hidden layers of each phi; ``()`` leaves a linear map.
+        Sizes of the hidden layers of each phi; ``()`` gives a linear map.
     width : int
-        Width of what the phi give.
+        Width of the output of each phi.
 
     References
     ----------
@@ -380,12 +383,13 @@ class Separable(Critic):
 
 @dataclass(repr=False, eq=False)
 class Concat(Critic):
-    """A network on the joined codes of each pair, ``phi([z_x, z_y])``: the paper's MLP critic.
+    """Score by a network on the joined codes of each pair, ``phi([z_x, z_y])``: the paper's MLP.
 
-    A multilayer perceptron with ReLU and one linear output: 40 401 parameters at codes of width
-    100. The most flexible critic, and the tightest with NWJ, yet the paper's features were worst
-    with it. It takes n * m passes: O(n m h) time and memory, h the widest hidden layer. The first
-    layer is applied to each code once and added by broadcasting. Codes may differ in width.
+    It is the most flexible critic, and the tightest with NWJ, yet the paper's worst features come
+    from it. It needs n * m passes: O(n m h) time and memory, where h is the widest hidden layer.
+    The network is a multilayer perceptron with ReLU and one linear output. At codes of width 100 it
+    has 40 401 parameters. The first layer is applied once to each code and added by broadcasting.
+    Codes may differ in width.
 
     Parameters
     ----------
@@ -415,11 +419,11 @@ class Concat(Critic):
 
 @dataclass(repr=False, eq=False)
 class Cauchy(Critic):
-    """Closeness of two codes with heavy tails, ``-log(1 + |z_x - z_y|^2)``: no parameters.
+    """Score by closeness with heavy tails, ``-log(1 + |z_x - z_y|^2)``: no parameters.
 
-    Similar codes lie close in Euclidean distance, which nearest neighbours, clustering and plots in
-    2-D need; pairs that are far apart already hardly pull, as in t-SNE. Codes must have equal
-    widths, and scores never exceed 0.
+    Use it for nearest neighbours, clustering and plots in 2-D: partners get codes that are close in
+    Euclidean distance. Pairs that are far apart hardly attract each other, as in t-SNE. Codes must
+    have equal widths, and scores never exceed 0.
 
     References
     ----------
@@ -440,15 +444,15 @@ class Cauchy(Critic):
 
 @dataclass(repr=False, eq=False)
 class Split(Critic):
-    r"""Equal parts of the code, each with a critic of its own; scores are added.
+    r"""Cut the code into equal parts, score each by its own critic, and add the scores.
 
     .. math:: f(z, z') = \sum_k f_k(z_{(k)}, z'_{(k)})
 
     The critic shapes the code. Under `Cauchy` scores fall with distance, so nearest neighbours are
-    meaningful, which helps with few labels; under `Cosine` directions keep more of what tells rows
-    apart, which helps with many. A code of two parts has both. With
-    `sklearn_mi.objectives.EachPart` every part learns alone, which on digits was better than
-    training the sum.
+    meaningful, which helps with few labels. Under `Cosine` directions keep more of what separates
+    rows, which helps with many labels. A code of two parts has both. With
+    `sklearn_mi.objectives.EachPart` every part learns alone; on digits this is better than training
+    the sum.
 
     Parameters
     ----------
@@ -472,7 +476,7 @@ class Split(Critic):
         Raises
         ------
         ValueError
-            If there is no critic, or a code has fewer components than there are critics.
+            If there is no critic, or if a code has fewer components than there are critics.
         """
         if isinstance(self.critics, str) or not isinstance(self.critics, Sequence):
             raise ValueError(f"critics={self.critics!r}; expected a sequence of critics.")
@@ -492,9 +496,9 @@ class Split(Critic):
 
 @dataclass(repr=False, eq=False)
 class Ready(Critic):
-    """A network of your own; what a bare ``nn.Module`` becomes.
+    """Use a network of your own; ``critic=module`` does the same.
 
-    `build` returns a deep copy, weights included, so the module given is never trained.
+    `build` returns a deep copy, weights included. Your module itself is never trained.
 
     Parameters
     ----------
@@ -505,7 +509,7 @@ class Ready(Critic):
     module: nn.Module
 
     def build(self, d_x: int, d_y: int) -> nn.Module:
-        """Return a copy of the module, its scores' shape checked; see `Critic.build`."""
+        """Return a copy of the module and check the shape of its scores; see `Critic.build`."""
         built = copied(self.module)
         _check_scores(built, d_x, d_y)
         return built
@@ -513,26 +517,26 @@ class Ready(Critic):
 
 @dataclass(repr=False, eq=False)
 class Factory(Critic):
-    """A function that makes the network; what a bare callable becomes.
+    """Use a function that makes the network; ``critic=function`` does the same.
 
-    A function defined in a module pickles, a lambda does not.
+    A function defined in a module can be pickled, a lambda cannot.
 
     Parameters
     ----------
     function : callable
-        ``function(d_x, d_y) -> nn.Module``; a class whose constructor takes these two serves as
-        well.
+        ``function(d_x, d_y) -> nn.Module``, or a class whose constructor takes these two
+        arguments.
     """
 
     function: Callable[[int, int], nn.Module]
 
     def build(self, d_x: int, d_y: int) -> nn.Module:
-        """Return a copy of what the function makes, checked; see `Critic.build`."""
+        """Return a checked copy of the function's module; see `Critic.build`."""
         return Ready(made_by(self.function, "critic", d_x=d_x, d_y=d_y)).build(d_x, d_y)
 
 
 def as_critic(value: Any, parameter: str = "critic") -> Critic:
-    """Return the description that a user's value stands for.
+    """Return the critic that a name, an object or a function means.
 
     Parameters
     ----------
@@ -540,14 +544,14 @@ def as_critic(value: Any, parameter: str = "critic") -> Critic:
         A name in `CRITICS`; a description; a network (see `Ready`); or a function
         ``(d_x, d_y) -> nn.Module`` (see `Factory`).
     parameter : str
-        What messages call the value.
+        Name of the parameter in error messages.
 
     Raises
     ------
     ValueError
         If a name is unknown.
     TypeError
-        If the value is of no such kind.
+        If the value is none of these.
 
     Examples
     --------

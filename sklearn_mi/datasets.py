@@ -167,7 +167,7 @@ def correlated_gaussian(
 
 
 def _shared_evenly(true_mi: float, n_features: int) -> float:
-    """Return the correlation of each pair of columns that adds up to an information."""
+    """Return the correlation of each pair of columns that gives a total information."""
     return math.sqrt(-math.expm1(-2 * true_mi / n_features))
 
 
@@ -176,17 +176,17 @@ _SHARED, _OWN = -0.5, 0.9
 
 
 def toy_pairs(n: int, *, iid: bool = True, generator: Generator) -> tuple[Tensor, Tensor]:
-    r"""Return a batch of Gaussian pairs that shows how dependent pairs break a bound.
+    r"""Return a batch of Gaussian pairs, to show how dependent pairs break a bound.
 
     A pair is :math:`(x, y) = z + \epsilon`; z and :math:`\epsilon` are Gaussian with unit
-    variances and covariances -.5 and .9. Dependent pairs share one z in each batch; independent
+    variances and covariances -0.5 and 0.9. Dependent pairs share one z in each batch; independent
     ones draw their own. Either way each pair has the same distribution, with the mutual information
     `toy_true_mi`.
 
     Parameters
     ----------
     n : int
-        Pairs in the batch.
+        Number of pairs in the batch.
     iid : bool, default=True
         Whether each pair draws its own z.
     generator : torch.Generator
@@ -252,13 +252,13 @@ def toy_ceiling(n: int) -> float:
     r"""Return the information that InfoNCE on dependent batches of `toy_pairs` bounds from below.
 
     It is :math:`I(x_1, \dots, x_n; y_i)`, the information of the whole batch of x about one y:
-    the other pairs help to guess the z that all share. It exceeds `toy_true_mi`, so InfoNCE no
-    longer bounds that.
+    the other pairs help to guess the z that all share. It exceeds `toy_true_mi`, so InfoNCE is no
+    longer a lower bound on that.
 
     Parameters
     ----------
     n : int
-        Pairs in the batch.
+        Number of pairs in the batch.
 
     Returns
     -------
@@ -293,12 +293,12 @@ class KnownPairs:
     ----------
     name : str
     true_mi : float
-        In nats.
+        The mutual information, in nats.
     draw : callable
-        ``draw(n, rng)`` gives n rows of X and of Y from a NumPy Generator.
-    under_ranks : str
-        Name of the distribution that has the same ranks: a strictly increasing map of a column
-        changes no information. Its own name if there is no other.
+        ``draw(n, rng)`` returns n rows of X and of Y; ``rng`` is a NumPy Generator.
+    under_ranks : str, default=""
+        Name of the distribution that this one is a strictly increasing map of, column by column.
+        Both have the same ranks and the same information. Empty if there is none.
 
     Examples
     --------
@@ -339,9 +339,9 @@ class KnownPairs:
         Parameters
         ----------
         prefix : str
-            Precedes the name.
+            Goes before the name.
         x, y : callable
-            From rows to rows; ``y`` is ``x`` by default.
+            Map the rows of X and of Y. By default ``y`` is ``x``.
         increasing : bool, default=True
             Whether the maps act on each column alone and are strictly increasing.
 
@@ -660,10 +660,10 @@ def _two_pairs(d: int) -> KnownPairs:
 
 
 def beyond_normal() -> dict[str, KnownPairs]:
-    """Return the 40 distributions of the benchmark "Beyond Normal", by its names.
+    """Return the 40 distributions of the benchmark "Beyond Normal", under its names.
 
-    They need none of its packages. Only 26 differ in their ranks (``under_ranks``): an estimator
-    that uses ranks alone gives the same value for the others.
+    The benchmark's packages are not needed. Only 26 distributions differ in their ranks
+    (``under_ranks``). An estimator that uses ranks alone cannot tell the others from them.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Numbers that describe a representation without labels: geometry, spectrum, conditioning.
+"""Describe a representation without labels: geometry, spectrum, conditioning.
 
-Functions of arrays that return one number. None of them is accuracy; whether one follows accuracy
-has to be measured. `log_condition` alone takes a network.
+Functions of arrays that return one number. None of them is accuracy, and whether one predicts
+accuracy has to be measured. Only `log_condition` takes a network.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def _directions(name: str, Z: ArrayLike, least_rows: int = 1) -> NDArray[np.floa
 
 
 def alignment(Z: ArrayLike, Z_prime: ArrayLike, *, alpha: float = 2.0) -> float:
-    r"""Mean distance between the codes of partners, on the unit sphere.
+    r"""Return the mean distance between the codes of partners, on the unit sphere.
 
     .. math:: \frac{1}{n} \sum_i \lVert z_i - z'_i \rVert^\alpha,
         \quad \lVert z_i \rVert = \lVert z'_i \rVert = 1
 
-    At the default power it is zero if both views have one direction, 2 on average for unrelated
-    codes and 4 for opposite ones. Constant codes are perfectly aligned, so read it together with
-    :func:`uniformity`.
+    Partners are the two views of a row. At the default power, alignment is 0 for partners of equal
+    direction and 4 for opposite ones; unrelated codes give 2 on average. Collapsed codes, all
+    equal, are perfectly aligned, so read it together with :func:`uniformity`.
 
     Parameters
     ----------
@@ -91,13 +91,13 @@ def alignment(Z: ArrayLike, Z_prime: ArrayLike, *, alpha: float = 2.0) -> float:
 
 
 def uniformity(Z: ArrayLike, t: float = 2.0, *, chunk_size: int = 1024) -> float:
-    r"""Logarithm of the mean Gaussian potential of pairs of codes, on the unit sphere.
+    r"""Return how evenly codes spread over the unit sphere: a log mean Gaussian potential.
 
     .. math:: \log \frac{2}{n (n - 1)} \sum_{i < j} e^{-t \lVert z_i - z_j \rVert^2},
         \quad \lVert z_i \rVert = 1
 
-    Zero if all codes have one direction, and smaller the more evenly they are spread, down to
-    ``-4 t``. It does not see what is spread: noise is uniform, too.
+    It is 0 if all codes have one direction, falls as they spread more evenly, and is never below
+    ``-4 t``. It does not tell signal from noise: noise is uniform, too.
 
     Parameters
     ----------
@@ -106,8 +106,8 @@ def uniformity(Z: ArrayLike, t: float = 2.0, *, chunk_size: int = 1024) -> float
     t : float
         Sharpness of the potential.
     chunk_size : int
-        Number of rows that are compared with all others at a time. Memory is
-        ``chunk_size * n_rows`` numbers; time grows with ``n_rows`` squared.
+        Number of rows compared with all others at a time. Memory is ``chunk_size * n_rows``
+        numbers; time grows with ``n_rows`` squared.
 
     Returns
     -------
@@ -137,24 +137,24 @@ def uniformity(Z: ArrayLike, t: float = 2.0, *, chunk_size: int = 1024) -> float
 
 
 def effective_rank(Z: ArrayLike) -> float:
-    r"""Effective number of directions that codes use, also known as RankMe.
+    r"""Return the effective number of directions that codes use, also known as RankMe.
 
     .. math:: \exp \Bigl( -\sum_k p_k \log p_k \Bigr), \quad p_k = \sigma_k / \sum_l \sigma_l
 
-    with the singular values :math:`\sigma_k` of the codes as they are. Equal singular values give
-    their number, a single one gives 1; codes that are all zero give 0. Columns are not centred, so
-    a large common offset counts as a dominant direction; subtract the mean to leave it out. Rank is
-    not quality: noise has full rank.
+    The :math:`\sigma_k` are the singular values of the codes. If they are all equal, the effective
+    rank is their number; if only one is not zero, it is 1. Codes that are all zero give 0. Columns
+    are not centred, so a large common offset counts as a dominant direction; subtract the mean to
+    leave it out. A high rank is not quality: noise has full rank.
 
     Parameters
     ----------
     Z : array-like of shape (n_rows, n_components)
-        Codes. With few rows it cannot exceed their number.
+        Codes. The rank cannot exceed the number of rows.
 
     Returns
     -------
     rank : float
-        From 1 to ``min(n_rows, n_components)``.
+        From 1 to ``min(n_rows, n_components)``; 0 for codes that are all zero.
 
     References
     ----------
@@ -176,28 +176,30 @@ def effective_rank(Z: ArrayLike) -> float:
 
 
 def alpha_req(Z: ArrayLike, *, first: int = 11, last: int | None = 100) -> float:
-    r"""Exponent of the power law that the spectrum of the codes' covariance follows.
+    r"""Return the exponent of the power law that the codes' covariance spectrum follows.
 
-    The slope of :math:`-\log \lambda_i` on :math:`\log i` over the ranks ``first`` to ``last``
-    of the eigenvalues :math:`\lambda_1 \ge \lambda_2 \ge \dots`, by least squares with weights
-    :math:`1/i`, so that equal lengths of the logarithmic axis count alike. A large exponent means
-    that few directions hold nearly all of the variance; near zero all directions are alike. Its
-    authors found features best near 1. The first ranks are left out since spectra bend there.
+    A large exponent means that few directions hold nearly all of the variance; near 0 all
+    directions are alike. Its authors found features best near 1.
+
+    The exponent is the slope of :math:`-\log \lambda_i` on :math:`\log i`, over the ranks ``first``
+    to ``last`` of the eigenvalues :math:`\lambda_1 \ge \lambda_2 \ge \dots`. Least squares with
+    weights :math:`1/i` fit the line, so that equal lengths of the logarithmic axis count alike. The
+    first ranks are left out, since spectra bend there.
 
     Parameters
     ----------
     Z : array-like of shape (n_rows, n_components)
-        Codes; columns are centred here. Use many more rows than components: with few rows,
+        Codes; their columns are centred here. Use many more rows than components: with few rows,
         sampling alone bends the tail down.
     first, last : int, int or None
-        Ranks between which the line is fitted, counted from 1, both included; ``None``, or a rank
-        beyond the last eigenvalue, means all. Exponents from different ranks do not compare.
+        The line is fitted to these ranks and those between, counted from 1. ``None``, or a rank
+        beyond the last eigenvalue, means all. Exponents from different ranks cannot be compared.
 
     Returns
     -------
     alpha : float
-        The exponent; nan if fewer than two eigenvalues within these ranks exceed rounding, as
-        with codes that have collapsed or have too few components.
+        The exponent; nan if fewer than two eigenvalues within these ranks exceed rounding error,
+        as with codes that have collapsed or have too few components.
 
     Raises
     ------
@@ -241,25 +243,25 @@ def cluster_stability(
     n_init: int = 3,
     random_state: int | np.random.RandomState | None = 0,
 ) -> float:
-    """Agreement of two clusterings that were fitted to disjoint halves of the rows.
+    """Return how well two clusterings agree that were fitted to disjoint halves of the rows.
 
-    The rows are halved at random; k-means is fitted to each half and labels all rows; the adjusted
-    Rand index compares the two labellings; the result is its mean over several splits. It is 1 if
-    both halves give the same clusters, and near 0 if clusters depend on the sample. Codes that have
-    collapsed to one point are stable, too. Columns count by their spread: scale them first if
-    that is not meant.
+    The rows are halved at random. k-means is fitted to each half and labels all rows, and the
+    adjusted Rand index compares the two labellings. The result is the mean over several splits: 1
+    if both halves give the same clusters, near 0 if clusters depend on the sample. Codes that have
+    collapsed to one point are stable, too. Columns with a large spread count more; scale them
+    first if that is not meant.
 
     Parameters
     ----------
     Z : array-like of shape (n_rows, n_components)
         Codes.
     n_clusters : int
-        Number of clusters; the number of classes if it is known. Stabilities at different
-        numbers cannot be compared.
+        Number of clusters: the number of classes, if known. Stabilities at different numbers
+        cannot be compared.
     n_splits : int
         Number of random halvings.
     n_init : int
-        Number of starts of each k-means; the best one counts.
+        Number of starts of each k-means; the best is kept.
     random_state : int, RandomState or None
         Draws halves and starts.
 
@@ -271,7 +273,7 @@ def cluster_stability(
     Raises
     ------
     ValueError
-        If half of the rows are fewer than the clusters, or ``Z`` is no table of finite numbers.
+        If half of the rows are fewer than the clusters, or ``Z`` is not a table of finite numbers.
 
     References
     ----------
@@ -305,31 +307,33 @@ def cluster_stability(
 
 
 def intrinsic_dimension(Z: ArrayLike, *, discard: float = 0.1) -> float:
-    r"""Intrinsic dimension of codes near each row, by the estimator TwoNN.
+    r"""Return the intrinsic dimension of codes near each row, by the estimator TwoNN.
+
+    It is the number of directions in which codes vary locally: 2 for a curved sheet, however many
+    directions the whole sheet extends in. Those are what :func:`effective_rank` counts.
 
     With :math:`\mu = r_2 / r_1`, the distance from a row to its second neighbour over that to its
     first, :math:`-\log (1 - F(\mu)) = d \log \mu` wherever the density changes little within
     :math:`r_2`. The dimension d is the slope of the line through the origin, by least squares,
     with the empirical distribution for F.
 
-    Unlike :func:`effective_rank` it does not depend on how many directions a curved sheet extends
-    in as a whole. It measures the smallest scale: noise of full dimension around a sheet counts as
-    soon as neighbours lie closer than the noise. It underestimates many dimensions, since too few
-    rows fill them: with 2,000 rows it finds about 4.7 for a cube of 5 dimensions and 15 for one
-    of 20.
+    It measures the smallest scale: noise of full dimension around a sheet counts as soon as
+    neighbours lie closer than the noise. It underestimates many dimensions, since too few rows
+    fill them. With 2,000 rows it finds about 4.7 for a cube of 5 dimensions. For one of 20 it
+    finds 15.
 
     Parameters
     ----------
     Z : array-like of shape (n_rows, n_components)
-        Codes. Rows that repeat an earlier one are left out. Columns count by their spread.
+        Codes. Rows that repeat an earlier one are left out. Columns with a large spread count more.
     discard : float
-        Share of the rows with the largest :math:`\mu`, outliers, that the line ignores.
+        Share of the rows that the line ignores: outliers, those with the largest :math:`\mu`.
 
     Returns
     -------
     dimension : float
-        Zero if fewer than three rows are distinct; infinite if both neighbours of all rows in
-        the fit are equally far, as on a lattice.
+        0 if fewer than three rows are distinct; infinite if, for all rows in the fit, both
+        neighbours are equally far, as on a lattice.
 
     Raises
     ------
@@ -358,7 +362,7 @@ def intrinsic_dimension(Z: ArrayLike, *, discard: float = 0.1) -> float:
     if n < 3:
         return 0.0
     nearest = NearestNeighbors(n_neighbors=2).fit(Z).kneighbors(return_distance=False)
-    # Computed anew from differences: the search uses inner products, which rounds small distances.
+    # From differences again: the search uses inner products, which round small distances.
     r1, r2 = np.sort(np.linalg.norm(Z[nearest] - Z[:, None], axis=2), axis=1).T
     log_mu = np.sort(np.log(r2 / r1))
     n_kept = max(1, min(n - 1, int(n * (1 - discard))))
@@ -379,16 +383,17 @@ def _jacobians(module: nn.Module, rows: Tensor) -> Tensor:
 def log_condition(
     module: nn.Module, x: ArrayLike | Tensor, *, chunk_size: int | None = None
 ) -> NDArray[np.float64]:
-    r"""Logarithm of the condition number of an encoder's Jacobian at each row.
+    r"""Return the log of the condition number of an encoder's Jacobian at each row.
 
     .. math:: \log \frac{\sigma_{\max}(J)}{\sigma_{\min}(J)}, \quad J = \partial z / \partial x
 
-    with the least of the ``min(width, p)`` singular values. Zero for rotations; large if the code
-    nearly loses some direction of the row, or, for a code narrower than the row, if some
-    combination of components hardly changes. A linear map has the same value at every row.
+    Here :math:`\sigma_{\min}` is the least of the ``min(width, p)`` singular values. The value is 0
+    for rotations. It is large if the code nearly loses some direction of the row or, for a code
+    narrower than the row, if some combination of components hardly changes. A linear map has the
+    same value at every row.
 
-    Computed in float64, on a copy of the module in evaluation mode. A value above about 34, the
-    logarithm of float64's resolution, says no more than "singular".
+    It is computed in float64, on a copy of the module in evaluation mode. A value above about 34
+    only means "singular": beyond it, float64 has no digits left.
 
     Parameters
     ----------
@@ -400,8 +405,8 @@ def log_condition(
     x : array-like or Tensor of shape (b, \*input_shape)
         Rows, scaled as the encoder expects them; moved to the module's device.
     chunk_size : int, optional
-        Number of rows whose Jacobians, each ``width * p`` numbers, are held at a time. By default
-        as many as fit in about 64 MB if the code is as wide as the row.
+        Number of rows whose Jacobians, each ``width * p`` numbers, are in memory at a time. By
+        default as many as fit in about 64 MB if the code is as wide as the row.
 
     Returns
     -------

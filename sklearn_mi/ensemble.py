@@ -1,4 +1,4 @@
-"""Several learners of one kind with different seeds, as one transformer."""
+"""Combine several learners that differ only in their seeds into one transformer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["Ensemble"]
 
 
 def _with_seeds(learner: Any, generator: np.random.RandomState) -> Any:
-    """Return a clone whose every ``random_state``, nested ones too, is a seed of its own."""
+    """Return a clone with a new seed in every ``random_state``, nested ones included."""
     member: Any = clone(learner)
     keys = [
         key
@@ -84,43 +84,44 @@ def _learner_takes_pairs(ensemble: Ensemble) -> bool:
 
 
 class Ensemble(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    r"""Codes of several members that differ in their seeds, side by side or averaged.
+    r"""Combine the codes of several members that differ in their seeds, side by side or averaged.
 
     What a trained encoder finds depends on its first weights and its batches. Members that agree
     on the content of the rows and differ in their errors are better together; the price is one
-    fit for each member. Any transformer with a ``random_state`` can be a member. Each member gets
-    a seed drawn from ``random_state``; within a Pipeline, so does each step.
+    fit for each member. Any transformer with a ``random_state`` can be a member. Each member, and
+    each step of a member that is a Pipeline, gets a seed drawn from ``random_state``.
 
-    ``combine="concat"`` puts the codes side by side; a later step may weigh them. Codes of one
-    member have no common axes with those of another, so ``"average"`` first moves and rotates
-    each member's codes onto the first's, by the orthogonal map Q that solves
+    ``combine="concat"`` puts the codes side by side; a later step can weight them. The axes of two
+    members' codes are unrelated, so ``"average"`` first shifts and rotates the codes of each member
+    onto those of the first, by the orthogonal map Q that solves
 
     .. math:: \min_{Q^T Q = 1} \lVert (Z_k - \bar z_k) Q - (Z_1 - \bar z_1) \rVert_F
 
-    on the training rows. This leaves distances within a member as they are. The average is as
-    narrow as one member's code; where members disagree it shrinks.
+    on the training rows. This leaves distances within a member as they are. The average has as
+    many components as one member's code, and it shrinks where members disagree.
 
     Paired tables work as with one learner: ``fit(X, X_pair=B)``, then ``transform(X)`` and
     ``transform_pair(B)``. The second table's codes are aligned by maps of their own, since the
     two encoders of a member need not share axes.
 
-    A ``FeatureUnion`` of clones would also put codes side by side, with a name and a seed written
-    for each; this class sets the seeds, aligns, and has one number to vary in a grid.
+    A ``FeatureUnion`` of clones also puts codes side by side, but you write a name and a seed for
+    each. This class sets the seeds, aligns the codes, and has one number to vary in a grid.
 
-    There is no ``mi_``: the bound of a member (``members_[0].mi_``) describes that member's codes,
-    not the combination.
+    An ensemble has no ``mi_``: the bound of a member (``members_[0].mi_``) describes that member's
+    codes, not the combination.
 
     Parameters
     ----------
     learner : transformer
-        What the members are clones of.
+        The members are clones of it.
     n_members : int, default=5
     combine : {"concat", "average"}, default="concat"
+        Whether to put the codes side by side or to average them.
     random_state : int, RandomState or None, default=None
-        Decides the members' seeds, whatever those of ``learner`` are. Equal seeds give equal
-        members. No global generator is touched.
+        Decides the members' seeds and overrides those of ``learner``. Equal seeds give equal
+        members. Global generators are left untouched.
     n_jobs : int or None, default=None
-        Processes, by joblib, in ``fit`` and ``transform``.
+        Number of joblib's processes in ``fit`` and ``transform``.
 
     Attributes
     ----------
@@ -129,12 +130,12 @@ class Ensemble(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     centres_ : ndarray of shape (n_members, n_components) or None
         Means of the members' codes on the training rows; None with ``combine="concat"``.
     rotations_ : ndarray of shape (n_members, n_components, n_components) or None
-        The orthogonal maps, likewise; that of the first member is the identity.
+        The orthogonal maps; the first is the identity. None with ``combine="concat"``.
     centres_pair_, rotations_pair_ : ndarray or None
         The same for the codes of ``X_pair``; None without it.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        Where the rows came with names.
+        Only if the rows have names of columns.
 
     References
     ----------
@@ -190,12 +191,12 @@ class Ensemble(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            Whatever the learner takes.
+            Any rows that the learner takes.
         y : array-like of shape (n_samples,), optional
-            Passed to the members as a Pipeline does; a learner without labels ignores it.
+            Passed to the members, as in a Pipeline; a learner that uses no labels ignores it.
         **metadata : dict
-            Passed to the members' ``fit``: ``X_pair``, ``groups`` or whatever else the learner
-            takes. Where scikit-learn's metadata routing is enabled, the learner must request
+            Passed to the members' ``fit``: ``X_pair``, ``groups`` or anything else that the
+            learner takes. If scikit-learn's metadata routing is enabled, the learner must request
             it: ``Ensemble(learner.set_fit_request(X_pair=True))``.
 
         Returns
@@ -205,8 +206,8 @@ class Ensemble(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Raises
         ------
         ValueError
-            If a parameter is not as described, the learner has no ``random_state``, or codes to be
-            averaged differ in width.
+            If a parameter is not valid, the learner has no ``random_state``, or codes to average
+            differ in width.
         """
         self._validate_params()
         seed = self.random_state
@@ -252,7 +253,7 @@ class Ensemble(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def transform_pair(self, X_pair: Any) -> Any:
         """Return the combined codes of rows of the second table.
 
-        There where the learner has this method.
+        Available if the learner has this method.
 
         Parameters
         ----------
@@ -287,7 +288,7 @@ class Ensemble(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return _average(codes, self.centres_pair_, self.rotations_pair_)
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Return how metadata reach the learner, as scikit-learn's routing asks.
+        """Return which metadata go to the learner, for scikit-learn's metadata routing.
 
         Returns
         -------

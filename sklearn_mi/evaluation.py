@@ -1,6 +1,6 @@
-"""What features are worth: contestants compared over folds and numbers of labels.
+"""Compare representations by the accuracy of simple classifiers, over folds and label counts.
 
-`compare` makes a table of anything with ``fit`` and ``transform``; `summarise` and `differences`
+`compare` makes a table from anything with ``fit`` and ``transform``; `summarise` and `differences`
 read it. The probes of `sklearn_mi.probes` can be imported from here, too.
 """
 
@@ -145,26 +145,26 @@ def label_free_score(
 ) -> float:
     """Score a fitted transformer without labels, so that a grid search can choose settings.
 
-    ``GridSearchCV(learner, grid, scoring=label_free_score)``. The held-out bound, which is the
-    learner's own ``score``, does not tell which setting gives good features, and does not compare
-    views; none of these numbers is accuracy either. The docs, "Choosing without labels", show what
-    each was worth over some hundred settings. With a few labels at hand, a probe on them is
-    better.
+    Pass it to a grid search: ``GridSearchCV(learner, grid, scoring=label_free_score)``. Without
+    ``scoring`` a grid search takes the learner's own ``score``, a held-out bound, which does not
+    tell which setting gives good features and cannot compare views. None of the criteria is
+    accuracy; the page "Choosing without labels" shows how well each predicts it over some hundred
+    settings. If you have a few labels, score a probe on them instead.
 
     Parameters
     ----------
     estimator : transformer
-        Fitted; anything with ``transform``.
+        Anything with ``transform``, fitted.
     X : array-like of shape (n_samples, ...)
         Rows, preferably ones that the fit did not see.
     y : None
         Ignored.
     criterion : {"cluster-stability", "effective-rank", "alpha-req", "uniformity"}
-        From `sklearn_mi.diagnostics`, signed so that more is meant to be better: minus the
-        uniformity, and minus the distance of the spectrum's exponent from 1. Codes are not
-        scaled.
+        From `sklearn_mi.diagnostics`, with the sign at which more is meant to be better. For
+        "uniformity" that is minus the uniformity; for "alpha-req", minus the distance of the
+        exponent from 1. Codes are not scaled.
     max_rows : int
-        Use at most the first ``max_rows`` rows: uniformity and stability cost time.
+        Use at most the first ``max_rows`` rows, since uniformity and stability take time.
 
     Returns
     -------
@@ -173,7 +173,7 @@ def label_free_score(
     Raises
     ------
     ValueError
-        If ``criterion`` is not a known name, or the codes are no table of finite numbers.
+        If ``criterion`` is not a known name, or the codes are not a table of finite numbers.
 
     Examples
     --------
@@ -410,12 +410,14 @@ def compare(
 ) -> pd.DataFrame:
     """Compare representations by accuracy against the number of labelled rows, cross-validated.
 
-    In each stratified fold a transformer is cloned and fitted to the training rows without
-    labels; both parts are transformed; then some training rows are labelled at random and a
-    probe trained on them classifies the test rows. The scaling of a probe is fitted to all
-    training rows. Nothing is fitted to test rows, and only the diagnostics use them before they
-    are classified. Every contestant sees the same folds and the same labelled rows, so that
-    accuracies can be compared in pairs.
+    Each stratified fold takes three steps. A clone of the transformer is fitted to the training
+    rows without labels. Both parts of the fold are transformed. Some training rows, drawn at
+    random, get their labels, and a probe (a simple classifier of the codes) that is trained on
+    them classifies the test rows.
+
+    Every contestant sees the same folds and the same labelled rows, so accuracies can be compared
+    in pairs. The scaling of a probe is fitted to all training rows. Nothing is fitted to test
+    rows, and only the diagnostics use them before they are classified.
 
     Parameters
     ----------
@@ -441,22 +443,22 @@ def compare(
         ``cv``. Training parts may leave out other rows than the test rows of the fold.
     probes : sequence of {"logistic", "knn", "mlp", "best"}
         :func:`linear_probe`, :func:`knn_probe`, :func:`mlp_probe`. "best" is the better of the
-        first two together with its scaling, chosen for each contestant and draw by
-        cross-validation of the labelled rows (:func:`best_readout`, with its fixed rule for one
-        label per class). It is the fair choice if contestants need different readouts: with the
-        others, `summarise` keeps the scaling that did better on test rows.
+        first two, with its scaling, chosen for each contestant and draw by cross-validation of
+        the labelled rows (see :func:`best_readout`, also for its rule at one label per class).
+        It is the fair choice if contestants need different probes: with the others, `summarise`
+        keeps the scaling that did better on test rows.
     scales : sequence of {"column", "common", "none"}
-        Scalings that each probe is run with, and that "best" chooses from.
+        Scalings to run each probe with, and for "best" to choose from.
     diagnostics : bool
-        Add diagnostics of the codes of each test fold, and the seconds that they took.
+        Add diagnostics of the codes of each test fold, and the seconds of fit and transform.
     only_folds : sequence of int, optional
         Numbers of the folds to run, from 0; by default all. Tables of single folds with the same
         integer as ``random_state`` add up to the table of all folds.
     random_state : int, RandomState or None
         Draws folds and labelled rows. Transformers have a seed of their own.
     n_jobs : int, optional
-        Processes, by joblib; a task is one contestant in one fold. The seconds are then those of
-        a busy machine.
+        Number of joblib's processes; a task is one contestant in one fold. With several, the
+        seconds are those of a busy machine.
 
     Returns
     -------
@@ -466,15 +468,16 @@ def compare(
         in all classes), ``probe`` (``"own"``: a classifier), ``scale``, ``chosen`` (probe and
         scaling that ran, ``"knn, common"``), ``accuracy``, ``n_train`` and ``n_test`` (rows of
         the fold's parts), ``n_left_out`` (rows that other folds train on and this one does not:
-        as many as ``n_test`` in a cross-validation), and, if a fitted transformer has ``mi_``,
-        its held-out bound in nats: ``mi``, ``mi_stderr``, ``mi_ceiling``.
+        as many as ``n_test`` in a cross-validation). If a fitted transformer has ``mi_``, its
+        held-out bound in nats stands in ``mi``, ``mi_stderr`` and ``mi_ceiling``; else they are
+        nan.
 
-        With ``diagnostics``, also: ``effective_rank``, ``uniformity`` and
-        ``intrinsic_dimension`` of the test rows' codes without scaling (of 2,000 evenly spaced
-        rows, if there are more); ``alignment``, if the transformer, or the last step of a
-        Pipeline, has ``transform_views``; ``v_information`` in nats, linear, columns scaled,
-        if ``labels_per_class`` has None, so that all labels are available; ``fit_seconds``,
-        and ``transform_seconds`` of the test rows. Otherwise nan.
+        With ``diagnostics``, also ``effective_rank``, ``uniformity`` and
+        ``intrinsic_dimension`` of the test rows' codes without scaling (with more than 2,000
+        rows, of that many, evenly spaced); ``alignment``, if the transformer, or the last step of
+        a Pipeline, has ``transform_views``; ``v_information`` in nats of a linear probe on scaled
+        columns, if ``labels_per_class`` has None, so that all labels are available;
+        ``fit_seconds``, and ``transform_seconds`` of the test rows. What does not apply is nan.
 
     Raises
     ------
@@ -579,20 +582,20 @@ def _corrected_t(values: ArrayLike, folds: pd.DataFrame) -> dict[str, float]:
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    r"""Mean accuracy and its interval for each contestant, number of labels and probe.
+    r"""Return mean accuracy and its interval for each contestant, number of labels and probe.
 
-    The scaling with the better mean over all folds and draws is kept. That choice uses test rows
-    and overstates each contestant's accuracy a little; the probe "best" uses none.
+    Each probe keeps the scaling with the better mean over all folds and draws. That choice uses
+    test rows and overstates each contestant's accuracy a little; the probe "best" avoids this.
 
-    The interval is Student's t over folds, with one number, the mean over draws, for each fold, and
-    with the correction of Nadeau and Bengio for training parts that overlap: with J folds, the
-    variance of their mean is estimated by
+    The interval is Student's t over folds; each fold counts once, with its mean over draws. The
+    training parts of the folds overlap, so the variance is corrected as Nadeau and Bengio propose.
+    With J folds, the variance of their mean is estimated by
 
     .. math:: \Bigl( \frac1J + \frac{n_{test}}{n_{train}} \Bigr) s^2,
 
-    since the errors of folds that share rows are correlated, which :math:`s^2` does not show. It
-    makes the interval of five folds half as wide again. If the rows that a fold leaves out are not
-    its test rows (``cv``), their number replaces :math:`n_{test}`: training parts differ in them.
+    since the errors of folds that share rows are correlated, which :math:`s^2` does not show. The
+    correction makes the interval of five folds half as wide again. If a fold leaves out more or
+    fewer rows than it tests (``cv``), the number left out replaces :math:`n_{test}`.
 
     Parameters
     ----------
@@ -647,16 +650,16 @@ def _holm(p_values: pd.Series) -> pd.Series:
 def differences(
     table: pd.DataFrame, reference: str, *, families: Sequence[str] = ("name", "probe")
 ) -> pd.DataFrame:
-    """Accuracy of each contestant minus that of a reference, paired by fold.
+    """Return the accuracy of each contestant minus that of a reference, paired by fold.
 
-    Contestants of one call of :func:`compare` see the same folds and labels, so the difference
-    within a fold does not depend on their luck. Both sides use the same probe, each in its better
-    scaling, as in :func:`summarise`; interval and p-value are those of Student's t with the
-    correction of Nadeau and Bengio (2003) for folds that overlap. A classifier has no probe: it
+    Contestants of one call of :func:`compare` see the same folds and labels, so an easy fold helps
+    both sides alike and drops out of the difference. Both sides use the same probe, each in its
+    better scaling, as in :func:`summarise`. Interval and p-value are Student's t with the
+    correction of Nadeau and Bengio (2003) for folds that overlap. A classifier has no probe; it
     is compared with the reference's first one.
 
-    The more differences there are, the more of them are large by chance. Holm's adjusted p-values
-    bound the probability of any false claim within a family, whatever the dependence; intervals
+    With many differences, some are large by chance. Holm's adjusted p-values limit the probability
+    of any false claim within a family of tests, even if the tests depend on each other. Intervals
     are not adjusted.
 
     Parameters

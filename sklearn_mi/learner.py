@@ -98,7 +98,8 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
     A *view* makes a pair from each row, :math:`x \to (x_1, x_2)`: two crops of an image, say, or
     the row and a close neighbour. Encoders turn both into codes, and a *critic* scores every pair
     of codes in a batch. Training maximises an objective over the scores. The default is InfoNCE,
-    a lower bound on the mutual information of the two views in nats (natural-logarithm units):
+    a lower bound on the mutual information of the two views in nats (natural-logarithm units).
+    With the critic f and K rows in a batch,
 
     .. math:: I_{NCE} = \log K + \frac1K \sum_i \Big[ f(z_i, z_i') - \log \sum_j e^{f(z_i, z_j')}
               \Big] \le I(x_1; x_2).
@@ -998,7 +999,7 @@ def load(path: str | os.PathLike, **own: Any) -> MIRepresentationLearner:
     Raises
     ------
     ValueError
-        If the file was not written by ``save``, has a newer format, or needs an object of yours
+        If the file was not written by ``save``, has another format, or needs an object of yours
         that is missing.
 
     Examples

@@ -1,4 +1,4 @@
-"""The pair model: every module of one learner; and rows run through it, block by block."""
+"""The pair model, which holds every module of one learner; it encodes rows block by block."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ from sklearn_mi.views import View
 
 __all__ = ["PairModel", "build_model", "encode", "global_stream", "rows_of"]
 
-# Larger ones are a little faster still, but a single row costs a block as well.
+# Larger blocks are slightly faster, but a single row costs a whole block, too.
 ENCODE_BLOCK = 512
-# Of images fewer, so that what convolutions make of them stays in a processor's cache.
+# Fewer images, so the output of convolutions stays in a processor's cache.
 LEAST_BLOCK, NUMBERS_IN_CACHE = 64, 2**19
 NUMBERS_ON_GPU = 2**24
-# Images of both views that a CPU convolves in one call: what it makes of them stays in its cache.
+# Images of both views that a CPU convolves in one call: the output stays in its cache.
 NUMBERS_AT_ONCE = 2**17
 
 
 class _State(nn.Module):
-    """The tensors that a view keeps, as buffers, so that they move and are saved with the model."""
+    """The tensors of a view as buffers, so they move and are saved with the model."""
 
     def __init__(self, state: dict[str, Tensor] | None, transient: Sequence[str]) -> None:
         super().__init__()
@@ -62,12 +62,12 @@ class _State(nn.Module):
 
 
 class PairModel(nn.Module):
-    """Two encoders, two heads and a critic behind one view.
+    """Join one view, two encoders, two heads and a critic.
 
     Parameters
     ----------
     recipe : Recipe
-        What all of it was built from.
+        The description from which all parts are built.
     view : View
     state : dict of Tensor or None
         What the view's ``fit`` returned.
@@ -76,7 +76,7 @@ class PairModel(nn.Module):
     encoder, encoder_y : Module, Module or None
         None: both views share the first.
     head, head_y : Module or None
-        Used in training only.
+        Networks between encoder and critic, used in training only.
     critic, negatives, comparison, objective : Module
     widths : tuple of int
         Widths of the codes of the two views.
@@ -109,19 +109,19 @@ class PairModel(nn.Module):
         self.critic, self.negatives, self.objective = critic, negatives, objective
         self.comparison = comparison
         self.autocast: torch.dtype | None = None
-        # The cache of a CPU holds what convolutions make of one view, not of both; but what is
-        # normalised over the batch is so over both views.
+        # A CPU's cache holds the convolutions' output of one view, not of both. But normalisation
+        # over the batch runs over both views.
         self._is_cheaper_apart = self._has(nn.Conv2d) and not self._has(_BatchNorm)
 
     def _has(self, kind: type[nn.Module]) -> bool:
         return any(isinstance(module, kind) for module in self.modules())
 
     def set_state(self, state: dict[str, Tensor] | None) -> None:
-        """Take what the view's ``fit`` returned."""
+        """Store what the view's ``fit`` returned."""
         self.state = _State(state, self.view.transient).to(self.scale.mean.device)
 
     def drop_transient_state(self) -> None:
-        """Drop what of the view's state only training needs."""
+        """Drop the parts of the view's state that only training needs."""
         self.state.drop(self.view.transient)
 
     @property
@@ -136,13 +136,13 @@ class PairModel(nn.Module):
 
     @property
     def encoder_y(self) -> nn.Module:
-        """Encoder of the second view; the first one where they share it."""
+        """Encoder of the second view; the first one if they share it."""
         return self.first_encoder if self.second_encoder is None else self.second_encoder
 
     def forward(
         self, x: Any, rows: Tensor, groups: Tensor | None, generator: torch.Generator
     ) -> Tensor:
-        """Return what training maximises, on a batch and the rows that negatives ask beyond it."""
+        """Return what training maximises, on a batch and any further rows for negatives."""
         n_pairs = len(rows) - self.n_extra
         codes = self.codes(x, rows, generator, n_pairs)
         groups = None if groups is None else groups[:n_pairs]
@@ -150,7 +150,7 @@ class PairModel(nn.Module):
         return mean_over(self.compare(codes, rows[:n_pairs]), self.objective)
 
     def compare(self, codes: Codes, rows: Tensor | None) -> list[Codes]:
-        """Return what the comparison scores against what; objectives and reports take the mean."""
+        """Return the codes that the comparison scores; objectives and reports take the mean."""
         return self.comparison(codes, rows)
 
     @property
@@ -165,7 +165,7 @@ class PairModel(nn.Module):
         generator: torch.Generator,
         n_pairs: int | None = None,
     ) -> Codes:
-        """Return the codes of both views of a batch; of the first view, those of the pairs."""
+        """Return the codes of both views of a batch; for the first view, only those of pairs."""
         first, second = self.view(x, rows, self.state.tensors(), generator)
         first = first[:n_pairs]
         with self._precision(first.device):
@@ -191,13 +191,13 @@ class PairModel(nn.Module):
         return z if head is None else head(z)
 
     def _precision(self, device: torch.device) -> Any:
-        # What is reported and transformed has every digit, whatever trained it.
+        # Reports and transforms use full precision, whatever the training used.
         if self.autocast is None or not self.training:
             return nullcontext()
         return torch.autocast(device.type, dtype=self.autocast)
 
     def transform(self, x: Tensor) -> Tensor:
-        """Return what ``output`` asks for of a scaled batch."""
+        """Return the codes of a scaled batch that ``output`` names."""
         output = self.recipe.output
         if output == "averaged":
             forms = self.view.variants(x, self.state.tensors())
@@ -213,7 +213,7 @@ class PairModel(nn.Module):
         return torch.cat([self.encoder(first), self.encoder_y(second)], dim=1)
 
     def output_widths(self, n_inputs: int) -> tuple[int, int, int]:
-        """Return how many columns `transform` gives of either code and of the rows themselves."""
+        """Return how many columns of `transform` belong to each code and to the rows themselves."""
         first, second = self.widths
         return {
             "first": (first, 0, 0),
@@ -225,7 +225,7 @@ class PairModel(nn.Module):
 
     @torch.inference_mode()
     def invert(self, codes: Tensor, kind: Kind) -> Tensor:
-        """Return what the views were that codes came from, flat and in the units of the rows."""
+        """Return the views that belong to codes, flat and in the units of the rows."""
         layer = []
         for buffer in (self.scale.scale, self.scale.mean):
             whole = buffer.expand(kind.n_inputs).reshape(1, *kind.row_shape)
@@ -242,7 +242,7 @@ class PairModel(nn.Module):
         return torch.cat(rows, dim=1)
 
     def output_columns(self, row_shape: Shape) -> list[int | None]:
-        """Return which column of the rows each column of `transform` is; None: a learned one."""
+        """Return, for each column of `transform`, the equal column of the rows; None: learned."""
         seen, n_inputs = self._seen(row_shape), math.prod(row_shape)
         first, second, beside = self.output_widths(n_inputs)
         if self.recipe.output == "averaged":
@@ -256,7 +256,7 @@ class PairModel(nn.Module):
         return self._code_columns(1, seen, row_shape, self.widths[1])
 
     def second_part(self, schema: Schema) -> tuple[Schema, Standardize]:
-        """Return what the second view sees of a table, as a table of its own, and its first layer.
+        """Return the second view's part of a table, as its own table, and its first layer.
 
         Raises
         ------
@@ -277,10 +277,10 @@ class PairModel(nn.Module):
         return Schema(Table(shape, shape), names), Standardize(*cut).to(self.scale.mean.device)
 
     def _seen(self, row_shape: Shape) -> list[tuple[list[int | None], Shape]]:
-        """Return which number of a row each input of the two encoders is, and the inputs' shapes.
+        """Return, for each input of the two encoders, the equal number of a row; and the shapes.
 
-        None where it is computed: two rows that hold their own numbers in two orders go through the
-        view, and what is only handed on stands in both of them at its place.
+        None if the input is computed. Two rows that hold their column numbers in two orders go
+        through the view; an input is a number of the row if both results agree on it.
         """
         n = math.prod(row_shape)
         shuffled = torch.randperm(n, generator=torch.Generator().manual_seed(0))
@@ -298,7 +298,7 @@ class PairModel(nn.Module):
     def _code_columns(
         self, side: int, seen: list[int | None], shape: Shape, width: int
     ) -> list[int | None]:
-        """Return which of the numbers that an encoder sees each component of its code is."""
+        """Return, for each component of a code, the equal input of its encoder; None: learned."""
         second = self.recipe.encoder_y
         is_like_first = isinstance(second, str) and second in ("shared", "separate")
         description = second if side and not is_like_first else self.recipe.encoder
@@ -314,17 +314,17 @@ def build_model(
     scales: tuple[Standardize, Standardize | None],
     seed: int,
 ) -> PairModel:
-    """Build every module from its description, on the CPU, from a stream of draws of its own.
+    """Build every module from its description, on the CPU, from a separate random stream.
 
     Parameters
     ----------
     draft : Draft or Recipe
-        What is still open of a draft is resolved once the encoders are built.
+        Open choices of a draft are resolved once the encoders are built.
     view : View
-        Fitted; its ``state`` is what ``fit`` returned.
+        The fitted view; ``state`` is what its ``fit`` returned.
     state : dict of Tensor or None
     row_shapes : tuple of tuple of int
-        Of the table and, or None, of the paired table.
+        Shapes of a row of the table and of the paired table, or None.
     scales : tuple of Standardize
     seed : int
 
@@ -335,7 +335,7 @@ def build_model(
     Raises
     ------
     ValueError
-        If parts do not fit one another, or none of them has a weight to train.
+        If parts do not fit together, or if none of them has a weight to train.
     """
     with own_randomness(seed):
         shapes = view.shapes(row_shapes[0], state)
@@ -373,7 +373,7 @@ def build_model(
 
 
 def _second_encoder(draft: Draft | Recipe, view: View, shapes: tuple[Shape, Shape]) -> Any:
-    """Return "shared", "separate" (another one like the first), or a description of its own."""
+    """Return "shared", "separate" (another one like the first), or its own description."""
     wanted = view.default_encoder_y if draft.encoder_y is None else draft.encoder_y
     if isinstance(wanted, str) and wanted == "shared" and shapes[0] != shapes[1]:
         raise ValueError(
@@ -418,7 +418,7 @@ def _build_heads(
 
 
 def _output(wanted: str | None, view: View, shape: Shape, state: dict[str, Tensor] | None) -> str:
-    """Return which code comes out, checked against the view."""
+    """Return which code ``transform`` gives, checked against the view."""
     output = view.default_output if wanted is None else wanted
     if view.paired and output in ("second", "both"):
         raise ValueError(
@@ -444,7 +444,7 @@ def rows_of(
     *,
     stream: bool = False,
 ) -> AnyRows:
-    """Return rows of an index as a view sees them: alone, or with their partners.
+    """Return the rows of an index as a view sees them: alone, or with their partners.
 
     Parameters
     ----------
@@ -454,9 +454,9 @@ def rows_of(
     view : View
     scales : tuple of Standardize
     generator : torch.Generator
-        Of draws of partners; the rows go to its device.
+        Source of the draws of partners; the rows go to its device.
     stream : bool, default=False
-        Convert batch by batch although the rows would fit.
+        Convert batch by batch even if the rows would fit.
 
     Returns
     -------
@@ -480,9 +480,9 @@ def rows_of(
 def global_stream(
     model: PairModel, seed: int, device: torch.device | str = "cpu"
 ) -> own_randomness | None:
-    """Return a stream for a model that draws from torch's global generators; None if none does.
+    """Return a stream for a model that draws from torch's global generators, else None.
 
-    Dropout does, and modules or callables that are not ours may.
+    Dropout draws from them, and a user's modules or callables may.
     """
     if model.view.draws_globally:
         return own_randomness(seed, device)
@@ -498,9 +498,9 @@ def encode(
 ) -> Iterator[Tensor]:
     """Yield the codes of all rows, block by block, without gradients.
 
-    The last block is filled up with zeros: float32 sums depend on the size of the block, and a
-    row's code must not depend on how many others are encoded with it. A GPU takes large blocks,
-    and smaller ones once it is out of memory.
+    The last block is padded with zeros: float32 sums depend on the size of the block, and a row's
+    code must not depend on how many others are encoded with it. A GPU takes large blocks, and
+    smaller ones once it is out of memory.
     """
     block = block or _block_size(rows)
     start = 0

@@ -1,9 +1,9 @@
-"""Negatives: which pairs stand for draws from the product of the marginals.
+"""Negatives: pick the pairs that each row's partner is compared with.
 
-A row's partner is a draw from the joint distribution; its negatives stand for draws of the second
-view that are independent of the row. Where they are, a bound stays valid. Negatives chosen by
-scores, groups or labels, and codes of an older encoder, are not: the value is then no bound,
-however useful for training.
+A row and its partner are a draw from the joint distribution. Its negatives stand for draws of the
+second view that are independent of the row. If they are such draws, a bound stays valid. Negatives
+chosen by scores, groups or labels are not, nor are codes of an older encoder. Training may use
+them, but the value is not a bound.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ __all__ = [
 def next_columns(n: int, n_negatives: int, device: torch.device | None = None) -> Tensor:
     """Return the mask of the next few columns after the diagonal, wrapping around.
 
-    Rows of a batch come in random order, so these are a random choice of the others.
+    Rows of a batch come in random order, so this is a random choice of the other rows.
 
     Parameters
     ----------
     n : int
         Rows of the batch.
     n_negatives : int
-        Negatives of each row; all others where there are fewer.
+        Negatives of each row; all others if there are fewer.
     device : torch.device or None, default=None
 
     Returns
@@ -73,9 +73,9 @@ def hardest(scores: Tensor, n_negatives: int) -> Tensor:
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Column i is the partner of row i, which is no negative.
+        Column i is the partner of row i and never a negative.
     n_negatives : int
-        Negatives of each row; all others where there are fewer.
+        Negatives of each row; all others if there are fewer.
 
     Returns
     -------
@@ -95,8 +95,8 @@ def hardest(scores: Tensor, n_negatives: int) -> Tensor:
 def semi_hard(scores: Tensor, n_negatives: int | None = None) -> Tensor:
     """Return the mask of the negatives that score below the partner of their row.
 
-    Negatives above it are often of the row's own class. A row whose negatives all score above its
-    partner has none.
+    Negatives above it often belong to the row's own class. If all negatives score above the
+    partner, the row has none.
 
     Parameters
     ----------
@@ -126,14 +126,14 @@ def semi_hard(scores: Tensor, n_negatives: int | None = None) -> Tensor:
 
 
 def _highest(scores: Tensor, among: Tensor, number: int) -> Tensor:
-    """Return the mask of the highest scores of each row among some cells."""
+    """Return the mask of the highest scores of each row within ``among``."""
     allowed = scores.detach().masked_fill(~among, -torch.inf)
     chosen = allowed.topk(min(number, scores.shape[1]), dim=1).indices
     return torch.zeros_like(among).scatter(1, chosen, True) & among
 
 
 def other_groups(groups: Tensor) -> Tensor:
-    """Return the mask of the cells whose row and column are of different groups.
+    """Return the mask of the cells whose row and column belong to different groups.
 
     Parameters
     ----------
@@ -154,24 +154,24 @@ def other_groups(groups: Tensor) -> Tensor:
 
 
 class NegativesModule(nn.Module, ABC):
-    """What `Negatives.build` returns: it marks the negatives of a batch.
+    """Write the module that marks the negatives of a batch; `Negatives.build` returns it.
 
     Attributes
     ----------
     n_extra : int
-        Rows beyond the batch that training must draw for their second view alone.
+        Extra rows that training draws for their second view only.
     """
 
     n_extra = 0
 
     @abstractmethod
     def forward(self, codes: Codes, rows: Tensor | None, groups: Tensor | None) -> Codes:
-        """Return the codes with the mask of their negatives, and with further columns if any.
+        """Return the codes with the mask of their negatives and any further columns.
 
         Parameters
         ----------
         codes : Codes
-            Of one batch; ``z_y`` has ``n_extra`` rows more than ``z_x`` in training.
+            Codes of one batch; in training ``z_y`` has ``n_extra`` rows more than ``z_x``.
         rows : Tensor of int or None
             Numbers of the training rows; None for rows that ``fit`` did not see.
         groups : Tensor of int or None
@@ -183,17 +183,17 @@ class NegativesModule(nn.Module, ABC):
         """
 
     def candidates(self, n: int) -> int:
-        """Return how many candidates, the partner among them, a row has in a block of n."""
+        """Return how many candidates, including the partner, a row has in a block of n."""
         return n
 
 
 class Negatives(Component, ABC):
-    """Base of the negatives; a subclass says whether a bound stays valid and writes ``build``.
+    """Write negatives of your own: define ``build`` and say whether a bound stays valid.
 
     Attributes
     ----------
     caveat : str or None
-        Why the value is no bound with these negatives; None: it stays one.
+        Why the value is not a bound with these negatives; None: it is.
     needs_groups : bool
         Whether ``fit`` must be given ``groups``.
     """
@@ -222,7 +222,7 @@ class Negatives(Component, ABC):
 
 
 class _Masked(NegativesModule):
-    """A mask that is made from the codes or the groups alone."""
+    """A mask made from the codes or the groups alone."""
 
     def __init__(
         self, mask: Callable[[Codes, Tensor | None], Tensor | None], number: int | None = None
@@ -240,12 +240,12 @@ class _Masked(NegativesModule):
 
 @dataclass(repr=False, eq=False)
 class InBatch(Negatives):
-    """The partners of the other rows of the batch.
+    """Use the partners of the other rows of the batch; the bound stays valid.
 
     Parameters
     ----------
     n_negatives : int or None, default=None
-        Negatives of each row, whatever the batch size; None: all others.
+        Negatives of each row, for any batch size; None: all others.
 
     Examples
     --------
@@ -277,7 +277,7 @@ class _NextColumns:
 
 
 class _Extra(NegativesModule):
-    """In training only the columns beyond the batch count; elsewhere there are none."""
+    """In training only the columns beyond the batch count; elsewhere all other rows count."""
 
     def __init__(self, n_extra: int) -> None:
         super().__init__()
@@ -292,15 +292,16 @@ class _Extra(NegativesModule):
 
 @dataclass(repr=False, eq=False)
 class Independent(Negatives):
-    """The second views of further rows, drawn anew for each batch and shared by all its rows.
+    """Draw further rows for each batch; all rows of the batch share their second views.
 
-    Batch size and number of negatives are then independent: a small batch can have many negatives,
-    at the price of encoding one view of each. On rows that training did not see, the other rows of
-    a block serve as negatives, as for `InBatch`.
+    Use it to combine a small batch with many negatives; each costs the encoding of one view. The
+    bound stays valid. On rows that training did not see, the other rows of a block serve as
+    negatives, as for `InBatch`.
 
     Parameters
     ----------
     n_negatives : int, default=256
+        Number of further rows for each batch.
 
     Examples
     --------
@@ -318,11 +319,11 @@ class Independent(Negatives):
 
 @dataclass(repr=False, eq=False)
 class Hard(Negatives):
-    """The highest-scoring other rows of the batch.
+    """Use the highest-scoring other rows of the batch.
 
-    They carry most of the gradient, and false negatives among them do most of the harm: on data
-    with few classes many hard negatives are of the row's own class. The reported value is no bound:
-    at 0.51 nats the true density ratio reports -0.36 with the 16 hardest of 127.
+    They carry most of the gradient. With few classes many hard negatives belong to the row's own
+    class, and these do most of the harm. The reported value is not a bound: at 0.51 nats the true
+    density ratio reports -0.36 with the 16 hardest of 127.
 
     Parameters
     ----------
@@ -352,11 +353,11 @@ class Hard(Negatives):
 
 @dataclass(repr=False, eq=False)
 class SemiHard(Negatives):
-    """The other rows of the batch that score below the row's partner, or the highest few of them.
+    """Use the other rows of the batch that score below the row's partner.
 
-    Rows that score above the partner are often of the row's own class; a row with none below adds
-    nothing. The reported value is no bound: at 0.51 nats the true density ratio reports 1.12 with
-    the semi-hard ones of 127.
+    Rows that score above the partner often belong to the row's own class. A row with none below
+    adds nothing. The reported value is not a bound: at 0.51 nats the true density ratio reports
+    1.12 with the semi-hard ones of 127.
 
     Parameters
     ----------
@@ -396,11 +397,11 @@ class _ByScore:
 
 @dataclass(repr=False, eq=False)
 class OtherGroups(Negatives):
-    """The other rows of the batch that belong to other groups: subjects, documents, classes.
+    """Use the other rows of the batch that belong to other groups: subjects, documents, classes.
 
-    Use it where rows of one group mean the same thing and, as negatives, would be pushed apart.
-    ``fit(X, groups=...)`` names the groups; whole groups are then held out. The negatives are draws
-    from the other groups, not from all rows, so the reported value is no bound.
+    Use it if rows of one group mean the same thing: as negatives they would be pushed apart. Pass
+    the groups to ``fit(X, groups=...)``; whole groups are then held out. The negatives come from
+    the other groups, not from all rows, so the reported value is not a bound.
 
     Examples
     --------
@@ -427,7 +428,7 @@ def _of_other_groups(codes: Codes, groups: Tensor | None) -> Tensor:
 
 
 class _QueueModule(NegativesModule):
-    """The newest codes of the second view, as further columns without gradient."""
+    """The newest codes of the second view, added as columns without gradient."""
 
     codes: Tensor
     rows: Tensor
@@ -446,7 +447,7 @@ class _QueueModule(NegativesModule):
         in_batch = ~torch.eye(n, dtype=torch.bool, device=codes.z_y.device)
         known = (torch.arange(size, device=self.codes.device) < self.filled).expand(n, size)
         if rows is not None:
-            # With few rows of data a row would meet its own partner of a step ago.
+            # With few rows of data a row could meet its own partner from an earlier step.
             known = known & (self.rows[None, :] != rows[:, None])
         older = self.codes.clone()
         if self.training:
@@ -477,17 +478,17 @@ class _QueueModule(NegativesModule):
 
 @dataclass(repr=False, eq=False)
 class Queue(Negatives):
-    """The batch, and codes of the batches before it.
+    """Use the batch and a queue of codes of earlier batches.
 
-    Many negatives for the price of one batch: the codes are kept, not computed anew, and get no
-    gradient. They come from the encoder of some steps ago, so the value is no bound; with a small
-    learning rate and a queue of a few dozen batches they are hardly stale. The queue is saved with
-    the model.
+    Use it for many negatives at the cost of one batch: queued codes are not computed again and get
+    no gradient. They come from an earlier state of the encoder, so the value is not a bound. With a
+    small learning rate and a queue of a few dozen batches they are hardly stale. The queue is saved
+    with the model.
 
     Parameters
     ----------
     size : int, default=4096
-        Codes that are kept. A row never meets its own.
+        Number of codes to keep. A row never meets its own code.
 
     References
     ----------
@@ -495,7 +496,7 @@ class Queue(Negatives):
     https://arxiv.org/abs/1912.06798
 
     Momentum Contrast for Unsupervised Visual Representation Learning (He, Fan, Wu, Xie &
-    Girshick, 2020), https://arxiv.org/abs/1911.05722, whose second encoder is a moving average.
+    Girshick, 2020), https://arxiv.org/abs/1911.05722. Its second encoder is a moving average.
 
     Examples
     --------
@@ -513,7 +514,7 @@ class Queue(Negatives):
 
 
 def as_negatives(value: Any) -> Negatives:
-    """Return the negatives that a name or an object stands for.
+    """Return the negatives that a name or an object means.
 
     Parameters
     ----------

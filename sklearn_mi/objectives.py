@@ -1,9 +1,8 @@
-"""Objectives: what training maximises, where it is not itself the number that is reported.
+"""Objectives: train on a different quantity from the one reported.
 
 Some are functions of scores, ``scores[i, j] = f(x_i, y_j)``, with negatives and positives as in
-`sklearn_mi.bounds`: a row without negatives adds 0. Others, such as Barlow Twins, compare codes;
-the critic then only reports. Each formula is written as what is maximised, minus the loss of its
-paper.
+`sklearn_mi.bounds`; a row without negatives adds 0. Others, such as Barlow Twins, compare codes;
+the critic then only reports. Training maximises each formula, which is minus the loss of its paper.
 """
 
 from __future__ import annotations
@@ -73,12 +72,12 @@ __all__ = [
 Mining = Literal["semi-hard", "hard", "all"]
 
 
-# What compares codes component by component takes instead.
+# What to use instead of an objective that compares codes component by component.
 ON_SCORES = "an objective on scores such as 'infonce'"
 
 
 def _mean(terms: Tensor, cells: Tensor, positives: Mask) -> Tensor:
-    """Return the mean over all rows; those without negatives add 0."""
+    """Return the mean over all rows; rows without negatives add 0."""
     terms = row_means(terms, positives)
     return mean_of_rows(torch.where(cells.any(1), terms, 0.0), positives)
 
@@ -88,17 +87,17 @@ def k_pair(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Te
 
     .. math:: -\frac1n \sum_i \log\Big(1 + \sum_{j \neq i} e^{f_{ij} - f_{ii}}\Big)
 
-    The sum runs over the negatives of row i. Equal to InfoNCE minus the mean logarithm of the
-    number of candidates; with two rows it is a smooth triplet loss.
+    The sum runs over the negatives of row i. The value is InfoNCE minus the mean logarithm of the
+    number of candidates. With two rows it is a smooth triplet loss.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that belong together, whose mean a row gives; by default the diagonal.
+        Pairs that belong together; a row averages over its own. By default the diagonal.
 
     Returns
     -------
@@ -133,7 +132,7 @@ def _check_mining(mining: str) -> None:
 
 
 def _mined(gaps: Tensor, cells: Tensor, mining: str) -> Tensor:
-    """Return the column of the one negative that counts in each row."""
+    """Return the column of the negative that counts in each row."""
     hardest = gaps.masked_fill(~cells, -math.inf).argmax(1)
     if mining == "hard":
         return hardest
@@ -163,20 +162,20 @@ def triplet(
 
     .. math:: -\frac1n \sum_i [\mathrm{margin} - f_{ii} + f_{ij(i)}]_+
 
-    with j(i) the negative that is mined for row i. Semi-hard: the highest of those that score
-    below the partner, or, where none does, the lowest of all. Hard: the highest of all. For "all"
-    the bracket is averaged over the negatives of the row.
+    Here j(i) is the negative that is mined, or picked, for row i. Semi-hard: the highest of those
+    that score below the partner; without any, the lowest of all. Hard: the highest of all. All: the
+    bracket is averaged over the negatives of the row.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that belong together, whose mean a row gives; by default the diagonal.
+        Pairs that belong together; a row averages over its own. By default the diagonal.
     margin : float, default=1.0
-        In units of the scores.
+        Margin in units of the scores.
     mining : {"semi-hard", "hard", "all"}, default="semi-hard"
         Which negatives count.
 
@@ -188,7 +187,7 @@ def triplet(
     Raises
     ------
     ValueError
-        If the shapes do not fit, or if the mining is unknown.
+        If the shapes do not fit, or if ``mining`` is unknown.
 
     Examples
     --------
@@ -224,16 +223,16 @@ def decoupled_infonce(scores: Tensor, negatives: Mask = None, positives: Mask = 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that belong together, whose mean a row gives; by default the diagonal.
+        Pairs that belong together; a row averages over its own. By default the diagonal.
 
     Returns
     -------
     value : Tensor of shape ()
-        Without a largest value.
+        Unbounded.
 
     Raises
     ------
@@ -254,7 +253,7 @@ def decoupled_infonce(scores: Tensor, negatives: Mask = None, positives: Mask = 
 
 
 def _log_difference(a: Tensor, b: Tensor) -> Tensor:
-    """Return log(exp(a) - exp(b)), minus infinity where that is not positive."""
+    """Return log(exp(a) - exp(b)), minus infinity if the difference is not positive."""
     gap = b - a
     negative = gap >= 0
     # A gradient passes through both branches: the unused one must stay finite.
@@ -277,24 +276,24 @@ def hard_negatives(
         \frac{\sum_j e^{(1 + \beta) f_{ij}}}{\sum_j e^{\beta f_{ij}}} - \tau^+ e^{f_{ii}}\Big],
         e^{\mathrm{floor}}\Big\}
 
-    Both sums run over the negatives :math:`N_i` of row i: their mean, weighted by
-    :math:`e^{\beta f}`, less the share of false negatives. Without either, beta = tau_plus =
-    0, it is `k_pair`.
+    Both sums run over the negatives :math:`N_i` of row i. The bracket is their mean, weighted by
+    :math:`e^{\beta f}`, minus the share of false negatives. With beta = tau_plus = 0 the value is
+    `k_pair`.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that belong together, whose mean a row gives; by default the diagonal.
+        Pairs that belong together; a row averages over its own. By default the diagonal.
     beta : float, default=1.0
-        How much more high-scoring negatives weigh; 0: all alike.
+        How much more high-scoring negatives weigh; 0: all weigh the same.
     tau_plus : float, default=0.1
-        Chance that a negative is of the class of its row, at least 0 and below 1.
+        Probability that a negative has the class of its row, at least 0 and below 1.
     floor : float, default=-10.0
-        Least score that the critic can give: no mean of negatives is estimated below it.
+        Smallest score that the critic can give: no mean of negatives is estimated below it.
 
     Returns
     -------
@@ -333,7 +332,7 @@ def debiased(
     tau_plus: float = 0.1,
     floor: float = -10.0,
 ) -> Tensor:
-    r"""Return minus the debiased contrastive loss: `hard_negatives` with all negatives alike.
+    r"""Return minus the debiased contrastive loss: `hard_negatives` with equal weights, beta = 0.
 
     .. math:: \frac1n \sum_i \log \frac{e^{f_{ii}}}{e^{f_{ii}} + |N_i| g_i}, \qquad
         g_i = \max\Big\{\frac{1}{1 - \tau^+} \Big[
@@ -343,15 +342,15 @@ def debiased(
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that belong together, whose mean a row gives; by default the diagonal.
+        Pairs that belong together; a row averages over its own. By default the diagonal.
     tau_plus : float, default=0.1
-        Chance that a negative is of the class of its row, at least 0 and below 1.
+        Probability that a negative has the class of its row, at least 0 and below 1.
     floor : float, default=-10.0
-        Least score that the critic can give: no mean of negatives is estimated below it.
+        Smallest score that the critic can give: no mean of negatives is estimated below it.
 
     Returns
     -------
@@ -376,24 +375,24 @@ def debiased(
 def siglip(
     scores: Tensor, negatives: Mask = None, positives: Mask = None, bias: Tensor | float = 0.0
 ) -> Tensor:
-    r"""Return minus the pairwise sigmoid loss: each pair is classified by itself.
+    r"""Return minus the pairwise sigmoid loss: each pair is classified on its own.
 
     .. math:: \frac1n \sum_i \Big[\log \sigma(f_{ii} + b_i) +
         \sum_{j \in N_i} \log \sigma(-f_{ij} - b_i)\Big], \qquad b_i = b - \log |N_i|
 
-    with :math:`N_i` the negatives of row i. Row i holds one partner among :math:`|N_i|` others, so
-    at b = 0 the best score is the log ratio, whatever the size of the batch.
+    Here :math:`N_i` are the negatives of row i. Row i has one partner beside :math:`|N_i|`
+    negatives, so at b = 0 the best score is the log ratio for any batch size.
 
     Parameters
     ----------
     scores : Tensor of shape (n, m)
-        Scores of every pair; without positives, column i is the partner of row i.
+        Score of every pair; without ``positives``, column i is the partner of row i.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that belong together, whose mean a row gives; by default the diagonal.
+        Pairs that belong together; a row averages over its own. By default the diagonal.
     bias : Tensor of shape () or float, default=0.0
-        b.
+        b in the formula.
 
     Returns
     -------
@@ -421,7 +420,7 @@ def siglip(
 
 
 def _next_negatives(cells: Tensor) -> Tensor:
-    """Return the column of the first negative to the right of the partner, around the end."""
+    """Return the column of the first negative to the right of the partner, wrapping around."""
     n, m = cells.shape
     partners = torch.arange(n, device=cells.device)[:, None]
     steps = (torch.arange(m, device=cells.device) - partners) % m
@@ -431,28 +430,28 @@ def _next_negatives(cells: Tensor) -> Tensor:
 def gradient_penalty(
     critic: Callable[[Tensor, Tensor], Tensor], z_x: Tensor, z_y: Tensor, negatives: Mask = None
 ) -> Tensor:
-    r"""Return how much steeper than 1 a critic is, squared.
+    r"""Return how far a critic's slope exceeds 1, squared.
 
     .. math:: \frac1n \sum_i \Big[\big\lVert \nabla f(z_i, \tilde z_i) \big\rVert - 1\Big]_+^2,
         \qquad \tilde z_i = t_i z'_i + (1 - t_i) z'_{j(i)}
 
-    The gradient is that by both codes, at points between a pair and the next negative j(i) of its
-    row; :math:`t_i = (i - 1/2) / n`, which in a shuffled batch is as good as a random number.
+    The gradient is with respect to both codes, at points between a pair and the next negative j(i)
+    of its row. :math:`t_i = (i - 1/2) / n`, which in a shuffled batch serves as a random number.
 
     Parameters
     ----------
     critic : callable
-        ``critic(z_x, z_y)`` is the score matrix; a Module or any function with a second
+        ``critic(z_x, z_y)`` gives the score matrix: a Module, or any function with a second
         derivative.
     z_x, z_y : Tensor of shape (n, d_x), (m, d_y)
         Codes of the two views.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all off the diagonal.
+        Cells that count as negatives; by default every cell off the diagonal.
 
     Returns
     -------
     value : Tensor of shape ()
-        At least 0, also where gradients are switched off; it has a gradient where they are on.
+        At least 0. It works with gradients switched off, and has a gradient if they are on.
 
     Examples
     --------
@@ -467,10 +466,10 @@ def gradient_penalty(
     cells = negative_cells(z_x.new_empty(n, len(z_y)), negatives)
     shares = (torch.arange(n, device=z_x.device).to(z_x.dtype)[:, None] + 0.5) / n
     with torch.enable_grad():
-        # Copies, so that a gradient by the one point never runs through the other.
+        # Copies, so the gradient by one point never runs through the other.
         first = z_x.clone().requires_grad_()
         second = torch.lerp(z_y[_next_negatives(cells)], z_y[:n], shares).requires_grad_()
-        # What torch.compile makes of a module has no second derivative; its forward has.
+        # A module from torch.compile has no second derivative; its forward has.
         scores = critic.forward if isinstance(critic, nn.Module) else critic
         slopes = torch.autograd.grad(
             scores(first, second).diagonal().sum(), (first, second), create_graph=with_gradient
@@ -495,17 +494,17 @@ def spectral(z_x: Tensor, z_y: Tensor, negatives: Mask = None, positives: Mask =
     .. math:: \frac1n \sum_i \Big[2 s_{ii} - \frac{1}{|N_i|} \sum_{j \in N_i} s_{ij}^2\Big],
         \qquad s_{ij} = z_i^\top z'_j
 
-    with :math:`N_i` the negatives of row i. The best s is the density ratio itself, not its
+    Here :math:`N_i` are the negatives of row i. The best s is the density ratio itself, not its
     logarithm: the loss factorises the ratio into codes.
 
     Parameters
     ----------
     z_x, z_y : Tensor of shape (n, d), (m, d)
-        Codes of the two views; row i of the one is the partner of row i of the other.
+        Codes of the two views; row i of one is the partner of row i of the other.
     negatives : Tensor of bool of shape (n, m), default=None
-        The cells that count as negatives; by default all that are no positives.
+        Cells that count as negatives; by default every cell that is not a positive.
     positives : Tensor of bool of shape (n, m), default=None
-        The pairs that belong together, whose mean a row gives; by default the diagonal.
+        Pairs that belong together; a row averages over its own. By default the diagonal.
 
     Returns
     -------
@@ -533,7 +532,7 @@ def spectral(z_x: Tensor, z_y: Tensor, negatives: Mask = None, positives: Mask =
 
 
 def _uniformity(directions: Tensor, t: float) -> Tensor:
-    """Return the logarithm of the mean potential of different rows; 0 where there is one row."""
+    """Return the logarithm of the mean potential of different rows; 0 if there is one row."""
     n = len(directions)
     if n == 1:
         return directions.new_zeros(())
@@ -546,18 +545,20 @@ def align_uniform(
 ) -> Tensor:
     r"""Return minus the sum of alignment and uniformity of codes on the unit sphere.
 
+    Alignment: partners have close codes. Uniformity: codes spread over the sphere.
+
     .. math:: -\frac1n \sum_i \lVert u_i - u'_i \rVert^\alpha - \frac{\mathrm{weight}}{2} \Big[
         \log \frac{1}{n (n - 1)} \sum_{i \neq j} e^{-t \lVert u_i - u_j \rVert^2} +
         \log \frac{1}{m (m - 1)} \sum_{i \neq j} e^{-t \lVert u'_i - u'_j \rVert^2} \Big]
 
-    with :math:`u = z / \lVert z \rVert`.
+    Here :math:`u = z / \lVert z \rVert`.
 
     Parameters
     ----------
     z_x, z_y : Tensor of shape (n, d), (m, d)
-        Codes of the two views; row i of the one is the partner of row i of the other.
+        Codes of the two views; row i of one is the partner of row i of the other.
     alpha : float, default=2.0
-        Power of the distance of partners.
+        Power of the distance between partners.
     t : float, default=2.0
         Sharpness of the potential.
     weight : float, default=1.0
@@ -591,7 +592,7 @@ def align_uniform(
 
 def _standardised(z: Tensor) -> Tensor:
     centred = z - z.mean(0)
-    # The constant that the reference adds; a constant component stays 0.
+    # The reference adds this constant; a constant component stays 0.
     return centred / (centred.square().mean(0) + 1e-5).sqrt()
 
 
@@ -600,16 +601,16 @@ def barlow_twins(z_x: Tensor, z_y: Tensor, weight: float = 5e-3) -> Tensor:
 
     .. math:: -\sum_k (1 - C_{kk})^2 - \mathrm{weight} \sum_{k \neq l} C_{kl}^2
 
-    with :math:`C_{kl}` the correlation, over the rows, of component k of the one code with
+    Here :math:`C_{kl}` is the correlation, over the rows, of component k of one code with
     component l of the other.
 
     Parameters
     ----------
     z_x, z_y : Tensor of shape (n, d), (m, d)
-        Codes of the two views; row i of the one is the partner of row i of the other. Rows
-        without a partner are not used.
+        Codes of the two views; row i of one is the partner of row i of the other. Rows without a
+        partner are not used.
     weight : float, default=5e-3
-        Weight of the correlations of different components.
+        Weight of the correlations between different components.
 
     Returns
     -------
@@ -653,7 +654,7 @@ def vicreg(
     variance: float = 25.0,
     covariance: float = 1.0,
 ) -> Tensor:
-    r"""Return minus the VICReg loss: equal codes of partners, spread out and decorrelated.
+    r"""Return minus the VICReg loss: partners have equal codes, spread out and decorrelated.
 
     .. math:: -\frac{\mathrm{invariance}}{n d} \sum_{i} \lVert z_i - z'_i \rVert^2
         - \frac{\mathrm{variance}}{2} [v(Z) + v(Z')] - \mathrm{covariance}\, [c(Z) + c(Z')]
@@ -661,13 +662,13 @@ def vicreg(
     .. math:: v(Z) = \frac1d \sum_k \Big[1 - \sqrt{\mathrm{Cov}(Z)_{kk} + 10^{-4}}\Big]_+, \qquad
         c(Z) = \frac1d \sum_{k \neq l} \mathrm{Cov}(Z)_{kl}^2
 
-    The factors 1/d and 1/2 are those of the authors' code, to which their weights belong.
+    The factors 1/d and 1/2 follow the authors' code, for which their weights are tuned.
 
     Parameters
     ----------
     z_x, z_y : Tensor of shape (n, d), (m, d)
-        Codes of the two views; row i of the one is the partner of row i of the other. Variances
-        and covariances are over all rows.
+        Codes of the two views; row i of one is the partner of row i of the other. Variances and
+        covariances use all rows.
     invariance, variance, covariance : float
         Weights of the three terms, by default 25, 25 and 1.
 
@@ -698,7 +699,7 @@ def vicreg(
 
 
 class Surrogate(Objective, ABC):
-    """Base of the objectives that are no bound and report InfoNCE; a subclass writes ``build``.
+    """Write an objective of your own that is not a bound and reports InfoNCE: define ``build``.
 
     Examples
     --------
@@ -727,7 +728,7 @@ class Surrogate(Objective, ABC):
 
 
 class _Distance(BoundModule):
-    """Minus the distance of a bound from a target."""
+    """Minus the distance between a bound and a target."""
 
     def __init__(self, bound: BoundModule, target: float) -> None:
         super().__init__()
@@ -742,24 +743,24 @@ class _Distance(BoundModule):
 
 @dataclass(repr=False, eq=False)
 class Matched(Objective):
-    r"""Hold a bound at a target instead of pushing it up, from the first step on.
+    r"""Hold a bound at a target from the first step on, instead of maximising it.
 
     .. math:: -|I_{\mathrm{EST}} - t|
 
-    Use it to compare encoders, critics or bounds at one size of the bound: what differs then is
-    not due to it. It reports the bound. Training hovers around the target and each batch has its
-    own noise, so quote the mean of the bound beside its distance: that the distance is small does
-    not say that the mean is right.
+    Use it to compare encoders, critics or bounds at the same value of the bound: any difference is
+    then not due to that value. It reports the bound. Training hovers around the target, and each
+    batch has its own noise. So quote the mean of the bound beside its distance: a small distance
+    does not prove that the mean is right.
 
-    The value that the bound reports is what is matched, so `JensenShannon` and `SMILE` act here
-    without their surrogate and `MINE` without its moving average.
+    The target applies to the value that the bound reports. So `JensenShannon` and `SMILE` train
+    here without their surrogate, and `MINE` without its moving average.
 
     Parameters
     ----------
     bound : str or Bound
         The bound to hold, by name or as an object.
     target : float
-        Where to hold it, in nats. Below the ceiling: InfoNCE in batches of 128 cannot reach 5.
+        Target in nats, below the bound's ceiling: InfoNCE in batches of 128 cannot reach 5.
 
     References
     ----------
@@ -786,7 +787,7 @@ class Matched(Objective):
         Raises
         ------
         ValueError
-            If the name of the bound is unknown, or if the target is not finite.
+            If the name of the bound is unknown or the target is not finite.
         TypeError
             If ``bound`` is neither a name nor a Bound.
         """
@@ -796,12 +797,12 @@ class Matched(Objective):
 
     @property
     def has_head(self) -> bool:  # type: ignore[override]
-        """Return whether the bound that is held has a head; its state is not used."""
+        """Return whether the held bound has a head; its state is not used."""
         return self.reported.has_head
 
     @property
     def reported(self) -> Bound:
-        """Return the bound that is held."""
+        """Return the held bound."""
         bound = resolve("bound", self.bound, BOUNDS)
         if not isinstance(bound, Bound):
             raise TypeError(f"bound={bound!r}; expected one of {sorted(BOUNDS)} or a Bound.")
@@ -824,18 +825,19 @@ class _EachPart(BoundModule):
 
 @dataclass(repr=False, eq=False)
 class EachPart(Objective):
-    r"""The mean of a bound over the parts that a `sklearn_mi.critics.Split` critic cuts codes into.
+    r"""Train every part of a code alone: the mean of a bound over a `Split` critic's parts.
 
     .. math:: \frac1K \sum_k I\big(f_k(z_{(k)}, z'_{(k)})\big)
 
-    Every part learns to tell partners by itself, where the sum of the scores lets one part lean on
-    another; they share the encoder below. Each term is a bound, and so is their mean.
+    `sklearn_mi.critics.Split` cuts the codes. Every part learns to recognise partners alone; with
+    the sum of the scores one part could rely on another. All parts share the encoder. Each term is
+    a bound, and so is their mean.
 
     Parameters
     ----------
     objective : str or Objective, default="infonce"
-        What each part maximises; not one with a head, which is as wide as the whole code, or
-        with a state ("mine"), which parts would share.
+        What each part maximises. It must not have a head, which is as wide as the whole code, or a
+        state ("mine"), which the parts would share.
 
     Examples
     --------
@@ -855,7 +857,7 @@ class EachPart(Objective):
         Raises
         ------
         ValueError
-            If the name is unknown, or the objective has a head or a state.
+            If the name is unknown, or if the objective has a head or a state.
         TypeError
             If ``objective`` is neither a name nor an Objective.
         """
@@ -884,7 +886,7 @@ class _OnScores(BoundModule):
 
 
 def _critic_alone(codes: Codes) -> Tensor | float:
-    """Return 0 with the gradient of InfoNCE by the critic, and none by the codes."""
+    """Return 0 with the gradient of InfoNCE for the critic and none for the codes."""
     parameters = codes.critic.parameters() if isinstance(codes.critic, nn.Module) else ()
     if not any(parameter.requires_grad for parameter in parameters):
         return 0.0
@@ -902,7 +904,7 @@ def _refuse_positives(name: str, codes: Codes) -> None:
 
 
 class _OnCodes(BoundModule):
-    """A formula of the codes, beside which the critic learns InfoNCE; reports that."""
+    """A formula of the codes; the critic learns InfoNCE and reports it."""
 
     def __init__(self, formula: Callable[..., Tensor], name: str, *, masked: bool = False) -> None:
         super().__init__()
@@ -919,7 +921,7 @@ class _OnCodes(BoundModule):
 
 
 def _number(name: str, value: Any, expected: str, legal: Callable[[float], bool]) -> float:
-    """Return a finite number that is legal."""
+    """Return the value as a float if it is finite and ``legal``."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}={value!r}; expected {expected}.")
     if not (math.isfinite(value) and legal(float(value))):
@@ -943,11 +945,11 @@ def _prior(value: Any) -> float:
 
 @dataclass(repr=False, eq=False)
 class KPair(Surrogate):
-    """The multi-class K-pair loss of metric learning (`k_pair`); reports InfoNCE.
+    """Train by the multi-class K-pair loss of metric learning (`k_pair`); reports InfoNCE.
 
-    Its gradient is that of `InfoNCE`, which exceeds it by the logarithm of the number of
-    candidates: the same training under its other name. With one encoder for both views and an
-    inner product as the critic it is the loss of the reference.
+    It trains exactly as `InfoNCE` does, which exceeds it by the logarithm of the number of
+    candidates. With one encoder for both views and an inner product as the critic it is the loss of
+    the reference.
 
     References
     ----------
@@ -972,21 +974,22 @@ class KPair(Surrogate):
 
 @dataclass(repr=False, eq=False)
 class Triplet(Surrogate):
-    """The triplet loss with mined negatives (`triplet`); reports InfoNCE.
+    """Train by the triplet loss with mined negatives (`triplet`); reports InfoNCE.
 
-    Pairs that are told apart by the margin are left alone, so codes need not be perfect, only
-    good enough to rank; for retrieval. The margin has the unit of the scores: take a critic of
-    fixed scale, `Cosine` or `Cauchy`; any other can satisfy it by scaling its scores. The scores
-    learn an order and no log ratio, so InfoNCE is loose here. At ``Cosine(temperature=0.1)`` the
-    default is the reference's margin of 0.2 on squared distances of unit codes.
+    Use it for retrieval: pairs that differ by the margin add nothing, so codes only learn to rank.
+    The margin is in units of the scores, so take a critic of fixed scale, `Cosine` or `Cauchy`; any
+    other can satisfy it by scaling its scores. The scores learn an order, not a log ratio, so
+    InfoNCE is loose here. At ``Cosine(temperature=0.1)`` the default equals the reference's margin
+    of 0.2 on squared distances of unit codes.
 
     Parameters
     ----------
     margin : float, default=1.0
-        By how much a partner should outscore a negative.
+        How much a partner should outscore a negative.
     mining : {"semi-hard", "hard", "all"}, default="semi-hard"
-        Which negatives count: the highest that scores below the partner (where there is none, the
-        lowest of all), the highest, or all on average. "hard" can collapse early in training.
+        Which negatives count. "semi-hard": the highest that scores below the partner; without any,
+        the lowest of all. "hard": the highest, which can collapse early in training. "all": the
+        average of all.
 
     References
     ----------
@@ -1012,7 +1015,7 @@ class Triplet(Surrogate):
         Raises
         ------
         ValueError
-            If the margin is not positive or the mining unknown.
+            If ``margin`` is not positive or ``mining`` is unknown.
         """
         _check_mining(self.mining)
         margin = _positive("margin", self.margin)
@@ -1021,12 +1024,12 @@ class Triplet(Surrogate):
 
 @dataclass(repr=False, eq=False)
 class DecoupledInfoNCE(Surrogate):
-    """InfoNCE without the partner in the denominator (`decoupled_infonce`); reports InfoNCE.
+    """Drop the partner from the denominator of InfoNCE (`decoupled_infonce`); reports InfoNCE.
 
-    InfoNCE learns little from a pair that it already tells apart; without the partner in the sum
-    each pair keeps its weight, which helps in small batches. It has no largest value, so take a
-    critic with bounded scores (`Cosine`): any other grows without limit. The negatives here are
-    those across the views; the reference adds those within each view.
+    Use it with small batches: InfoNCE learns little from a pair that it already recognises, while
+    here each pair keeps its weight. The value is unbounded, so take a critic with bounded scores
+    (`Cosine`); other scores grow without limit. Negatives here are pairs across the views; the
+    reference adds pairs within each view.
 
     References
     ----------
@@ -1049,19 +1052,19 @@ class DecoupledInfoNCE(Surrogate):
 
 @dataclass(repr=False, eq=False)
 class Debiased(Surrogate):
-    """Contrastive loss corrected for partners among the negatives (`debiased`); reports InfoNCE.
+    """Correct for negatives of the row's own class (`debiased`); reports InfoNCE.
 
-    Rows of one class are pushed apart wherever they meet as negatives; the loss subtracts the
-    expected share of such negatives. Use it where rows fall into few classes, with tau_plus near
-    one over their number, and with `Cosine`, whose scores have a least value.
+    Use it if rows fall into few classes, with tau_plus near one over their number. As negatives,
+    rows of one class push each other apart; the loss subtracts the expected share of such
+    negatives. Take `Cosine` as the critic, whose scores have a smallest value.
 
     Parameters
     ----------
     tau_plus : float, default=0.1
-        Chance that a negative is of the class of its row, at least 0 and below 1.
+        Probability that a negative has the class of its row, at least 0 and below 1.
     floor : float, default=-10.0
-        Least score that the critic can give, minus one over the temperature for `Cosine`. The
-        mean of the negatives is estimated as a difference; it is cut off here.
+        Smallest score that the critic can give, minus one over the temperature for `Cosine`. The
+        mean of the negatives is estimated as a difference and cut off here.
 
     References
     ----------
@@ -1086,7 +1089,7 @@ class Debiased(Surrogate):
         Raises
         ------
         ValueError
-            If tau_plus is outside [0, 1) or the floor not finite.
+            If tau_plus is outside [0, 1) or the floor is not finite.
         """
         floor = _number("floor", self.floor, "a finite number", math.isfinite)
         return _OnScores(partial(debiased, tau_plus=_prior(self.tau_plus), floor=floor))
@@ -1094,21 +1097,20 @@ class Debiased(Surrogate):
 
 @dataclass(repr=False, eq=False)
 class HardNegatives(Surrogate):
-    """Contrastive loss with hard, debiased negatives (`hard_negatives`); reports InfoNCE.
+    """Weigh negatives by their scores and debias them (`hard_negatives`); reports InfoNCE.
 
-    Negatives weigh the more the higher they score, and the share of partners among them is
-    subtracted as in `Debiased`, since the hardest are most often of the same class. Use it as
-    `Debiased`, with `Cosine`, where most negatives are easy. The weight multiplies the score as
-    it is, temperature included.
+    Use it as `Debiased`, with `Cosine`, if most negatives are easy. High-scoring negatives weigh
+    more. They often have the row's own class, so the expected share of such negatives is
+    subtracted, as in `Debiased`. The weight multiplies the score, temperature included.
 
     Parameters
     ----------
     beta : float, default=1.0
         How much more high-scoring negatives weigh; 0 is `Debiased`.
     tau_plus : float, default=0.1
-        Chance that a negative is of the class of its row, at least 0 and below 1.
+        Probability that a negative has the class of its row, at least 0 and below 1.
     floor : float, default=-10.0
-        Least score that the critic can give, minus one over the temperature for `Cosine`.
+        Smallest score that the critic can give, minus one over the temperature for `Cosine`.
 
     References
     ----------
@@ -1135,7 +1137,7 @@ class HardNegatives(Surrogate):
         Raises
         ------
         ValueError
-            If beta is negative, tau_plus outside [0, 1) or the floor not finite.
+            If beta is negative, tau_plus is outside [0, 1) or the floor is not finite.
         """
         beta, tau_plus = _not_negative("beta", self.beta), _prior(self.tau_plus)
         floor = _number("floor", self.floor, "a finite number", math.isfinite)
@@ -1158,22 +1160,22 @@ class _Sigmoid(BoundModule):
 
 @dataclass(repr=False, eq=False)
 class SigLIP(Surrogate):
-    """The pairwise sigmoid loss with a learned bias (`siglip`); reports InfoNCE.
+    """Classify each pair on its own, with a learned bias (`siglip`); reports InfoNCE.
 
-    Each pair is judged alone, so large batches help less and small ones hurt less than with
-    InfoNCE, and the scores themselves are log ratios. In `JensenShannon` all negatives together
-    weigh as much as all partners; here each pair weighs the same.
+    Batch size matters less than with InfoNCE: large batches help less, small ones hurt less. The
+    scores themselves are log ratios. Each pair weighs the same; in `JensenShannon` all negatives
+    together weigh as much as all partners.
 
-    The bias counts from minus the logarithm of the number of negatives, where the reference's
-    start of -10 lies for its batches of 2^15. The scale that the reference learns belongs to the
-    critic, so that the scores that train are those that are reported:
-    ``Cosine(temperature=0.1, learn_temperature=True)`` is its choice and its start; critics with
-    weights have a scale of their own; with an inner product the encoders set it.
+    The bias is relative to minus the logarithm of the number of negatives. For the reference's
+    batches of 2^15 its start value of -10 lies there. The reference also learns a scale. Here the
+    critic owns it, so the reported scores are the trained ones. Its choice and start value are
+    ``Cosine(temperature=0.1, learn_temperature=True)``. Critics with weights have their own scale;
+    with an inner product the encoders set it.
 
     Parameters
     ----------
     bias : float, default=0.0
-        Where the learned bias starts.
+        Start value of the learned bias.
 
     References
     ----------
@@ -1204,7 +1206,7 @@ class SigLIP(Surrogate):
 
 
 class _Lipschitz(BoundModule):
-    """InfoNCE less a penalty on steep critics; reports InfoNCE."""
+    """InfoNCE minus a penalty on steep critics; reports InfoNCE."""
 
     def __init__(self, penalty: float) -> None:
         super().__init__()
@@ -1221,25 +1223,25 @@ class _Lipschitz(BoundModule):
 
 @dataclass(repr=False, eq=False)
 class Wasserstein(Surrogate):
-    r"""InfoNCE of a critic that is kept from being steep (`gradient_penalty`); reports InfoNCE.
+    r"""Penalise steep critics, so codes keep more than one factor; reports InfoNCE.
 
     .. math:: \mathrm{InfoNCE} - \lambda \cdot \mathrm{gradient\_penalty}
 
-    A steep critic tells codes apart by the smallest differences, and InfoNCE asks for no more; a
-    critic of slope at most 1 needs codes that lie apart, hence more of what the views share. Use it
-    where one factor suffices to recognise a partner and the codes should hold the others, too. It
-    costs a second pass through the critic, differentiated twice.
+    Use it if one factor suffices to recognise a partner and the codes should hold the others, too.
+    A steep critic can separate codes by tiny differences, and InfoNCE needs no more. A critic of
+    slope at most 1 needs codes that lie apart, hence more of what the views share. It costs a
+    second pass through the critic, differentiated twice (`gradient_penalty`).
 
-    The reference is the Wasserstein predictive coding of Ozair et al.; the penalty is that of
-    Gulrajani et al. on its upper side alone, since a slope below 1 is allowed. Distance here is
-    that of the codes, which the encoders can stretch: end them with a layer of bounded output, or
-    take the inner product, whose slope is the length of the two codes. `Cosine` obeys by longer
-    codes, `Cauchy` is never steeper than the root of 2.
+    The method is the Wasserstein predictive coding of Ozair et al. The penalty is that of Gulrajani
+    et al., but slopes below 1 are allowed. Distances are those of the codes, which the encoders can
+    stretch: end them with a layer of bounded output, or take the inner product, whose slope is the
+    length of the two codes. `Cosine` meets the penalty by longer codes. `Cauchy` is never steeper
+    than the root of 2.
 
     Parameters
     ----------
     penalty : float, default=10.0
-        Lambda, at least 0.
+        Weight of the penalty, lambda, at least 0.
 
     References
     ----------
@@ -1275,12 +1277,13 @@ class Wasserstein(Surrogate):
 
 @dataclass(repr=False, eq=False)
 class Spectral(Surrogate):
-    """The spectral contrastive loss (`spectral`); reports InfoNCE.
+    """Learn codes with a guarantee for linear probes (`spectral`); reports InfoNCE.
 
-    Inner products of codes fit the density ratio of the views by least squares, which finds its
-    leading singular functions: codes with a guarantee for linear probes. Codes must have equal
-    widths. The critic never trains the encoders; it learns InfoNCE on their codes, to report it:
-    take "separable", which learns fast. The squares are heavy-tailed where the ratio is large.
+    A linear probe is a linear classifier on the codes. The spectral contrastive loss fits inner
+    products of codes to the density ratio of the views by least squares; this finds its leading
+    singular functions. Codes must have equal widths. The critic does not train the encoders; it
+    learns InfoNCE on their codes, to report it. Take "separable", which learns fast. The squares
+    are heavy-tailed if the ratio is large.
 
     References
     ----------
@@ -1311,17 +1314,17 @@ class Spectral(Surrogate):
 
 @dataclass(repr=False, eq=False)
 class AlignUniform(Surrogate):
-    """Alignment and uniformity of codes on the unit sphere (`align_uniform`); reports InfoNCE.
+    """Align partners and spread codes over the unit sphere (`align_uniform`); reports InfoNCE.
 
-    The two properties that InfoNCE with a cosine brings about as negatives grow many, stated as
-    such; what `sklearn_mi.diagnostics` measures under these names. Codes must have equal widths,
-    and only their directions count. The critic never trains the encoders; it learns InfoNCE on
-    their codes, to report it: take "separable", which learns fast.
+    With many negatives, InfoNCE with a cosine has the same two effects; this objective states them
+    directly. `sklearn_mi.diagnostics` measures both as alignment and uniformity. Codes must have
+    equal widths, and only their directions count. The critic does not train the encoders; it learns
+    InfoNCE on their codes, to report it. Take "separable", which learns fast.
 
     Parameters
     ----------
     alpha : float, default=2.0
-        Power of the distance of partners, positive.
+        Power of the distance between partners, positive.
     t : float, default=2.0
         Sharpness of the potential that spreads codes out, positive.
     weight : float, default=1.0
@@ -1363,17 +1366,18 @@ class AlignUniform(Surrogate):
 
 @dataclass(repr=False, eq=False)
 class BarlowTwins(Surrogate):
-    """Cross-correlations of the codes should form the identity (`barlow_twins`); reports InfoNCE.
+    """Decorrelate the components of the codes, without negatives (`barlow_twins`); reports InfoNCE.
 
-    No negatives: codes cannot collapse since components may not repeat each other. It works best
-    with wide codes, through a head if need be. Codes must have equal widths, their scale is
-    free, and batches should be larger than the codes are wide. The critic never trains the
-    encoders; it learns InfoNCE on their codes, to report it: take "separable", which learns fast.
+    The cross-correlations of the two codes should form the identity. Codes cannot collapse to one
+    point, since components may not repeat each other. It works best with wide codes, through a head
+    if necessary. Codes must have equal widths, their scale is free, and a batch should have more
+    rows than the codes have components. The critic does not train the encoders; it learns InfoNCE
+    on their codes, to report it. Take "separable", which learns fast.
 
     Parameters
     ----------
     weight : float, default=5e-3
-        Weight of the correlations of different components, at least 0.
+        Weight of the correlations between different components, at least 0.
 
     References
     ----------
@@ -1407,17 +1411,17 @@ class BarlowTwins(Surrogate):
 
 @dataclass(repr=False, eq=False)
 class VICReg(Surrogate):
-    """Variance, invariance and covariance of codes (`vicreg`); reports InfoNCE.
+    """Control variance, invariance and covariance, without negatives (`vicreg`); reports InfoNCE.
 
-    No negatives: partners share a code, each component keeps a standard deviation of 1, no two
-    are correlated. Unlike `BarlowTwins` it treats each view by itself, so the views may be of
-    different kinds. Codes must have equal widths. The critic never trains the encoders; it learns
-    InfoNCE on their codes, to report it: take "separable", which learns fast.
+    Partners share a code, each component keeps a standard deviation of 1, and no two components are
+    correlated. Unlike `BarlowTwins` it treats each view separately, so the views may be of
+    different kinds. Codes must have equal widths. The critic does not train the encoders; it learns
+    InfoNCE on their codes, to report it. Take "separable", which learns fast.
 
     Parameters
     ----------
     invariance : float, default=25.0
-        Weight of the distance of partners, at least 0.
+        Weight of the distance between partners, at least 0.
     variance : float, default=25.0
         Weight of standard deviations below 1, at least 0; at 0 codes may collapse.
     covariance : float, default=1.0
@@ -1456,7 +1460,7 @@ class VICReg(Surrogate):
 
 
 def as_objective(value: Any) -> Objective:
-    """Return the objective that a name or an object stands for.
+    """Return the objective that a name or an object means.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A fitted model as one safetensors file with a JSON header: no pickle, no paths of modules.
+"""Write a fitted model to one safetensors file with a JSON header: no pickle, no module paths.
 
 The header holds the current parameters, the recipe that the model was built from, and facts. A
 description is stored as its family and its class, such as ``["views", "Neighbors"]``.
@@ -65,12 +65,12 @@ class Contents:
         Parameters of the learner as they were when it was saved.
     recipe : Recipe
     schemas : tuple of Schema
-        Of the table and, or None, of the paired table.
+        Those of the table and of the paired table; None without one.
     facts : dict
-        What else the learner knows: plain numbers, strings, lists and dicts.
+        Everything else that the learner knows: plain numbers, strings, lists and dicts.
     tensors : dict of Tensor
     has_own : bool
-        Whether some of its objects are the user's.
+        Whether the model has objects of the user's own.
     """
 
     params: dict[str, Any]
@@ -91,7 +91,7 @@ def write_file(
     schemas: tuple[Schema, Schema | None],
     facts: Mapping[str, Any],
 ) -> None:
-    """Write a fitted model to a file, whole or not at all.
+    """Write a fitted model to a file, completely or not at all.
 
     Parameters
     ----------
@@ -101,16 +101,16 @@ def write_file(
     model : PairModel
     schemas : tuple of Schema
     facts : mapping
-        What JSON can hold.
+        Values that JSON can hold.
 
     Raises
     ------
     FileNotFoundError
-        If the folder is not there.
+        If the folder does not exist.
     ValueError
         If a parameter cannot be stored: a callable, a callback, a generator. Nothing is written.
     """
-    from safetensors.torch import save_file  # here and below, as few who import the learner save it
+    from safetensors.torch import save_file  # here and below, since most users never save
 
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
@@ -135,7 +135,7 @@ def write_file(
 
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors on the CPU, each in memory of its own, also where weights are tied."""
+    """Return the tensors on the CPU, each in memory of its own, even if weights are tied."""
     separate: dict[str, Tensor] = {}
     places: set[int] = set()
     for name, tensor in tensors.items():
@@ -158,7 +158,7 @@ def _recipe_to_json(made: Recipe) -> dict[str, Any]:
 
 
 def _to_json(name: str, value: Any) -> Any:
-    """Return a parameter as JSON; own modules and descriptions only by their class's name."""
+    """Return a parameter as JSON; the user's own modules and descriptions by class name only."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic):
@@ -228,7 +228,7 @@ def read_file(path: str | os.PathLike, own: Mapping[str, Any]) -> Contents:
     ----------
     path : path-like
     own : mapping
-        Objects of the user's that the file names but does not hold, by parameter.
+        Objects of the user's own that the file names but does not hold, by parameter.
 
     Returns
     -------
@@ -237,8 +237,8 @@ def read_file(path: str | os.PathLike, own: Mapping[str, Any]) -> Contents:
     Raises
     ------
     ValueError
-        If the file is not one of ours, is damaged or of another format, or an own object is
-        missing.
+        If `write_file` did not write the file, if it is damaged or has another format, or if an
+        object of the user's own is missing.
     """
     header, tensors = _read(path)
     with damage_is_told(path):
@@ -247,7 +247,7 @@ def read_file(path: str | os.PathLike, own: Mapping[str, Any]) -> Contents:
 
 @contextmanager
 def damage_is_told(path: str | os.PathLike) -> Iterator[None]:
-    """Turn what a header lacks into an error that names the file.
+    """Turn errors from a damaged header into one that names the file.
 
     Parameters
     ----------
@@ -313,7 +313,7 @@ def _from_json(name: str, value: Any, own: Mapping[str, Any]) -> Any:
 
 
 def _description(family: str, name: str) -> type[Component]:
-    """Return a description's class; a file can name nothing but the public ones."""
+    """Return the class of a description; a file can name public ones only."""
     found = vars(_FAMILIES[family]).get(name) if family in _FAMILIES else None
     if isinstance(found, type) and issubclass(found, Component) and not inspect.isabstract(found):
         return found
@@ -351,7 +351,7 @@ def _read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def rebuild(contents: Contents, seed: int) -> PairModel:
-    """Return the model of a file: built from its recipe, with its weights.
+    """Return the model that a file holds: built from its recipe, with its weights.
 
     Parameters
     ----------
@@ -366,7 +366,7 @@ def rebuild(contents: Contents, seed: int) -> PairModel:
     Raises
     ------
     ValueError
-        If the tensors of the file are not those of the recipe.
+        If the tensors of the file do not fit the recipe.
     """
     scales: Any = tuple(
         schema and _scale(contents.tensors, name)
@@ -384,7 +384,7 @@ def rebuild(contents: Contents, seed: int) -> PairModel:
         return build_model(contents.recipe, view, state or None, shapes, scales, seed)
 
     if not contents.has_own:
-        # Sizes in a header could be anything: they are compared before they take memory.
+        # A header could name any size, so compare before anything takes memory.
         with torch.device("meta"):
             _compare(build().state_dict(), contents.tensors)
     model = build()
@@ -398,7 +398,7 @@ def _scale(tensors: Mapping[str, Tensor], name: str) -> Standardize:
 
 
 def _compare(built: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> None:
-    """Refuse tensors of other names or shapes than the model's."""
+    """Raise an error if names or shapes of tensors differ from the model's."""
     for name in sorted(set(built) | set(stored)):
         here, there = (
             f"of shape {tuple(side[name].shape)}" if name in side else "missing"
@@ -413,7 +413,7 @@ def _compare(built: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> None:
 
 
 def read_estimate(fields: Mapping[str, Any]) -> MIEstimate:
-    """Return an estimate from its fields, as JSON has them.
+    """Return an estimate from its fields as JSON holds them.
 
     Parameters
     ----------
@@ -425,6 +425,6 @@ def read_estimate(fields: Mapping[str, Any]) -> MIEstimate:
     """
     inner = fields["objective"]
     plain: dict[str, Any] = {**fields, "objective": inner and read_estimate(inner)}
-    # JSON knows no tuples.
+    # JSON has no tuples.
     made: Any = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()}
     return MIEstimate(**made)

@@ -1,6 +1,6 @@
-"""What a training needs, prepared from checked rows: pure functions that return values.
+"""Prepare everything that a training needs from checked rows, by pure functions.
 
-Nothing here changes the learner: it takes over what `prepare` returns once all of it is there.
+Nothing here changes the learner. It stores what `prepare` returns once everything is ready.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _cosine(optimizer: torch.optim.Optimizer, steps: int, lr: float) -> Any:
 
 
 def _one_cycle(optimizer: torch.optim.Optimizer, steps: int, lr: float) -> Any:
-    # One step more than is taken: the last call of the scheduler comes after the last step.
+    # One more than the number of steps: the scheduler's last call comes after the last step.
     rates = [group["lr"] for group in optimizer.param_groups]
     cycles = "momentum" in optimizer.defaults or "betas" in optimizer.defaults
     return torch.optim.lr_scheduler.OneCycleLR(
@@ -125,7 +125,7 @@ OPTIMIZERS: dict[str, Callable[[], dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Given:
-    """What a user passes beside ``X``, as it came.
+    """What a user passes beside ``X``, unchecked.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class Known:
     ----------
     model : PairModel
     schemas : tuple of Schema
-        Of the table and, or None, of the second table.
+        Schema of the table and of the second table, or None.
     """
 
     model: PairModel
@@ -154,13 +154,13 @@ class Known:
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an earlier training left, to go on from.
+    """The result of an earlier training, to continue from.
 
     Parameters
     ----------
     net : MINet
     seed, steps : int
-        Its seed, and the steps that it took.
+        Its seed, and the number of its steps.
     """
 
     net: MINet
@@ -176,13 +176,13 @@ class Plan:
     ----------
     n_rows, batch_size, steps : int
     patience : int
-        Passes without improvement that early stopping waits for.
+        Passes without improvement before early stopping.
     lr, weight_decay : float
     optimizer : object
         A name or a class.
     schedule, precision : str
     choices : dict of Choice
-        What was left open of these.
+        The open ones of these parameters, with the values that were picked.
     """
 
     n_rows: int
@@ -197,29 +197,29 @@ class Plan:
     choices: Mapping[str, Choice]
 
 
-# Of a net that only holds a model.
+# The plan of a net that only holds a model.
 IDLE = Plan(2, 2, 1, 1, 1e-3, 0.0, "adam", "constant", "float32", choices={})
 PICKED_OF_TRAINING = ("lr", "weight_decay", "optimizer", "schedule", "precision")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training that has been prepared.
+    """A prepared training.
 
     Parameters
     ----------
     data : Data
     rows : Rows, PairedRows or PartnerRows
-        To train on.
+        Training rows.
     split : tuple of ndarray of int
         Rows to train on, to stop by, and to report on.
     net : MINet
     plan : Plan
     seed : int
     earlier_steps : int
-        Steps of earlier trainings that this one goes on from.
+        Steps of earlier trainings that this one continues.
     n_copies : int
-        Rows to report on that are copies of rows to train on.
+        Number of reported rows that are copies of training rows.
     """
 
     data: Data
@@ -235,12 +235,12 @@ class Run:
 def read_data(
     learner: BaseEstimator, settings: Settings, X: Any, given: Given, known: Known | None
 ) -> Data:
-    """Check rows, and what came beside them.
+    """Check rows and the other inputs of a fit.
 
     Parameters
     ----------
     learner : BaseEstimator
-        Whose columns these are, and whose name messages bear.
+        The owner of the columns; error messages give its name.
     settings : mapping
     X : array-like, sparse matrix or Tensor
     given : Given
@@ -280,7 +280,7 @@ def _view_of(settings: Settings, given: Given, known: Known | None) -> View:
 def _read_second(
     learner: BaseEstimator, view: View, X: Any, given: Given, known: Known | None, n_rows: int
 ) -> CheckedRows | None:
-    """Check the second table against the view, or against the one that an earlier fit saw."""
+    """Check the second table against the view, or against the table of an earlier fit."""
     name = type(learner).__name__
     schema = None if known is None else known.schemas[1]
     is_wanted = view.paired if known is None else schema is not None
@@ -297,7 +297,7 @@ def _read_second(
 
 
 def early_view(view: Any, *, is_paired: bool) -> View:
-    """Return the view as far as it is known before the rows are looked at.
+    """Return the view as far as it is known before the rows are read.
 
     Parameters
     ----------
@@ -311,12 +311,12 @@ def early_view(view: Any, *, is_paired: bool) -> View:
 
 
 def check_unchanged(recipe: Recipe, settings: Settings) -> None:
-    """Refuse to go on where a parameter of the model is not what the model was built from.
+    """Reject a continuation if a parameter of the model has changed since it was built.
 
     Raises
     ------
     ValueError
-        That names the parameters, and ``fit`` as the cure.
+        If so; the message names the parameters, and ``fit`` as the cure.
     """
     changed = changed_parameters(recipe, settings)
     if changed:
@@ -336,7 +336,7 @@ def prepare(
     passes: int | None = None,
     steps: int | None = None,
 ) -> Run:
-    """Split and scale the rows, and build all that trains on them.
+    """Split and scale the rows, and build everything that trains on them.
 
     Parameters
     ----------
@@ -347,7 +347,7 @@ def prepare(
     earlier : Earlier or None
         None: a new model is built.
     passes, steps : int or None
-        Length of training, in the place of the parameters'.
+        Length of training; overrides the learner's parameters.
 
     Returns
     -------
@@ -380,14 +380,14 @@ def prepare(
 
 
 def seeds_of(seed: int, done: int) -> dict[str, int]:
-    """Return independent seeds for a fit, or for going on after ``done`` steps."""
+    """Return independent seeds for a fit, or for its continuation after ``done`` steps."""
     names = ("weights", "batches", "views", "modules")
     states = np.random.SeedSequence([seed, 1, done]).generate_state(len(names), np.uint64)
     return {name: int(state >> np.uint64(1)) for name, state in zip(names, states, strict=True)}
 
 
 def _continued(model: PairModel) -> PairModel:
-    """Return a copy to train on, so that an error leaves the model as it was.
+    """Return a copy to train on, so an error leaves the model unchanged.
 
     The rows that a view keeps are not copied: the copy gets new ones.
     """
@@ -397,7 +397,7 @@ def _continued(model: PairModel) -> PairModel:
 def _split(
     settings: Settings, data: Data, seed: int, *, ordered: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the rows to train on, to stop by and to report on; the same ones for one ``n``."""
+    """Return the rows to train on, to stop by and to report on; always the same for one ``n``."""
     n, fraction, asked = len(data), settings["validation_fraction"], _stoppers(settings)
     watched = bool(asked) or may_watch(settings["callbacks"])
     held_out = max(4 if watched else 2, round(n * fraction)) if fraction else 0
@@ -419,7 +419,7 @@ def _stoppers(settings: Settings) -> list[str]:
 
 
 def _cure(settings: Settings) -> str:
-    """Return how to do without rows to stop by."""
+    """Return the advice for training without rows to stop by."""
     own = ["set early_stopping=False"] if settings["early_stopping"] else []
     theirs = ["watch 'train_loss'"] if watchers(settings["callbacks"]) else []
     return " and ".join(own + theirs)
@@ -428,7 +428,7 @@ def _cure(settings: Settings) -> str:
 def _draft(
     settings: Settings, data: Data, kept: np.ndarray, *, is_new: bool, is_whole: bool
 ) -> Draft:
-    """Return what is picked for these rows; of a model that is built already, nothing more."""
+    """Return the choices for these rows; a built model gets no new ones."""
     given = {name: settings[name] for name in MODEL_PARAMETERS}
     if not is_new:
         given = {name: None if is_auto(value) else value for name, value in given.items()}
@@ -436,7 +436,7 @@ def _draft(
     open_now = {name for name in PICKED_OF_TRAINING if is_auto(settings[name])}
     if settings["max_steps"] is None and settings["max_epochs"] is None:
         open_now.add("max_steps")
-    # Only an encoder of free width depends on it, and it takes a look at every row.
+    # It reads every row, and only an encoder of free width depends on it.
     may_be_mixed = is_auto(given["encoder"]) and given["n_components"] is None
     facts = Facts(
         n_rows=len(kept),
@@ -461,7 +461,7 @@ def _model_and_rows(
     seeds: Mapping[str, int],
     generator: torch.Generator,
 ) -> tuple[PairModel, AnyRows]:
-    """Return the model, built or gone on from, and the training rows as it sees them."""
+    """Return the model, new or continued, and the training rows as it sees them."""
     if known is None:
         view = copy.deepcopy(as_view(draft.view))
         scales: Any = tuple(
@@ -491,7 +491,7 @@ def _plan(
     passes: int | None,
     steps: int | None,
 ) -> Plan:
-    """Return how long to train on ``n`` rows, and at which rate."""
+    """Return the length and the learning rate of a training on ``n`` rows."""
     batch_size = min(int(settings["batch_size"]), n)
     steps_a_pass = n // batch_size
     passes = passes or settings["max_epochs"]
@@ -516,7 +516,7 @@ def _plan(
 def _held_out(
     settings: Settings, data: Data, model: PairModel, index: np.ndarray
 ) -> AnyRows | None:
-    """Return held-out rows as the model sees them; None where too few have a partner."""
+    """Return held-out rows as the model sees them; None if too few have a partner."""
     if not len(index):
         return None
     device = choose_device(settings["device"])
@@ -539,9 +539,9 @@ def _monitor(
     model: PairModel,
     split: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> Callable[[PairModel], float] | None:
-    """Return what measures the held-out bound after each pass, where somebody looks at it."""
+    """Return the monitor of the held-out bound after each pass, if anything reads it."""
     _, stopping, report = split
-    # A callback could act on what it sees, so none sees the rows that are reported.
+    # A callback could act on what it sees, so no callback sees the reported rows.
     shown = report if settings["verbose"] and not settings["callbacks"] else report[:0]
     rows = _held_out(settings, data, model, stopping if len(stopping) else shown)
     if rows is None:
@@ -599,7 +599,7 @@ def make_net(
 
 
 def _callbacks(settings: Settings, plan: Plan, recipe: Recipe) -> list[Any]:
-    """Return the callbacks of the user, which are used and not copied, and ours."""
+    """Return the user's callbacks, not copies of them, and ours."""
     callbacks: list[Any] = list(settings["callbacks"] or ())
     if settings["early_stopping"]:
         callbacks = with_early_stopping(callbacks, plan.patience)
@@ -632,7 +632,7 @@ def optimizer_parameters(value: Any) -> dict[str, Any]:
 
 
 def entropy(random_state: Any) -> int:
-    """Return the seed that everything else is derived from."""
+    """Return the seed from which all others are derived."""
     if random_state is None:
         # Not numpy's global generator: a fit must leave it untouched.
         return int(np.random.SeedSequence().generate_state(1, np.uint32)[0])
@@ -642,12 +642,12 @@ def entropy(random_state: Any) -> int:
 
 
 def check_settings(settings: Settings) -> None:
-    """Check what a look at single parameters does not show.
+    """Check parameters against each other and against the known names.
 
     Raises
     ------
     ValueError, TypeError
-        If parameters contradict one another, or are no known names.
+        If parameters contradict one another, or if a name is unknown.
     """
     steps, epochs = settings["max_steps"], settings["max_epochs"]
     if steps is not None and epochs is not None:
@@ -671,7 +671,7 @@ def check_settings(settings: Settings) -> None:
 
 
 def report(settings: Settings, run: Run) -> MIEstimate:
-    """Return the bound on the rows that neither training nor stopping has seen.
+    """Return the bound on rows that neither training nor stopping used.
 
     Parameters
     ----------
@@ -708,8 +708,8 @@ def report(settings: Settings, run: Run) -> MIEstimate:
     )
 
 
-# What a training may be resumed with another value of: its length, its seed (told apart by itself),
-# what it reports, and what belongs to the process.
+# Parameters that may change when a training resumes: its length, its seed (checked separately),
+# what it reports, and settings of the process.
 _FREE_TO_CHANGE = (
     *("max_steps", "max_epochs", "effort", "early_stopping", "random_state", "warm_start"),
     *("eval_block_size", "validation_fraction", "callbacks", "verbose"),
@@ -718,7 +718,7 @@ _FREE_TO_CHANGE = (
 
 
 def fingerprint_of(settings: Settings, run: Run) -> dict[str, str]:
-    """Return what a checkpoint belongs to, by part: recipe, parameters, seed, split and rows.
+    """Return what identifies a training, by part: recipe, parameters, seed, split and rows.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Probes of frozen codes: what a simple classifier reads from them, with labels on some rows.
+"""Probes: simple classifiers, trained on frozen codes to measure how well they tell classes.
 
-Functions of arrays, built on scikit-learn. `sklearn_mi.evaluation` makes tables of them over folds
-and numbers of labels.
+Functions of arrays, built on scikit-learn. `sklearn_mi.evaluation` runs them over folds and numbers
+of labels.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
     "v_information",
 ]
 
-# What the best readout is chosen among; the first wins a tie.
+# The best readout is one of these; the first wins a tie.
 CANDIDATES = ("logistic", "knn")
 USUAL_SCALE = "common"
 N_SPLITS = 5
@@ -43,7 +43,7 @@ MOST_TO_CHOOSE_BY = 2000
 
 
 class _Parts(NamedTuple):
-    """What a probe learns from and what it is tested on, checked."""
+    """Checked codes and labels to train a probe on and to test it on."""
 
     Z_train: NDArray[Any]
     y_train: NDArray[Any]
@@ -66,7 +66,7 @@ def _checked(
     *,
     least_classes: int = 2,
 ) -> _Parts:
-    """Return codes and labels, or say what is wrong with which of them."""
+    """Return codes and labels, or raise an error that names what is wrong."""
     train = check_codes("Z_train", Z_train, dtype=None)
     test = check_codes("Z_test", Z_test, dtype=None)
     reference = train
@@ -109,7 +109,7 @@ class _MinMaxScaler2019(MinMaxScaler):
 
 
 def fitted_scaling(scale: str, reference: ArrayLike) -> Callable[[ArrayLike], NDArray[np.float64]]:
-    """Return the scaling of a name, fitted to reference rows, as a function of tables."""
+    """Return the named scaling, fitted to reference rows, as a function of tables."""
     scaler = resolve("scale", scale, SCALES).fit(np.asarray(reference, dtype=np.float64))
     return lambda table: scaler.transform(np.asarray(table, dtype=np.float64))
 
@@ -127,8 +127,9 @@ def linear_probe(
 ) -> float:
     """Accuracy of a logistic regression on frozen codes.
 
-    The usual yardstick of a representation: how much of the label a linear readout finds. For
-    what a nonlinear classifier would find, see :func:`knn_probe` and :func:`mlp_probe`.
+    A probe is a simple classifier of codes, and this is the usual one: it measures how well a
+    linear classifier finds the label. For nonlinear classifiers, see :func:`knn_probe` and
+    :func:`mlp_probe`.
 
     Parameters
     ----------
@@ -138,10 +139,11 @@ def linear_probe(
         Their classes; those of the test rows serve only to measure the accuracy.
     Z_unlabelled : array-like of shape (n_unlabelled, n_components), optional
         Codes of every training row, labelled or not, to fit the scaling to: ten labelled rows
-        do not suffice for that. By default ``Z_train``.
+        are too few for that. By default ``Z_train``.
     scale : {"column", "common", "none"}
-        Divide each column by its own standard deviation, all columns by a common one (which
-        keeps their proportions), or none.
+        Scaling of the codes. "column": divide each column by its own standard deviation.
+        "common": divide all columns by one, which keeps their proportions. Both also centre.
+        "none": leave the codes as they are.
     C : float
         Inverse strength of the L2 penalty.
     max_iter : int
@@ -185,8 +187,8 @@ def knn_probe(
 ) -> float:
     """Accuracy of the nearest labelled neighbours on frozen codes.
 
-    Shows whether rows of a class lie together, however the classes are arranged. Nothing is
-    fitted, so distances count as they are: the scaling matters more than for a linear probe.
+    It shows whether rows of a class lie together, however the classes are arranged. No weights are
+    fitted, so distances count as they are, and the scaling matters more than for a linear probe.
 
     Parameters
     ----------
@@ -199,8 +201,8 @@ def knn_probe(
     scale : {"column", "common", "none"}
         As in :func:`linear_probe`.
     n_neighbors : int, optional
-        Neighbours that vote. By default 5 if every class has at least 50 labelled rows, else 1:
-        with few labels per class, the fifth neighbour mostly belongs to another class.
+        Number of neighbours that vote. By default 5 if every class has at least 50 labelled rows,
+        else 1: with few labels, the fifth neighbour mostly belongs to another class.
 
     Returns
     -------
@@ -244,9 +246,9 @@ def mlp_probe(
 ) -> float:
     """Accuracy of a perceptron with one hidden layer on frozen codes.
 
-    What a small nonlinear readout finds. Together with :func:`linear_probe` it tells whether a
-    class is absent from the codes or only not linearly separable. The weights are penalised as
-    strongly as those of :func:`linear_probe`, so that the perceptron is not worse with one row per
+    It measures what a small nonlinear classifier finds. Together with :func:`linear_probe` it tells
+    whether a class is absent from the codes or only not linearly separable. The L2 penalty is as
+    strong as that of :func:`linear_probe`, so that the perceptron is not worse with one row per
     class. Adam runs until the training loss stops falling.
 
     Parameters
@@ -264,7 +266,7 @@ def mlp_probe(
     alpha : float
         Strength of the L2 penalty, summed over rows: 1 is the penalty of ``C=1``.
     random_state : int, RandomState or None
-        Weights and batches.
+        Draws weights and batches.
 
     Returns
     -------
@@ -343,19 +345,20 @@ def best_readout(
     scales: Sequence[str] = ("common", "column"),
     groups: ArrayLike | None = None,
 ) -> tuple[str, str]:
-    """Probe and scaling that classify best, chosen by cross-validation of the labelled rows.
+    """Choose the probe and scaling that classify best, by cross-validation of the labelled rows.
 
-    Logistic regression reads some codes best, nearest neighbours others, and a scaling may help
-    or ruin them. Choosing by test rows overstates the accuracy, more so with few rows; this
-    function sees labelled training rows only. Each candidate classifies them in stratified folds,
-    at most 5 and at most as many as the smallest class has rows. Below 20 rows per class this is
-    repeated four times, since a single partition of so few rows is noisy. At most 2,000 rows are
-    used, stratified. The candidate with the most rows right wins; among equals the usual one does,
-    else the first.
+    Logistic regression suits some codes, nearest neighbours others, and a scaling can help or
+    hurt. Choosing by test rows overstates the accuracy, most of all with few rows. This function
+    sees labelled training rows only.
 
-    With one labelled row in some class nothing can be cross-validated. Then a fixed rule picks the
-    usual readout: logistic regression with a common scale, or with the first of ``scales`` if
-    "common" is not among them.
+    Each candidate, a probe with a scaling, classifies the labelled rows in stratified folds. There
+    are 5 folds, or fewer if the smallest class has fewer rows. With less than 20 rows per class
+    this is repeated four times, since a single partition of so few rows is noisy. At most 2,000
+    rows are used, stratified. The candidate with the most rows right wins. In a tie the usual one
+    wins, logistic regression with a common scale, else the first.
+
+    If some class has only one labelled row, nothing can be cross-validated. Then the usual
+    candidate is returned, with the first of ``scales`` if "common" is not among them.
 
     Parameters
     ----------
@@ -417,19 +420,18 @@ def paper_probe(
     converged: bool = False,
     random_state: int | np.random.RandomState | None = None,
 ) -> float:
-    """Accuracy of the probe that Tschannen et al. used, for comparing with their figures.
+    """Accuracy of the probe that Tschannen et al. used, to compare with their figures.
 
-    Columns are scaled to [0, 1] on the training rows, then logistic regression is fitted by
-    SAGA with ``tol=0.1`` and ``C=10``. At that tolerance the solver stops after a few passes,
-    long before it has converged, so the accuracy depends on the conditioning of the codes as
-    well as on how linearly separable they are. To compare representations use
-    :func:`linear_probe`.
+    To compare representations, use :func:`linear_probe`. Here columns are scaled to [0, 1] on the
+    training rows, then logistic regression is fitted by SAGA with ``tol=0.1`` and ``C=10``. At
+    that tolerance the solver stops after a few passes, long before it has converged. So the
+    accuracy depends on the conditioning of the codes as well as on how linearly separable they are.
 
-    Today's ``MinMaxScaler`` treats a column as constant if its range is less than ten times the
-    resolution of its floating-point type; that of 2019 did so only if the range was exactly zero.
-    So it scaled rounding errors up to [0, 1]: those of pixels that are constant in the data and
-    went through an encoder near the identity. The figures were made with the scaler of 2019, which
-    explains their accuracy of .862 before training, against about .85 for clean pixels.
+    The paper's figures need the ``MinMaxScaler`` of 2019. It treats a column as constant only if
+    its range is exactly zero, so it scales rounding errors up to [0, 1]: those of pixels that are
+    constant in the data and went through an encoder near the identity. Today's scaler also treats
+    ranges below ten times the floating-point resolution as constant. The difference explains the
+    figures' accuracy of 0.862 before training; clean pixels give about 0.85.
 
     Parameters
     ----------
@@ -441,10 +443,10 @@ def paper_probe(
     scaler : {"today", "2019"}
         Which columns count as constant; ``"2019"`` is for comparing with the figures only.
     converged : bool
-        Minimise the same loss until convergence, by L-BFGS: a difference that remains is not due
-        to the step at which SAGA stopped.
+        Whether to minimise the same loss until convergence, by L-BFGS. A difference that remains
+        is not due to the step at which SAGA stopped.
     random_state : int, RandomState or None
-        Order in which the solver visits the rows; without convergence the accuracy depends on it.
+        Order in which SAGA visits the rows; without convergence the accuracy depends on it.
 
     Returns
     -------
@@ -490,16 +492,16 @@ def v_information(
     scale: str = "column",
     random_state: int | np.random.RandomState | None = 0,
 ) -> float:
-    r"""Information about the labels that a family of probes can use, in nats.
+    r"""Return the information about the labels that a family of probes can use, in nats.
 
     .. math:: I_V(Z \to Y) = H_V(Y) - H_V(Y \mid Z)
 
-    Each entropy is the log loss on test rows of the best predictor of a family V. For H_V(Y) it
-    sees no code and predicts the frequencies of the training labels; for H_V(Y|Z) it is the probe
-    trained on the codes. Unlike mutual information it counts only what the family finds, grows
-    when an encoder makes the label easier to read, and can be estimated. It is at most the
-    labels' entropy, log 10 = 2.303 nats for ten equal classes, and negative if the probe overfits
-    or is overconfident.
+    Each entropy is the log loss, on test rows, of the best predictor in a family V. For H_V(Y) the
+    predictor sees no code and predicts the frequencies of the training labels. For H_V(Y|Z) it is
+    the probe trained on the codes. Unlike mutual information, V-information counts only what the
+    family finds, grows when an encoder makes the label easier to read, and can be estimated. It is
+    at most the entropy of the labels: log 10 = 2.303 nats for ten equal classes. It is negative if
+    the probe overfits or is overconfident.
 
     Parameters
     ----------
@@ -508,13 +510,13 @@ def v_information(
     y_train, y_test : array-like of shape (n_rows,)
         Their labels.
     probe : {"linear", "mlp"} or classifier
-        The family: logistic regression; a perceptron with one hidden layer of 256, its weights
-        penalised as strongly; or a classifier of your own with ``predict_proba``, which is cloned.
-        The perceptron takes half a minute for 10,000 rows of 392 columns.
+        The family. "linear": logistic regression. "mlp": a perceptron with one hidden layer of 256
+        and the same L2 penalty, which takes half a minute for 10,000 rows of 392 columns. Or a
+        classifier of your own with ``predict_proba``, which is cloned.
     scale : {"column", "common", "none"}
         As in :func:`linear_probe`; fitted on the training rows.
     random_state : int, RandomState or None
-        Weights and batches of the perceptron; a classifier of your own brings its own.
+        Draws weights and batches of the perceptron. A classifier of your own has its own seed.
 
     Returns
     -------
@@ -568,7 +570,7 @@ MIN_MAX_SCALERS: dict[str, Callable[[], Any]] = {
 }
 FAMILIES: dict[str, Callable[[], Any]] = {
     "linear": partial(LogisticRegression, max_iter=2000),
-    # alpha=1 is the penalty of C=1. Early stopping on a tenth of the rows instead lost .1 to .4
+    # alpha=1 is the penalty of C=1. Early stopping on a tenth of the rows would cost 0.1 to 0.4
     # nats on digits, and is impossible with one row per class.
     "mlp": partial(MLPClassifier, hidden_layer_sizes=(256,), alpha=1.0, max_iter=2000),
 }

@@ -1,8 +1,8 @@
-"""Recipes: what a learner is built from, and the defaults of each kind of data.
+"""Recipes: what a learner is built from, and the defaults for each kind of data.
 
-`ENTRIES` is the table: one entry a kind of data, each the whole default with its reason. A `Draft`
-is an entry beside what the user gave; once the widths of the codes are known, it becomes a
-`Recipe`, which is frozen and kept in the model.
+`ENTRIES` is the table of defaults: one entry for each kind of data, with reasons. A `Draft` joins
+an entry with what the user gave. Once the widths of the codes are known it becomes a `Recipe`,
+which is frozen and kept in the model.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ OPEN_PARAMETERS = frozenset(
     {"view", "encoder", "critic", "comparison", "objective", "output", "n_components"}
     | {"max_steps", "lr", "schedule", "optimizer", "precision", "weight_decay"}
 )
-# How much longer than usual a training of its own takes.
+# Factors on the usual number of steps of ``fit``.
 EFFORTS = {"quick": 0.5, "normal": 1.0, "thorough": 3.0}
 
 NARROWEST_SPLIT = 8
 WIDEST_ADDED = 256
 REFERENCES_IN_GIB = 4.0
 
-# Conditions of a default beside the parameters that must be left open as well.
+# Conditions of a default, besides the parameters that must be left open as well.
 FITS = "all rows fit into memory as references"
 NARROW = "a row is one of a narrow table"
 COLOUR = "a row is an image of several channels"
@@ -86,12 +86,12 @@ BFLOAT16 = "this processor multiplies bfloat16 by itself"
 
 @dataclass(frozen=True)
 class Choice:
-    """One parameter that was left open.
+    """What was picked for a parameter left open, and why.
 
     Parameters
     ----------
     value : object
-        A name, a number or a description, as the parameter takes it.
+        A name, a number or a description that the parameter accepts.
     reason : str
     """
 
@@ -104,21 +104,21 @@ class Choice:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of the rows before anything is trained.
+    """What is known about the rows before anything is trained.
 
     Parameters
     ----------
     n_rows : int
-        Rows to train on.
+        Number of rows to train on.
     kind : Kind
         What a row of the first table is.
     kind_pair : Kind or None
         What a row of the second table is, if there is one.
     batch_size : int
     is_mixed : bool
-        Whether columns of 0 and 1 stand beside numbers, see `sklearn_mi.rows.find_flags`.
+        Whether the table has numbers and columns of 0 and 1; see `sklearn_mi.rows.find_flags`.
     is_whole : bool
-        Whether this is a training of its own, not a pass of many.
+        Whether this is a whole training (``fit``), not one pass of many (``partial_fit``).
     optimizer : object
         As the user gave it.
     effort : str
@@ -144,12 +144,12 @@ class Facts:
 
     @property
     def dense_gib(self) -> float:
-        """Size of all rows as single-precision numbers."""
+        """Size of all rows as dense float32 numbers, in GiB."""
         return 4 * self.n_rows * self.kind.n_inputs / 2**30
 
     @property
     def conditions(self) -> set[str]:
-        """What of the conditions of a default holds for these rows."""
+        """The conditions of defaults that these rows meet."""
         kind = self.kind
         holds = {
             FITS: self.dense_gib <= REFERENCES_IN_GIB,
@@ -163,7 +163,7 @@ class Facts:
 
     @property
     def shape_choice(self) -> Choice | None:
-        """What rows were taken for, where their shape alone does not say so."""
+        """How rows were read, if their shape alone does not decide it."""
         kinds = [kind for kind in (self.kind, self.kind_pair) if kind is not None and kind.reason]
         if not kinds:
             return None
@@ -171,7 +171,7 @@ class Facts:
 
     @property
     def words(self) -> dict[str, Any]:
-        """What reasons may name."""
+        """The facts that reasons may name in braces."""
         is_rgb = isinstance(self.kind, Image) and self.kind.n_channels == 3
         return {
             "shape": self.kind.row_shape,
@@ -183,13 +183,13 @@ class Facts:
 
 @dataclass(frozen=True)
 class Default:
-    """What is picked where its conditions hold and, where they do not, what is picked instead.
+    """What is picked if some conditions hold, and what is picked otherwise.
 
     Parameters
     ----------
     value : object
     reason : str
-        May name the facts in braces, see `Facts.words`.
+        May name facts in braces; see `Facts.words`.
     needs : frozenset of str
         Parameters that must be left open as well, and conditions that must hold.
     otherwise : Default or None
@@ -214,7 +214,7 @@ def _default(value: Any, reason: str, *needs: str, otherwise: Default | None = N
 
 @dataclass(frozen=True)
 class Length:
-    """Length of a training: some passes, within limits of steps and of passes; times the effort."""
+    """Length of training: some passes, within limits of steps and of passes, times the effort."""
 
     least: int
     most: int
@@ -222,7 +222,7 @@ class Length:
     passes: int = 30
 
     def steps(self, facts: Facts) -> Choice:
-        """Return the number of steps for so many rows."""
+        """Return the number of steps for these rows."""
         steps_a_pass = max(1, facts.n_rows // min(facts.batch_size, facts.n_rows))
         usual = min(
             max(self.least, self.passes * steps_a_pass), self.most, self.most_passes * steps_a_pass
@@ -234,16 +234,16 @@ class Length:
 
 @dataclass(frozen=True)
 class Decay:
-    """Decay of weights: less where a training is longer, so that it forgets as much of them."""
+    """Weight decay: less for longer training, so that the total decay stays the same."""
 
     most: float
     steps: int
 
     def over(self, steps: int) -> Choice:
-        """Return the decay of a training of so many steps."""
+        """Return the decay for a number of steps."""
         value = self.most * min(1.0, self.steps / steps)
-        reason = "without it weights that Muon moves far, and so codes, grow with the steps"
-        return Choice(value, f"{reason}; {self.most} over up to {self.steps}")
+        reason = "without it Muon makes weights, and so codes, grow with every step"
+        return Choice(value, f"{reason}; {self.most} up to {self.steps} steps, less beyond")
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,7 @@ class Entry:
     view, encoder, critic, comparison, objective, n_components : Default
     optimizer, schedule, lr, weight_decay, max_steps, precision : Default
     output : Default or None
-        None: as the view has it.
+        None: the view decides.
     """
 
     kind: str
@@ -275,35 +275,35 @@ class Entry:
     precision: Default
 
 
-# Where the entry has no rate: of an optimiser or a schedule that the user named.
+# The rate if the entry has none: under an optimiser or a schedule that the user named.
 RATES = {
-    "cosine": Choice(3e-3, "it falls to 0 by a cosine"),
-    "constant": Choice(1e-3, "it stays"),
+    "cosine": Choice(3e-3, "the rate falls to 0 along a cosine"),
+    "constant": Choice(1e-3, "the rate does not change"),
 }
-LINEAR = ("linear", "it falls to 0, which Muon needs")
-MUON_RATE = "the rate of Muon, by which matrices move"
+LINEAR = ("linear", "the rate falls to 0, which Muon needs")
+MUON_RATE = "the rate that suits Muon"
 MUON_DECAY = Decay(0.2, 800)
 _MODEL = ("encoder", "critic", "objective")
 
-# Defaults that several entries share, as they were measured together.
-_PERCEPTRON = _default("gelu-mlp", "{numbers} numbers a row")
-_CAUCHY = _default("cauchy", "scores fall with the distance between codes, which serves few labels")
+# Defaults that several entries share, since they were measured together.
+_PERCEPTRON = _default("gelu-mlp", "rows of {numbers} numbers")
+_CAUCHY = _default("cauchy", "scores fall with distance between codes, which helps with few labels")
 _HALVES = _default(
     "cauchy-cosine",
-    "half of the code by distances, which serve few labels, half by directions, which serve many",
+    "half of the code by distance, which helps with few labels, half by direction, with many",
     *("objective", IN_PARTS, WIDE),
     otherwise=_CAUCHY,
 )
 _INFONCE = _default("infonce", "the bound of least variance")
 _OF_EACH_HALF = _default(
     "each-part",
-    "InfoNCE of each half, so that none leans on the other",
+    "InfoNCE of each half, so that neither relies on the other",
     *("critic", "comparison", WIDE),
     otherwise=_INFONCE,
 )
-_OWN_WIDTH = _default(None, "the encoder's own")
+_OWN_WIDTH = _default(None, "the encoder's own width")
 _TWO_HALVES = _default(
-    64, "half of them for each part of the code", *_MODEL, IN_PARTS, otherwise=_OWN_WIDTH
+    64, "one half for each part of the code", *_MODEL, IN_PARTS, otherwise=_OWN_WIDTH
 )
 _BY_MUON = frozenset({"lr", "schedule", *_MODEL, WHOLE, IN_PARTS, MUON})
 
@@ -312,17 +312,17 @@ def _by_muon(value: Any, reason: str, *needs: str, otherwise: Default | None = N
     return _default(value, reason, *_BY_MUON, *needs, otherwise=otherwise)
 
 
-_CONSTANT = _default("constant", "it suits any model, and a training that goes on later")
+_CONSTANT = _default("constant", "it suits any model, and training that continues later")
 _COSINE = _default(
-    *("cosine", "a rate that falls may begin high", "lr", *_MODEL, WHOLE, IN_PARTS),
+    *("cosine", "a falling rate can start higher", "lr", *_MODEL, WHOLE, IN_PARTS),
     otherwise=_CONSTANT,
 )
-_ADAM = _default("adam", "it suits any model, and a training that goes on later")
-_MUON = _by_muon("muon", "it reaches the same in a third of the steps", otherwise=_ADAM)
-_FULL = _default("float32", "every digit")
-_NO_DECAY = _default(0.0, "weights do not grow far")
+_ADAM = _default("adam", "it suits any model, and training that continues later")
+_MUON = _by_muon("muon", "it gets as far in a third of the steps", otherwise=_ADAM)
+_FULL = _default("float32", "full precision")
+_NO_DECAY = _default(0.0, "weights stay small without it")
 _CORRUPTION = _default(
-    "corruption", "neighbours would keep all rows, {gib:.1f} GiB as dense numbers"
+    "corruption", "neighbours would keep all rows in memory, {gib:.1f} GiB as dense numbers"
 )
 _CLOSE_ROWS = _default(
     "neighbors", "a table: close rows tend to mean the same thing", FITS, otherwise=_CORRUPTION
@@ -330,7 +330,7 @@ _CLOSE_ROWS = _default(
 _WHOLE_CODES = _default("whole", "whole codes are scored against whole codes")
 _BESIDE_COLUMNS = _default(
     "with-columns",
-    "the code serves few labels, the columns many",
+    "the code helps with few labels, the columns with many",
     *(*_MODEL, "view", "output", "n_components", NARROW),
 )
 _LONG = _default(Length(1200, 4800), "")
@@ -363,7 +363,7 @@ _ENTRIES = (
             "a table of numbers and categories, whose columns say things that no other one does: "
             "they stay in the code",
         ),
-        critic=_default("bilinear", "it weighs the columns of the code by itself"),
+        critic=_default("bilinear", "it learns how to weight the columns of the code"),
         comparison=_WHOLE_CODES,
         objective=_INFONCE,
         n_components=_OWN_WIDTH,
@@ -380,17 +380,17 @@ _ENTRIES = (
         kind="grey image",
         view=_default(
             "moved-neighbors",
-            "images in grey: close ones tend to mean the same thing, and so do ones that are "
+            "grey images: close ones tend to mean the same thing, and so do ones that are "
             "shifted or turned a little",
         ),
         encoder=_default(
-            *("lenet", "images in grey, in which the place of a stroke means something", "view"),
+            *("lenet", "grey images, in which the place of a stroke matters", "view"),
             otherwise=_PERCEPTRON,
         ),
         output=None,
         lr=_by_muon(0.1, MUON_RATE, "view", otherwise=_NUMBERS.lr),
         weight_decay=_by_muon(MUON_DECAY, "", "view", otherwise=_NO_DECAY),
-        # Pairs are drawn anew each time, so that few rows last longer.
+        # Every step draws new pairs, so few rows support longer training.
         max_steps=_by_muon(
             *(Length(800, 2400, most_passes=500), "", "view"),
             otherwise=_default(Length(2400, 4800, most_passes=500), "", "view", otherwise=_SHORT),
@@ -407,11 +407,11 @@ _ENTRIES = (
     Entry(
         kind="colour image",
         view=_default(
-            "simclr", "rows are images of shape {shape}, whose pixels say little apart{channels}"
+            "simclr", "rows are images of shape {shape}; one pixel alone says little{channels}"
         ),
         encoder=_default("convnet", "rows are images of shape {shape}"),
         critic=_default(
-            *("cosine", "with augmentations directions serve a linear probe better", "view"),
+            *("cosine", "with augmentations, directions suit a linear probe better", "view"),
             otherwise=_HALVES,
         ),
         comparison=_WHOLE_CODES,
@@ -419,7 +419,7 @@ _ENTRIES = (
         n_components=_default(*(None, _OWN_WIDTH.reason, "view"), otherwise=_TWO_HALVES),
         output=_default(
             "averaged",
-            "the encoder was trained on crops, and five say more than the image as it is",
+            "the encoder was trained on crops, and five of them say more than the whole image",
             *("view", "critic", "output"),
         ),
         optimizer=_MUON,
@@ -427,10 +427,10 @@ _ENTRIES = (
             *LINEAR, otherwise=_default("constant", _CONSTANT.reason, "view", otherwise=_COSINE)
         ),
         lr=_by_muon(0.02, MUON_RATE),
-        weight_decay=_default(0.0, "of codes the directions alone are scored"),
+        weight_decay=_default(0.0, "only the directions of codes are scored"),
         max_steps=_by_muon(Length(400, 400), "", otherwise=_default(Length(880, 880), "")),
         precision=_default(
-            *("bfloat16", "half of the time on this processor", BFLOAT16), otherwise=_FULL
+            *("bfloat16", "it takes half the time on this processor", BFLOAT16), otherwise=_FULL
         ),
     ),
     dataclasses.replace(_NUMBERS, kind="too large for neighbours", view=_CORRUPTION),
@@ -444,7 +444,7 @@ _ENTRIES = (
 )
 ENTRIES: dict[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
 
-# What a comparison that needs a critic with parts, if it is asked for, changes in an entry.
+# Changes to an entry if the user asks for a comparison that needs a critic with parts.
 _OF_PARTS: dict[str, Default] = {
     "critic": _default("cauchy-cosine", _HALVES.reason),
     "objective": _INFONCE,
@@ -452,7 +452,7 @@ _OF_PARTS: dict[str, Default] = {
 
 
 def _asks_for_parts(comparison: Any) -> bool:
-    """Whether a comparison was asked for, by name or as an object, that needs parts."""
+    """Return whether the user asks, by name or object, for a comparison that needs parts."""
     is_asked_for = comparison is not None and not is_auto(comparison)
     return is_asked_for and as_comparison(comparison).needs_parts
 
@@ -473,7 +473,7 @@ def _kind(facts: Facts, left_open: frozenset[str]) -> str:
 class Recipe:
     """What a model was built from: every parameter of the model, resolved.
 
-    ``transform``, ``score``, reports and files read it, never the learner's current parameters.
+    ``transform``, ``score``, reports and files read the recipe, never the current parameters.
 
     Parameters
     ----------
@@ -487,7 +487,7 @@ class Recipe:
     input_shape : tuple of int or None
     standardize : bool or "auto"
     choices : dict of Choice
-        What was left open.
+        What was picked for the parameters left open.
     given : dict
         The parameters as the user gave them.
     """
@@ -509,17 +509,17 @@ class Recipe:
     given: Mapping[str, Any] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: Any) -> Recipe:
-        """Return itself: it is frozen, and the user's objects in it are told by their identity."""
+        """Return itself: it is frozen, and the user's objects in it are compared by identity."""
         return self
 
     def finish(self, widths: tuple[int, int], encoder_y: Any, output: str) -> Recipe:
-        """Return itself: nothing is open any more, see `Draft.finish`."""
+        """Return itself, since nothing is left open; see `Draft.finish`."""
         return self
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A recipe before anything is built: what the user gave, and an entry for the rest.
+    """A recipe before anything is built: what the user gave, and an entry for everything else.
 
     Parameters
     ----------
@@ -544,7 +544,7 @@ class Draft:
         given : dict
         facts : Facts
         also_open : frozenset of str
-            The parameters of training that are left open.
+            The parameters of training left open.
         """
         left_open = open_parameters(given) | also_open
         entry = ENTRIES[_kind(facts, left_open)]
@@ -554,7 +554,7 @@ class Draft:
 
     @property
     def is_as_tried(self) -> bool:
-        """Whether the entry's training by Muon is taken as a whole."""
+        """Whether the entry's defaults for training by Muon all apply."""
         return self._holds() >= _BY_MUON
 
     @property
@@ -569,17 +569,17 @@ class Draft:
 
     @property
     def n_components(self) -> int | None:
-        """Width of a code; None: the encoder's own."""
+        """Width of a code; None: the encoder's own width."""
         return self._value("n_components")
 
     @property
     def output(self) -> str | None:
-        """Which code comes out; None: as the view has it."""
+        """What ``transform`` returns; None: the view decides."""
         return self._value("output")
 
     @property
     def encoder_y(self) -> Any:
-        """The encoder of the second view; None: as the view has it."""
+        """The encoder of the second view; None: the view decides."""
         return self.given["encoder_y"]
 
     @property
@@ -588,12 +588,12 @@ class Draft:
         return self.given["head"]
 
     def pick(self, name: str, widths: tuple[int, int] | None = None) -> Choice | None:
-        """Return what is picked for a parameter; None where it is given or keeps its default."""
+        """Return what is picked for a parameter; None if it is given or keeps its default."""
         default = getattr(self.entry, name) if name in self.left_open else None
         chosen = default and default.pick(self._holds(widths))
         if chosen is None:
             return None
-        # A copy: nested parameters of the user are set on it, and entries are shared by all.
+        # A copy, since the user's nested parameters are set on it and all learners share entries.
         return Choice(snapshot(chosen.value), chosen.reason.format(**self.facts.words))
 
     def finish(self, widths: tuple[int, int], encoder_y: Any, output: str) -> Recipe:
@@ -602,7 +602,7 @@ class Draft:
         Parameters
         ----------
         widths : tuple of int
-            Of the codes that the critic sees.
+            Widths of the codes that the critic sees.
         encoder_y : object
             "shared", "separate", or what the encoder of the second view was built from.
         output : str
@@ -638,7 +638,7 @@ _PICKED = {f.name for f in dataclasses.fields(Entry)} - {"kind", *_OF_TRAINING}
 
 
 def open_parameters(given: Mapping[str, Any]) -> frozenset[str]:
-    """Return the names of the model's parameters that are left open.
+    """Return the names of the model's parameters left open.
 
     Parameters
     ----------
@@ -658,19 +658,19 @@ def open_parameters(given: Mapping[str, Any]) -> frozenset[str]:
 
 
 def training_choices(draft: Draft, *, has_own_schedule: bool = False) -> dict[str, Choice]:
-    """Return what is picked for the parameters of training that are left open.
+    """Return what is picked for the parameters of training left open.
 
     Parameters
     ----------
     draft : Draft
     has_own_schedule : bool, default=False
-        A callback of the user moves the learning rate.
+        Whether a callback of the user changes the learning rate.
 
     Returns
     -------
     choices : dict of Choice
-        Of "optimizer", "schedule", "lr", "weight_decay", "max_steps" and "precision"; what
-        depends on the number of steps is still open, see `over_steps`.
+        For "optimizer", "schedule", "lr", "weight_decay", "max_steps" and "precision". What
+        depends on the number of steps is still open; see `over_steps`.
     """
     picked: dict[str, Choice] = {}
     is_open = "schedule" in draft.left_open
@@ -693,7 +693,7 @@ def training_choices(draft: Draft, *, has_own_schedule: bool = False) -> dict[st
 
 
 def over_steps(choices: Mapping[str, Choice], steps: int) -> dict[str, Choice]:
-    """Return the choices of a training now that its number of steps is known.
+    """Return the choices for training, once its number of steps is known.
 
     Parameters
     ----------
@@ -711,12 +711,12 @@ def over_steps(choices: Mapping[str, Choice], steps: int) -> dict[str, Choice]:
 
 
 def _usual_rate(facts: Facts, schedule: Choice) -> Choice:
-    """Return the rate of an optimiser that was named, or under a schedule."""
+    """Return the usual rate of the optimiser that the user named, or of the schedule."""
     return Choice(0.02, MUON_RATE) if facts.is_by_muon else RATES[schedule.value]
 
 
 def _schedule(draft: Draft, has_own_schedule: bool) -> Choice:
-    """Return the schedule, as a callback, an optimiser that was named, or the entry has it."""
+    """Return the schedule that a callback, a named optimiser or the entry decides."""
     if has_own_schedule:
         return Choice("constant", "an LRScheduler among the callbacks sets the rate")
     if draft.facts.is_by_muon and draft.facts.is_whole:
@@ -725,7 +725,7 @@ def _schedule(draft: Draft, has_own_schedule: bool) -> Choice:
 
 
 def _with_changes(name: str, picked: Any, auto: Auto) -> Any:
-    """Return what was picked, with the parameters that the user set on it by nested keys."""
+    """Return what was picked, with the user's nested parameters set on it."""
     description = resolve(name, picked, FAMILIES[name])
     for key in auto.changes:
         try:
@@ -739,7 +739,7 @@ def _with_changes(name: str, picked: Any, auto: Auto) -> Any:
 
 
 def snapshot(value: Any) -> Any:
-    """Return a copy of a parameter that a later ``set_params`` does not reach.
+    """Return a copy of a parameter that a later ``set_params`` does not change.
 
     Parameters
     ----------
@@ -761,7 +761,7 @@ def snapshot(value: Any) -> Any:
 
 
 def changed_parameters(recipe: Recipe, params: Mapping[str, Any]) -> list[str]:
-    """Return the parameters of the model that are no longer what the model was built from.
+    """Return the parameters that have changed since the model was built.
 
     Parameters
     ----------

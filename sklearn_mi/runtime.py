@@ -1,4 +1,4 @@
-"""What belongs to the process: threads, precision, device, random streams; each with its lock."""
+"""Settings of the process: threads, precision, device, random streams; each with its lock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GENERATOR_LOCK = threading.RLock()
 
 
 class _Inside(threading.local):
-    """Whether this Python thread is inside of a setting."""
+    """Whether this Python thread is inside a setting."""
 
     here = False
 
@@ -31,7 +31,7 @@ class _Inside(threading.local):
 class _Setting:
     """A setting of the process that concurrent fits share.
 
-    Fits that want the same value share it; a fit that wants another one waits. A fit within a fit
+    Fits that need the same value share it; a fit that needs another value waits. A fit within a fit
     changes nothing. The previous setting returns when the last concurrent fit ends.
 
     Parameters
@@ -53,7 +53,7 @@ class _Setting:
 
     @contextmanager
     def at(self, value: Any) -> Iterator[None]:
-        """Hold the setting at a value inside; None: as it is."""
+        """Hold the setting at a value inside; None: leave it unchanged."""
         if self._inside.here:
             yield
             return
@@ -94,23 +94,23 @@ _PRECISION = _Setting(
 def threads(number: int | None) -> AbstractContextManager[None]:
     """Let torch use ``number`` threads inside; None: as many as before.
 
-    The previous setting returns when the last concurrent fit ends. A fit that wants another number
+    The previous setting returns when the last concurrent fit ends. A fit that needs another number
     waits until then; within a fit nothing changes.
     """
     return nullcontext() if number is None else _THREADS.at(number)
 
 
 def matmul_precision(tf32: bool) -> AbstractContextManager[None]:
-    """Let a GPU multiply matrices in TF32 inside, or as the process has it.
+    """Let a GPU multiply matrices in TF32 inside; False: keep the process's setting.
 
     The previous setting returns when the last concurrent fit ends. A fit in the other precision
-    waits until then, so that its numbers do not depend on what runs beside it.
+    waits until then, so its numbers do not depend on what runs beside it.
     """
     return _PRECISION.at("high" if tf32 else None)
 
 
 def choose_device(name: Any) -> torch.device:
-    """Return a device by name; "auto" is a GPU where there is one.
+    """Return a device by name; "auto" is a GPU if there is one.
 
     Raises
     ------
@@ -144,11 +144,11 @@ def _check_gpu(device: torch.device) -> None:
 
 
 def _try_out(device: torch.device) -> None:
-    """Make what a training needs on a device: numbers in double precision and a generator."""
+    """Create what training needs on a device: numbers in double precision and a generator."""
     try:
         torch.zeros(1, dtype=torch.float64, device=device).sum().item()
         torch.Generator(device)
-    # Each kind of device has errors of its own, some of them plain Exceptions.
+    # Each kind of device has its own errors, some of them plain Exceptions.
     except Exception as error:
         raise ValueError(
             f"device={str(device)!r}, but torch cannot train on it here; use device='auto' or "
@@ -157,17 +157,17 @@ def _try_out(device: torch.device) -> None:
 
 
 def has_bfloat16() -> bool:
-    """Tell whether this processor has instructions for products of bfloat16; else they are slow."""
+    """Return whether this processor multiplies bfloat16 natively; otherwise that is slow."""
     # Releases of torch that cannot tell count as one without.
     found = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
 class own_randomness:  # noqa: N801, a context manager that is used like a function
-    """Draws from torch's global generators inside come from a stream of our own.
+    """Replace torch's global generators inside by a stream of our own.
 
-    ``torch.random.fork_rng`` alone is not safe between Python threads, hence the lock. The stream
-    goes on where it stopped when the same object is entered again.
+    ``torch.random.fork_rng`` alone is not safe between Python threads, hence the lock. If the same
+    object is entered again, the stream continues where it stopped.
     """
 
     def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
@@ -185,19 +185,19 @@ class own_randomness:  # noqa: N801, a context manager that is used like a funct
         return before
 
     def __enter__(self) -> None:
-        """Put our stream in the place of the global one."""
+        """Replace the global stream by ours."""
         _GENERATOR_LOCK.acquire()
         self._outside = self._exchange(self.states)
 
     def __exit__(self, *error: object) -> None:
-        """Put the global one back."""
+        """Restore the global stream."""
         self.states = self._exchange(self._outside)
         _GENERATOR_LOCK.release()
 
 
 @contextmanager
 def enough_memory(cure: str) -> Iterator[None]:
-    """Turn a GPU that is out of memory into an error that names the cure."""
+    """Turn a GPU's out-of-memory error into one that names the cure."""
     try:
         yield
     except torch.OutOfMemoryError as error:

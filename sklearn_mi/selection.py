@@ -1,4 +1,4 @@
-"""Which rows to label if only a few can be: functions of codes, without labels."""
+"""Choose which rows to label first, from their codes."""
 
 from __future__ import annotations
 
@@ -89,22 +89,23 @@ def select_rows(
     method: str = "typicality",
     random_state: int | np.random.RandomState | None = 0,
 ) -> NDArray[np.intp]:
-    r"""Rows to label first, chosen by their codes.
+    r"""Choose the rows to label first, by their codes.
 
-    Random rows leave classes out and repeat others; with ten labels for ten classes that costs
-    more than the choice of features. Each method looks for rows that represent many:
+    Use it if you can label a few rows and may pick them. Random rows miss some classes and repeat
+    others; with ten labels for ten classes, that matters more than the choice of features. Each
+    method looks for rows that represent many others:
 
-    - ``"typicality"``: from each of n clusters the row whose :math:`\min(20, m / 2)` nearest
-      neighbours among the cluster's m rows are nearest on average: dense regions, no outliers.
-    - ``"k-means"``: from each of n clusters the row nearest to its centre.
-    - ``"herding"``: one row after another, each such that the mean of those chosen so far comes as
-      near as possible to the mean of all. It matches the mean only: it covers the classes by
-      accident.
+    - ``"typicality"``: from each of n clusters, the row in the densest place, so no outlier. Of the
+      cluster's m rows, it has the smallest mean distance to its :math:`\min(20, m / 2)` nearest
+      neighbours.
+    - ``"k-means"``: from each of n clusters, the row nearest to its centre.
+    - ``"herding"``: one row after another, each bringing the mean of the chosen rows as near as
+      possible to the mean of all. It matches only the mean, so it covers the classes by chance.
 
-    On digits, choosing ten rows by typicality or k-means adds 27 points of accuracy over ten random
-    rows, choosing fifty 3 points, two hundred none (``benchmarks/select_rows.py``). Herding is no
-    better than chance from fifty on. Columns count by their spread, so scale them if that is not
-    meant.
+    On digits, ten rows chosen by typicality or k-means give 27 points more accuracy than ten random
+    rows. With fifty rows the gain is 3 points, with two hundred none
+    (``benchmarks/select_rows.py``). From fifty rows on, herding is no better than chance. Columns
+    with a large spread count more, so scale them if that is not meant.
 
     Parameters
     ----------
@@ -120,15 +121,15 @@ def select_rows(
     Returns
     -------
     rows : ndarray of shape (n,)
-        Row numbers, all different, in the order in which to label them: the largest cluster
-        first, so that the first k represent as many rows as possible. With herding the first k
-        are those that ``n=k`` would give.
+        Row numbers, all different, in the order in which to label them. The largest cluster comes
+        first, so the first k represent as many rows as possible. With herding, the first k are the
+        rows that ``n=k`` returns.
 
     Raises
     ------
     ValueError
         If ``n`` is not from 1 to the number of rows, ``method`` is not a known name, or ``Z`` is
-        no table of finite numbers.
+        not a table of finite numbers.
 
     References
     ----------

@@ -28,10 +28,10 @@ __all__ = ["Learner", "Split", "estimate_hours", "expand", "read_study", "run_st
 
 
 class Learner(Protocol):
-    """What a study trains: an estimator that pauses to be measured and goes on.
+    """An estimator that a study can train: it pauses to be measured, then continues.
 
-    `MIRepresentationLearner` and `AdversarialEncoder` do. The bounds of a learner that has
-    ``bounds`` are measured as well.
+    `MIRepresentationLearner` and `AdversarialEncoder` are such estimators. If a learner has a
+    method ``bounds``, a study measures its bounds as well.
     """
 
     n_threads: int | None
@@ -97,8 +97,8 @@ class _Cell:
 def expand(learner: Learner, grid: Mapping[str, Sequence[Any]]) -> dict[str, Learner]:
     """Return one learner for each point of a grid of parameters, by name.
 
-    Names identify the cells of a study, also when another process resumes it. So every value must
-    have a text of its own: two modules of one shape have the same text and are refused.
+    Names identify the cells of a study, also when another process resumes it. So values need
+    distinct texts: two modules of one shape have the same text and raise an error.
 
     Parameters
     ----------
@@ -161,8 +161,8 @@ def run_study(
     new stops is trained again unless its checkpoint was kept, and measured at the new stops alone.
 
     A cell is identified by its names, its seed and the learner's parameters, with the weights of
-    modules and the numbers of arrays among them. Other data, another probe or another function
-    need another name or folder.
+    modules and the numbers of arrays among them. If you change data, a probe or a function, give
+    it a new name or choose another folder.
 
     Parameters
     ----------
@@ -256,8 +256,8 @@ def estimate_hours(
 ) -> float:
     """Estimate how long `run_study` would take on this machine, from a few steps of each learner.
 
-    Each learner takes twenty steps on a tenth of the rows and is measured there once; an
-    evaluation on all rows is assumed to cost ten times as much.
+    Each learner takes twenty steps on a tenth of the rows and is measured there once. An
+    evaluation on all rows is assumed to take ten times as long.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Score matrices in pieces: some rows at a time, or the parts that a critic cuts codes into.
 
-A batch of n pairs has n^2 scores. Of a row of scores a bound needs a number or two, and these are
-kept; the scores themselves are dropped and computed once more in the backward pass. What a critic
-can do piece by piece it says by the methods of `CriticModule`.
+A batch of n pairs has n^2 scores. A bound needs only a number or two of each row and keeps these.
+The scores are dropped and computed again in the backward pass. The methods of `CriticModule` tell
+what a critic can do piece by piece.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CELLS_AT_ONCE = 2**24
 
 
 class CriticModule(nn.Module):
-    """Base of critics; any other ``nn.Module`` from two codes to scores does as well.
+    """Write a critic that works piece by piece; any ``nn.Module`` from two codes to scores works.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class CriticModule(nn.Module):
     has_parts: ClassVar[bool] = False
 
     def project(self, z_x: Tensor, z_y: Tensor) -> tuple[Tensor, Tensor, Scores]:
-        """Return each code as far as it goes by itself, and what makes scores of them.
+        """Return each code after all work on it alone, and a function that scores the results.
 
         Parameters
         ----------
@@ -53,9 +53,9 @@ class CriticModule(nn.Module):
         return z_x, z_y, self
 
     def log_sums(self, z_x: Tensor, z_y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return of each row the score of its partner, and the log of the sum of all exp(scores).
+        """Return, for each row, the partner's score and the log of the sum of all exp(scores).
 
-        Whoever has them for less than a logarithm or an exponential of every score writes this.
+        Define it if it can be computed without a logarithm or an exponential of every score.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class CriticModule(nn.Module):
         return scores.diagonal(), scores.logsumexp(1)
 
     def cut(self, z_x: Tensor, z_y: Tensor) -> list[tuple[Tensor, Tensor, nn.Module]]:
-        """Return the parts of the codes, each with its critic; by default one part, the whole.
+        """Return the parts of the codes, each with its critic; by default the whole as one part.
 
         Parameters
         ----------
@@ -79,13 +79,13 @@ class CriticModule(nn.Module):
         Returns
         -------
         parts : list of (Tensor, Tensor, Module)
-            The scores are the sum of those of the parts.
+            The scores are the sum of the scores of the parts.
         """
         return [(z_x, z_y, self)]
 
 
 def project(critic: Scores, z_x: Tensor, z_y: Tensor) -> tuple[Tensor, Tensor, Scores]:
-    """Return what `CriticModule.project` does, for any critic.
+    """Return the result of `CriticModule.project` for any critic.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def project(critic: Scores, z_x: Tensor, z_y: Tensor) -> tuple[Tensor, Tensor, S
 
 
 def is_large(codes: Codes) -> bool:
-    """Tell whether the score matrix of a batch should not be made as a whole.
+    """Return whether the score matrix of a batch is too large to compute as a whole.
 
     Parameters
     ----------
@@ -123,18 +123,18 @@ def is_large(codes: Codes) -> bool:
 
 
 def recomputed(function: Callable[..., Tensor], *arguments: Tensor | None) -> Tensor:
-    """Return the value of a function without keeping what its gradient needs.
+    """Return the value of a function without storing what its gradient needs.
 
     Parameters
     ----------
     function : callable
-        Draws nothing.
+        A function without randomness.
     *arguments : Tensor or None
 
     Returns
     -------
     value : Tensor
-        Its backward pass computes the function once more.
+        Its backward pass computes the function again.
 
     Examples
     --------
@@ -150,16 +150,16 @@ def recomputed(function: Callable[..., Tensor], *arguments: Tensor | None) -> Te
 
 
 def by_rows(formula: Callable[..., Tensor], codes: Codes, *, columns: bool = False) -> Tensor:
-    """Return what a formula makes of each row of scores, some rows at a time.
+    """Apply a formula to each row of scores, some rows at a time.
 
     Parameters
     ----------
     formula : callable
         ``formula(scores, negatives)`` from b rows of scores, of shape (b, m) with column i the
-        partner of row i, to a Tensor of shape (b, ...); where the codes have a mask of positives,
+        partner of row i, to a Tensor of shape (b, ...). If the codes have a mask of positives:
         ``formula(scores, negatives, positives)``.
     codes : Codes
-        Its ``scores`` are never made.
+        Its ``scores`` are never computed as a whole.
     columns : bool, default=False
         Swap roles: treat partnered columns as rows.
 
@@ -186,7 +186,7 @@ def by_rows(formula: Callable[..., Tensor], codes: Codes, *, columns: bool = Fal
         cut = [None if mask is None else mask[start : start + n] for mask in masks]
         those = candidates
         if codes.positives is None:
-            # Turned so that the partners of these rows come first, in their order.
+            # Rotated so the partners of these rows come first, in their order.
             those = candidates.roll(-start, dims=0)
             cut[0] = None if cut[0] is None else cut[0].roll(-start, dims=1)
         parts.append(recomputed(of_tile, rows[start : start + n], those, *cut))
@@ -196,7 +196,7 @@ def by_rows(formula: Callable[..., Tensor], codes: Codes, *, columns: bool = Fal
 def _sides(
     codes: Codes, columns: bool
 ) -> tuple[Tensor, Tensor, Scores, Tensor | None, Tensor | None]:
-    """Return the codes of rows and of candidates, what scores them, negatives and positives."""
+    """Return the codes of rows and of candidates, their scorer, negatives and positives."""
     z_x, z_y, critic = project(codes.critic, codes.z_x, codes.z_y)
     negatives, positives = codes.negatives, codes.positives
     if not columns:

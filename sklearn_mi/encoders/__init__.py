@@ -1,6 +1,7 @@
-"""Encoders: from a view to its code, ``(b, *input_shape) -> (b, width)``.
+"""Encoders: pick the network from a view to its code, ``(b, *input_shape) -> (b, width)``.
 
-Rows keep the layout of X: flat ``(p,)``, images ``(h, w)`` or channels-last ``(h, w, c)``.
+A code is the learned features of one row. Rows keep the layout of X: flat ``(p,)``, images
+``(h, w)`` or channels-last ``(h, w, c)``.
 """
 
 from sklearn_mi.encoders.base import (

@@ -1,4 +1,4 @@
-"""The contract of an encoder, checks of its width and parameters, and networks of one's own."""
+"""The contract of an encoder, checks of its width and parameters, and networks of your own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEFAULT_WIDTH = 32
 
 
 class InvertibleModule(nn.Module, ABC):
-    """Base of modules that can be run backwards, from codes to the rows that they came from.
+    """Write a module that also runs backwards, from codes to rows: define ``inverse``.
 
     With such an encoder the learner has ``inverse_transform``.
 
@@ -47,7 +47,7 @@ class InvertibleModule(nn.Module, ABC):
 
 
 class Encoder(Component, ABC):
-    """Base of the encoders' descriptions; a subclass writes `build`, and rarely more.
+    """Write an encoder of your own: store its parameters and define `build`.
 
     Examples
     --------
@@ -64,7 +64,7 @@ class Encoder(Component, ABC):
 
     @abstractmethod
     def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
-        """Return a new module with weights drawn from torch's global generator.
+        """Return a new module, its weights drawn from torch's global generator.
 
         Parameters
         ----------
@@ -81,19 +81,20 @@ class Encoder(Component, ABC):
         Raises
         ------
         ValueError
-            If ``n_components`` is not positive or conflicts with a fixed width, or the rows do
-            not fit the encoder.
+            If ``n_components`` is not positive or conflicts with a fixed width, or if the encoder
+            cannot take such rows.
         """
 
     def skeleton(self) -> Encoder:
         """Return an encoder that builds the same modules without fetching pretrained weights.
 
-        It is built where the weights come from a file. By default the encoder itself.
+        `sklearn_mi.load` builds it, because the file holds the weights. By default the encoder
+        itself.
         """
         return self
 
     def kept_columns(self, input_shape: Shape) -> int:
-        """Return how many leading components of the code are the row's own columns, unchanged.
+        """Return how many leading components of the code are unchanged columns of the row.
 
         Parameters
         ----------
@@ -103,17 +104,17 @@ class Encoder(Component, ABC):
         Returns
         -------
         n_kept : int
-            Components 0 to ``n_kept - 1`` are the first entries of the flattened row. 0 by
-            default.
+            Components 0 to ``n_kept - 1`` are the first entries of the flattened row. By default
+            0.
         """
         return 0
 
 
 def code_width(module: nn.Module, input_shape: Shape) -> int:
-    """Return the width of the code that a module gives for rows of a shape.
+    """Return the width of a module's code for rows of a given shape.
 
-    Two rows of zeros go through the module, in evaluation mode and without gradients; each
-    part's mode is restored. Lazy layers get their sizes here.
+    The module encodes two rows of zeros, in evaluation mode and without gradients. Then each part
+    returns to its former mode. Lazy layers get their sizes here.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ def code_width(module: nn.Module, input_shape: Shape) -> int:
     Raises
     ------
     ValueError
-        If the module refuses such rows, or its output is not of shape ``(b, width)``.
+        If the module fails on such rows, or if its output is not of shape ``(b, width)``.
 
     Examples
     --------
@@ -161,7 +162,7 @@ def code_width(module: nn.Module, input_shape: Shape) -> int:
 
 
 def check_name(parameter: str, value: Any, names: Iterable[str]) -> None:
-    """Check that a parameter is one of some names."""
+    """Check that a parameter is one of ``names``."""
     if not isinstance(value, str):
         raise TypeError(f"{parameter}={value!r}; expected a name.")
     if value not in (names := list(names)):
@@ -171,12 +172,12 @@ def check_name(parameter: str, value: Any, names: Iterable[str]) -> None:
 
 
 def free_width(n_components: int | None, own: int) -> int:
-    """Return the width of a code, by default the encoder's own."""
+    """Return ``n_components``, or the encoder's own width if it is None."""
     return own if n_components is None else positive_integer("n_components", n_components)
 
 
 def check_fixed_width(n_components: int | None, encoder: str, width: int) -> None:
-    """Check that the width that is asked for is the only one that an encoder has."""
+    """Check that ``n_components`` is None or the encoder's fixed width."""
     if n_components is not None and positive_integer("n_components", n_components) != width:
         raise ValueError(
             f"n_components={n_components} conflicts with encoder {encoder}, whose width is "
@@ -186,9 +187,9 @@ def check_fixed_width(n_components: int | None, encoder: str, width: int) -> Non
 
 @dataclass(repr=False, eq=False)
 class Ready(Encoder):
-    """A network of your own; what a bare ``nn.Module`` is taken for.
+    """Use a network of your own; ``encoder=module`` does the same.
 
-    `build` returns a deep copy, weights included; the original module is never trained.
+    `build` returns a deep copy, weights included. Your module itself is never trained.
 
     Parameters
     ----------
@@ -206,7 +207,7 @@ class Ready(Encoder):
     module: nn.Module
 
     def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
-        """Return a copy of the module, its width checked; see `Encoder.build`."""
+        """Return a copy of the module and check its width; see `Encoder.build`."""
         built = copied(self.module)
         width = code_width(built, input_shape)
         check_fixed_width(n_components, type(built).__name__, width)
@@ -215,7 +216,7 @@ class Ready(Encoder):
 
 @dataclass(repr=False, eq=False)
 class Factory(Encoder):
-    """A function that makes the network; what a bare callable is taken for.
+    """Use a function that makes the network; ``encoder=function`` does the same.
 
     A function defined in a module can be pickled, a lambda cannot.
 
@@ -223,7 +224,7 @@ class Factory(Encoder):
     ----------
     function : callable
         ``function(input_shape, n_components) -> nn.Module``, or a class whose constructor takes
-        these two.
+        these two arguments.
 
     Examples
     --------
@@ -236,6 +237,6 @@ class Factory(Encoder):
     function: Callable[[Shape, int | None], nn.Module]
 
     def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
-        """Return a copy of what the function makes, its width checked; see `Encoder.build`."""
+        """Return a copy of the function's module and check its width; see `Encoder.build`."""
         made = made_by(self.function, "encoder", input_shape=input_shape, n_components=n_components)
         return Ready(made).build(input_shape, n_components)

@@ -34,7 +34,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 def nearly_zero(layers: nn.Module) -> None:
-    """Draw weights close to zero, in place, so that a map plus its input starts as the identity."""
+    """Draw weights close to zero, in place: a map plus its input then starts as the identity."""
     for parameter in layers.parameters():
         if parameter.ndim == 2:
             nn.init.trunc_normal_(parameter, std=1e-4, a=-2e-4, b=2e-4)
@@ -58,7 +58,7 @@ class _SkipLayers(nn.Module):
 
 @dataclass(repr=False, eq=False)
 class Identity(Encoder):
-    """The view itself, flattened: no parameters, and a code as wide as the row.
+    """Return the flattened view unchanged: no parameters, a code as wide as the row.
 
     Use it to train a critic alone, or as a baseline of raw values.
 
@@ -82,9 +82,9 @@ class Identity(Encoder):
 
 @dataclass(repr=False, eq=False)
 class Linear(Encoder):
-    """One linear map of the flattened view: what PCA could express.
+    """Map the flattened view linearly, as PCA does.
 
-    Glorot-uniform weights, zero bias. Own width: `DEFAULT_WIDTH`.
+    Weights start Glorot-uniform, the bias at zero. Own width: `DEFAULT_WIDTH`.
 
     Parameters
     ----------
@@ -111,25 +111,25 @@ class Linear(Encoder):
 
 @dataclass(repr=False, eq=False)
 class MLP(Encoder):
-    """A multilayer perceptron on the flattened view, with a linear last layer.
+    """Encode the flattened view by a multilayer perceptron with a linear last layer.
 
-    The default is the paper's encoder: 238 300 parameters from 392 inputs to 100 components.
-    ``"gelu-mlp"`` stands for ``MLP(hidden=(256, 256), activation="gelu")``, the learner's default
-    for tables, and ``"wide-mlp"`` for the same with hidden layers of 512. For images `LeNet`
-    and `ConvNet` give better features, the latter at an equal bound. Glorot-uniform weights, zero
-    biases. Own width: `DEFAULT_WIDTH`.
+    ``"gelu-mlp"`` means ``MLP(hidden=(256, 256), activation="gelu")``, the learner's default for
+    tables. ``"wide-mlp"`` is the same with hidden layers of 512. The class's own defaults give the
+    paper's encoder: from 392 inputs to 100 components it has 238 300 parameters. For images,
+    `LeNet` and `ConvNet` give better features; `ConvNet` does so at an equal bound. Weights start
+    Glorot-uniform, biases at zero. Own width: `DEFAULT_WIDTH`.
 
     Parameters
     ----------
     hidden : tuple of int
-        Sizes of the hidden layers; ``()`` leaves one linear map.
+        Sizes of the hidden layers; ``()`` gives one linear map.
     activation : {"relu", "elu", "gelu", "leaky-relu", "silu", "tanh"}
-        What follows each hidden layer.
+        Activation after each hidden layer.
     dropout : float
         Fraction of hidden units set to zero in training, in [0, 1).
     norm : {"layer"} or None
-        Layer normalisation before each activation. Batch normalisation is left out on purpose: it
-        leaks information between the rows of a batch, which a critic exploits.
+        Layer normalisation before each activation. There is no batch normalisation: it leaks
+        information between the rows of a batch, and a critic exploits it.
 
     References
     ----------
@@ -172,17 +172,18 @@ class MLP(Encoder):
 
 @dataclass(repr=False, eq=False)
 class SkipMLP(Encoder):
-    """A stack of square layers with skips, close to the identity before training.
+    """Stack square layers with skip connections, close to the identity before training.
 
-    ``x <- x + relu(W x + b)`` for all layers but the last, which is linear: ``x + W x + b``. As
-    wide as the row, so it can keep all of the information; the paper shows with it that training
-    drives encoders towards maps that are hard to invert. It does not reduce dimensions. Weights:
-    normal with standard deviation 1e-4, truncated at two of them; zero biases.
+    Use it to repeat the paper's experiment: training drives this encoder towards maps that are hard
+    to invert. The code is as wide as the row, so it can keep all information and does not reduce
+    dimensions. Layers are ``x <- x + relu(W x + b)``; the last one is linear, ``x + W x + b``.
+    Weights start normal with standard deviation 1e-4, truncated at two standard deviations, and
+    biases at zero.
 
     Parameters
     ----------
     depth : int
-        Number of layers, the linear one included; 5 in the paper.
+        Number of layers, including the linear one; 5 in the paper.
 
     References
     ----------

@@ -20,7 +20,7 @@ __all__ = ["RealNVP"]
 
 
 class _Coupling(nn.Module):
-    """Permute the columns; shift one half, and scale it where affine, by functions of the other."""
+    """Permute the columns; shift (if affine, also scale) one half by functions of the other."""
 
     order: Tensor
 
@@ -40,7 +40,7 @@ class _Coupling(nn.Module):
         return shift, 1e-7 + F.softplus(raw)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the new columns, and the scales of those that moved."""
+        """Return the new columns and the scales of the changed half."""
         x = x[:, self.order]
         kept, moved = x[:, : self.kept], x[:, self.kept :]
         shift, scale = self._shift_and_scale(kept)
@@ -55,7 +55,7 @@ class _Coupling(nn.Module):
 
 
 class _Flow(InvertibleModule):
-    """Couplings one after another: a bijection of rows and codes."""
+    """A chain of couplings: a bijection between rows and codes."""
 
     def __init__(self, input_shape: Shape, couplings: Iterable[_Coupling]) -> None:
         super().__init__()
@@ -87,22 +87,24 @@ class _Flow(InvertibleModule):
 
 @dataclass(repr=False, eq=False)
 class RealNVP(Encoder):
-    """A bijection between rows and codes: couplings, each after a fixed random permutation.
+    """Encode rows by a bijection, a normalising flow: for any weights no information is lost.
 
-    A coupling keeps the first half of the columns, a, and moves the other half, b, by a perceptron
-    of a: ``b + shift(a)``, or ``b * scale(a) + shift(a)`` where ``affine``, with
-    ``scale = 1e-7 + softplus(r)``. For any weights the code has exactly the information of the
-    row. The paper uses it to show that features get better, or much worse, at the same mutual
-    information. It does not reduce dimensions, and 30 couplings cost far more than an `MLP`.
+    Use it to study features at constant mutual information: the paper shows that they get better,
+    or much worse. It does not reduce dimensions, and 30 couplings cost far more than an `MLP`.
 
-    Weights: normal with standard deviation 1e-4, truncated at two standard deviations; zero
-    biases. So before training the code is the permuted row; with ``affine`` each coupling also
-    scales half of the columns by log 2. 13.92 million parameters at 392 inputs, 16.94 million
-    with ``affine``.
+    Each layer is a fixed random permutation of the columns and then a coupling. A coupling keeps
+    the first half of the columns, a, and changes the other half, b, by a perceptron of a:
+    ``b + shift(a)``, or with ``affine`` ``b * scale(a) + shift(a)``, where
+    ``scale = 1e-7 + softplus(r)``.
 
-    The module that it builds is an `InvertibleModule`: ``inverse(z)`` returns the rows, in their
-    own shape. Its ``log_det(x)`` is the logarithm of the Jacobian's absolute determinant at each
-    row, ``(b,)``, which is zero without ``affine``.
+    Weights start normal with standard deviation 1e-4, truncated at two standard deviations, and
+    biases at zero. So before training the code is the permuted row; with ``affine`` each coupling
+    also scales half of the columns by log 2. At 392 inputs there are 13.92 million parameters, or
+    16.94 million with ``affine``.
+
+    `build` returns an `InvertibleModule`: ``inverse(z)`` returns the rows in their own shape. Its
+    ``log_det(x)``, of shape ``(b,)``, is the logarithm of the Jacobian's absolute determinant at
+    each row. Without ``affine`` it is zero.
 
     Parameters
     ----------
@@ -111,15 +113,15 @@ class RealNVP(Encoder):
     hidden : tuple of int
         Sizes of the hidden layers of each perceptron, with ReLU after each.
     affine : bool
-        Whether couplings scale as well. False, as in the paper's figures 1a and 1b: only shifts,
-        which preserve volumes. True in its figure 1c.
+        Whether couplings also scale, as in the paper's figure 1c. False: only shifts, which
+        preserve volumes, as in its figures 1a and 1b.
 
     References
     ----------
     Density Estimation Using Real NVP (Dinh, Sohl-Dickstein & Bengio, 2017).
     https://arxiv.org/abs/1605.08803
 
-    NICE: Non-linear Independent Components Estimation (Dinh, Krueger & Bengio, 2015), the form
+    NICE: Non-linear Independent Components Estimation (Dinh, Krueger & Bengio, 2015), for couplings
     without scales. https://arxiv.org/abs/1410.8516
 
     On Mutual Information Maximization for Representation Learning (Tschannen et al., 2020).

@@ -25,17 +25,17 @@ from sklearn_mi.layers import dense, glorot
 __all__ = ["Backbone", "ChannelsFirst", "ConvNet", "LeNet"]
 
 _CONVNET_WIDTH = 100
-# Images of so few pixels are convolved by one product of matrices.
+# Up to this many pixels a convolution is one product of matrices.
 MULTIPLIED_OUT = 64
 FEWEST_PLACES = 4
 _WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Return the zeros before and after an axis that make the output ``ceil(size / stride)``.
+    """Return how many zeros before and after an axis make the output ``ceil(size / stride)``.
 
-    This is TensorFlow's rule "same": an odd zero goes after the axis, so the frame is asymmetric,
-    which ``nn.Conv2d(padding=...)`` cannot express.
+    This is TensorFlow's "same" padding. An odd zero goes after the axis; ``nn.Conv2d(padding=...)``
+    cannot pad one side only.
 
     Examples
     --------
@@ -57,9 +57,9 @@ def _check_image(input_shape: Shape, encoder: Encoder) -> tuple[int, int, int]:
 
 
 class ChannelsFirst(nn.Module):
-    """A layer that turns images as X holds them into images as torch's convolutions take them.
+    """Turn the images of X into the layout of torch's convolutions.
 
-    Put it first in a network of your own: ``(b, h, w)`` becomes ``(b, 1, h, w)`` and
+    Put this layer first in a network of your own: ``(b, h, w)`` becomes ``(b, 1, h, w)`` and
     ``(b, h, w, c)`` becomes ``(b, c, h, w)``. Nothing is copied.
 
     Raises
@@ -90,10 +90,10 @@ class ChannelsFirst(nn.Module):
 
 
 class _SmallConv2d(nn.Conv2d):
-    """A convolution of images of a few pixels, multiplied out to one matrix.
+    """A convolution of small images, computed as one product of matrices.
 
-    Its weights are those of the convolution. At 8 x 8 pixels most of a kernel of 5 x 5 lies on the
-    frame, and one product of matrices takes less time than a convolution.
+    Its weights are those of the convolution. At 8 x 8 pixels most of a 5 x 5 kernel lies on the
+    padding, so one product of matrices is faster.
     """
 
     taps: Tensor
@@ -102,7 +102,7 @@ class _SmallConv2d(nn.Conv2d):
         super().__init__(*channels, **kwargs)
         one_pixel = torch.eye(math.prod(size)).reshape(-1, 1, *size)
         geometry: Any = {"padding": self.padding, "stride": self.stride}
-        # Which pixel stands under which tap of the kernel, for every place of the output.
+        # For every output position, which pixel lies under which tap of the kernel.
         taps = functional.unfold(one_pixel, self.kernel_size, **geometry).permute(1, 2, 0)
         self.register_buffer("taps", taps.contiguous(), persistent=False)
         self._size_out = functional.conv2d(
@@ -118,7 +118,7 @@ class _SmallConv2d(nn.Conv2d):
 
 
 class _AsTheyLie(nn.Module):
-    """Flatten maps with the channels last, as convolutions leave them: nothing is copied."""
+    """Flatten maps in the channels-last layout of the convolutions, without a copy."""
 
     def forward(self, maps: Tensor) -> Tensor:
         return maps.movedim(1, -1).flatten(1)
@@ -135,8 +135,8 @@ class _JointLayerNorm(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         axes = (1, 2, 3)
         centred = images - images.mean(axes, keepdim=True)
-        # The gradient of a norm is defined as 0 at 0; that of sqrt(variance) is nan, and a blank
-        # image has no variance.
+        # A blank image has no variance. There torch's gradient of a norm is 0, but that of
+        # sqrt(variance) is nan.
         norm = torch.linalg.vector_norm(centred, dim=axes, keepdim=True)
         std = norm / math.sqrt(images[0].numel())
         return centred / (std + 1e-6) * self.weight + self.bias
@@ -144,13 +144,14 @@ class _JointLayerNorm(nn.Module):
 
 @dataclass(repr=False, eq=False)
 class ConvNet(Encoder):
-    """The paper's small convolutional network for images.
+    """Encode images by the paper's small convolutional network.
 
-    Two 5x5 convolutions of stride 2 with ReLU (64 and 128 channels, TensorFlow's "same" padding),
-    layer normalisation over height, width and channels jointly, the average over positions, and a
-    linear layer: 219 748 parameters at 100 components and one channel. The normalisation reduces
-    the variance of NWJ without leaking information between rows of a batch. Glorot-uniform
-    weights, zero biases. Own width: 100.
+    It averages over positions, so it suits images whose objects vary in position. Two 5x5
+    convolutions of stride 2 with ReLU have 64 and 128 channels and TensorFlow's "same" padding.
+    Layer normalisation over height, width and channels jointly, the average over positions and a
+    linear layer follow. At 100 components and one channel there are 219 748 parameters. The
+    normalisation reduces the variance of NWJ without leaking information between rows of a batch.
+    Weights start Glorot-uniform, biases at zero. Own width: 100.
 
     References
     ----------
@@ -179,29 +180,29 @@ class ConvNet(Encoder):
             size = [math.ceil(length / 2) for length in size]
         head = dense(128, free_width(n_components, _CONVNET_WIDTH))
         layers += [_JointLayerNorm(128), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head]
-        # Convolutions are a tenth faster with the channels last, as the rows have them.
+        # Channels last, the layout of the rows, makes convolutions a tenth faster.
         return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 @dataclass(repr=False, eq=False)
 class LeNet(Encoder):
-    """Strided convolutions, then a perceptron over all positions; the default for grey images.
+    """Encode images by strided convolutions and a perceptron; the default for grey images.
 
-    As in LeNet-5, 5x5 convolutions halve the image while their channels grow, and dense layers
-    read the result. `ConvNet` averages over positions; this one knows where a stroke is. Strides
-    replace pooling, as they are cheaper. Use it for small images in which position matters, such
-    as digits and letters; for objects of varying size and position use `ConvNet` or `Backbone`.
-    Glorot-uniform weights, zero biases. Own width: `DEFAULT_WIDTH`.
+    Use it for small images in which position matters, such as digits and letters. For objects of
+    varying size and position use `ConvNet` or `Backbone`. As in LeNet-5, 5x5 convolutions halve the
+    image while their channels grow, and dense layers read all positions of the result. Strides
+    replace pooling because they are cheaper. Weights start Glorot-uniform, biases at zero. Own
+    width: `DEFAULT_WIDTH`.
 
     Parameters
     ----------
     channels : tuple of int
-        Channels of the convolutions; each halves height and width. A frame of zeros is put around
-        the image unless 4 places a side or more are left without it, as of 28 x 28 pixels.
+        Channels of the convolutions; each halves height and width. The image is padded with zeros
+        if fewer than 4 places a side would remain; from 28 x 28 pixels on it is not.
     hidden : tuple of int
         Sizes of the hidden dense layers.
     activation : {"gelu", "elu", "leaky-relu", "relu", "silu", "tanh"}
-        What follows each layer but the last.
+        Activation after each layer but the last.
 
     References
     ----------
@@ -240,17 +241,17 @@ class LeNet(Encoder):
 
 
 def _padding(side: int, n_layers: int) -> int:
-    """Return 0 where convolutions without a frame leave 4 places a side or more, else 2."""
+    """Return 0 if convolutions without padding leave at least 4 places a side, else 2."""
     for _ in range(n_layers):
         side = (side - 5) // 2 + 1
     return 0 if side >= FEWEST_PLACES else 2
 
 
 def _new_kernel(conv: nn.Conv2d, channels: int, *, pretrained: bool) -> None:
-    """Give a first convolution another number of input channels, in place."""
+    """Change the number of input channels of a first convolution, in place."""
     old = conv.weight.detach()
     if pretrained:
-        # One grey channel then gives what the same image repeated three times would give.
+        # A grey image then gives the same result as three copies of it as colours.
         weight = old.mean(1, keepdim=True).repeat(1, channels, 1, 1) * (old.shape[1] / channels)
     else:
         weight = old.new_empty(len(old), channels, *old.shape[2:])
@@ -267,7 +268,7 @@ def _torchvision_model(name: str, weights: str | None) -> nn.Module:
         return zoo.get_model(name, weights=weights)
     if weights is None:
         return zoo.get_model(name, weights=None, aux_logits=False, init_weights=True)
-    # Pretrained ones refuse aux_logits=False, so the auxiliary heads are taken off here.
+    # Pretrained models reject aux_logits=False, so the auxiliary heads are removed here.
     model: Any = zoo.get_model(name, weights=weights)
     model.aux_logits = False
     for head in ("aux1", "aux2", "AuxLogits"):
@@ -276,7 +277,7 @@ def _torchvision_model(name: str, weights: str | None) -> nn.Module:
 
 
 def _without_pretrained_weights(name: str, weights: str | None) -> nn.Module:
-    """Return the modules of a pretrained classifier, with weights of no meaning."""
+    """Return the modules of a pretrained classifier with random weights."""
     import torchvision.models as zoo
 
     if name in _WITH_AUXILIARY_HEADS:
@@ -307,7 +308,7 @@ def _fit_small_images(model: nn.Module, weights: str | None) -> None:
 def _adapted(
     model: nn.Module, backbone: Backbone, input_shape: Shape, n_components: int | None
 ) -> nn.Sequential:
-    """Return a classifier of torchvision, turned in place into an encoder of images of a shape."""
+    """Turn a classifier of torchvision, in place, into an encoder of images of a shape."""
     channels = _check_image(input_shape, backbone)[2]
     if backbone.small_images:
         _fit_small_images(model, backbone.weights)
@@ -324,13 +325,13 @@ def _adapted(
 
 @dataclass(repr=False, eq=False)
 class Backbone(Encoder):
-    """A classification network of torchvision without its last layer.
+    """Encode images by a classification network of torchvision without its last layer.
 
-    The first convolution is adapted to the number of channels, and the classifier is removed: the
-    code is the classifier's input (512 numbers for ``"resnet18"``), or a linear map of it where
-    ``n_components`` is given. Use it for many images of 32 pixels a side or more; `ConvNet` is far
-    cheaper. Most backbones normalise over the batch, which leaks information between the rows of a
-    training batch; a critic can exploit it, so trust the held-out bound, not the training one.
+    Use it for many images of 32 pixels a side or more; `ConvNet` is far cheaper. The code is the
+    input of the removed classifier, 512 numbers for ``"resnet18"``. With ``n_components`` a linear
+    map of it follows. The first convolution is adapted to the number of channels. Most backbones
+    normalise over the batch, which leaks information between the rows of a training batch. A critic
+    can exploit that, so trust the held-out bound, not the training one.
 
     Parameters
     ----------
@@ -340,7 +341,7 @@ class Backbone(Encoder):
         For the ResNet family: replace the first layer by a 3x3 convolution of stride 1 and drop
         the max-pooling, as is usual for images of 32 pixels. Other models ignore it.
     weights : str or None
-        Name of pretrained weights in torchvision, such as ``"DEFAULT"``, which are downloaded and
+        Name of pretrained weights in torchvision, such as ``"DEFAULT"``. They are downloaded and
         expect images normalised as torchvision documents. None: random weights.
 
     References
@@ -368,13 +369,13 @@ class Backbone(Encoder):
         return _adapted(model, self, input_shape, n_components)
 
     def skeleton(self) -> Encoder:
-        """Return an encoder of the same modules with random weights; see `Encoder.skeleton`."""
+        """Return an encoder that builds the same modules with random weights."""
         return self if self.weights is None else _BackboneSkeleton(self)
 
 
 @dataclass(repr=False, eq=False)
 class _BackboneSkeleton(Encoder):
-    """A pretrained `Backbone` whose weights come from elsewhere."""
+    """A pretrained `Backbone` whose weights come from a file."""
 
     backbone: Backbone
 

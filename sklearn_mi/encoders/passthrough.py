@@ -1,4 +1,4 @@
-"""The encoder that keeps the row beside what another one learns; the names of all encoders."""
+"""The encoder that keeps the row and adds learned components; the names of all encoders."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["ENCODERS", "Passthrough", "as_encoder"]
 
 
 class _KeptAndLearned(nn.Module):
-    """The flattened row, and beside it what a network learns, bounded by a weight."""
+    """The flattened row and a network's output, bounded by a weight."""
 
     def __init__(self, network: nn.Module, weight: float) -> None:
         super().__init__()
@@ -35,23 +35,24 @@ class _KeptAndLearned(nn.Module):
 
 @dataclass(repr=False, eq=False)
 class Passthrough(Encoder):
-    r"""The flattened view as it is, and beside it what another encoder learns.
+    r"""Keep the flattened view and append the components that another encoder learns.
 
     .. math:: x \to (x, w \tanh h(x))
 
-    Nothing of the row is lost, and the learned components, none larger than w, hardly change which
-    rows are close. Use it for tables of numbers and categories: views by neighbours or corruption
-    keep what columns share, while a single column may say what no other one does. Do not use it
-    where the code must be narrow. Own width: that of the row plus ``n_learned``.
+    Use it for tables of numbers and categories. Views by neighbours or corruption keep only what
+    columns share, and one column may hold information that no other has. Here nothing of the row is
+    lost. The learned components are at most w, so they hardly change which rows are close. Do not
+    use it if the code must be narrow. Own width: that of the row plus ``n_learned``.
 
     Parameters
     ----------
     encoder : str, Encoder, Module or callable
-        The learned part, h.
+        The encoder of the learned components, h.
     weight : float
         Largest absolute value of a learned component, w.
     n_learned : int
-        Number of learned components, unless ``n_components`` sets the width of the whole code.
+        Number of learned components if ``n_components`` is None; otherwise ``n_components`` sets
+        the width of the whole code.
 
     Examples
     --------
@@ -81,7 +82,7 @@ class Passthrough(Encoder):
         )
 
     def skeleton(self) -> Encoder:
-        """Return the same around the skeleton of the learned part; see `Encoder.skeleton`."""
+        """Return the same with the skeleton of the learned part; see `Encoder.skeleton`."""
         return Passthrough(as_encoder(self.encoder).skeleton(), self.weight, self.n_learned)
 
     def kept_columns(self, input_shape: Shape) -> int:
@@ -90,7 +91,7 @@ class Passthrough(Encoder):
 
 
 def as_encoder(value: Any, parameter: str = "encoder") -> Encoder:
-    """Return the description that a user's value stands for.
+    """Return the encoder that a name, an object or a function means.
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ def as_encoder(value: Any, parameter: str = "encoder") -> Encoder:
         A name in `ENCODERS`; a description; a network (see `Ready`); or a function
         ``(input_shape, n_components) -> nn.Module`` (see `Factory`).
     parameter : str
-        Name of the value in messages.
+        Name of the parameter in error messages.
 
     Raises
     ------

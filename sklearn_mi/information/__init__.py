@@ -1,7 +1,7 @@
-"""Estimating mutual information: the estimator, its results, and features ranked by information.
+"""Estimate mutual information between two tables, and rank columns by it.
 
-`MIEstimator` fits critics to some rows, stops and chooses on others, and reports on the rest, in
-turn. It keeps two numbers apart: a bound with a lower limit, and a best guess.
+`MIEstimator` scores each fold of rows with critics, models of the log-ratio, that were fitted to
+the other folds. It keeps two numbers apart: a bound with a lower limit, and a best guess.
 """
 
 from sklearn_mi.information.copulas import NormalScores

@@ -1,4 +1,4 @@
-r"""Marginals by ranks, and log-ratios in closed form: what a neural critic need not learn.
+r"""Normal scores of columns, and copulas: log-ratios in closed form, without a network.
 
 A strictly increasing map of a column does not change mutual information, so every column may first
 be made standard normal (`NormalScores`). The dependence that remains is the copula. For two
@@ -125,7 +125,7 @@ def _extended(x: np.ndarray, values: np.ndarray, scores: np.ndarray) -> np.ndarr
 
 
 class Copula(nn.Module):
-    """Base of the log-ratios in closed form: a critic of pairs that knows its own information.
+    """Base class of log-ratios in closed form, whose mutual information is known as well.
 
     Attributes
     ----------

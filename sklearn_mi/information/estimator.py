@@ -150,9 +150,8 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
     refutation_ : Refutation
         Tests whether boosted trees find an error of the critics.
     certified_limit_ : float
-        A lower limit that assumes nothing about the distribution; see
-        `sklearn_mi.information.inference.betting_limit`. It is mostly lower than
-        ``mi_.lower_limit``.
+        A lower limit that assumes nothing about the distribution: InfoNCE of a bounded critic, with
+        a confidence limit by betting (`sklearn_mi.information.inference.betting_limit`).
     n_features_in_ : int
 
     See Also
@@ -246,8 +245,9 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_features_y)
             The partner of each row: another table, one number or one category.
         Z : array-like of shape (n_samples, n_features_z), default=None
-            For the information that X and y share given Z, :math:`I(X; Y | Z) = I(X; YZ) - I(X;
-            Z)`. This difference of two estimates is not a bound, so it has no lower limit.
+            For the information that X and y share given Z,
+            :math:`I(X; Y | Z) = I(X; YZ) - I(X; Z)`. This difference of two estimates is not a
+            bound, so it has no lower limit.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group may depend on one another. They stay in one fold and never serve as
             unrelated pairs.

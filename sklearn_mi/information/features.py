@@ -26,7 +26,9 @@ def mutual_info_features(
     Y : array-like of shape (n_samples,) or (n_samples, n_features_y)
         The target: numbers, one category, or several columns.
     estimator : MIEstimator, default=None
-        Cloned for each column. By default copulas and neighbours in two folds, without a network.
+        Cloned for each column. By default Gaussian and t copulas in two folds, without a network:
+        fast, but it can miss a dependence that is not monotone. ``MIEstimator()`` finds more and
+        takes longer.
 
     Returns
     -------

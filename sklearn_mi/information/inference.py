@@ -74,7 +74,7 @@ class BoundOfRatio:
     value : callable
         From scores (n, n) to nats.
     kind : Bound or None
-        The bound that it is; None: no bound at all.
+        The bound that it is; None: it is not a bound.
     """
 
     value: Callable[[torch.Tensor], torch.Tensor]

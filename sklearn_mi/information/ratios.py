@@ -137,7 +137,7 @@ class Side:
 
 
 def _unmixing(rows: np.ndarray, seed: int) -> tuple[Any, NormalScores] | None:
-    """Return independent components and their normal scores; None where they cannot be found."""
+    """Return independent components and their normal scores; None if they cannot be found."""
     n, d = rows.shape
     if not 2 <= d <= min(UNMIXED_UP_TO, n // 10) or np.linalg.matrix_rank(np.cov(rows.T)) < d:
         return None

@@ -17,16 +17,16 @@ MAX_CLASSES = 50
 
 
 class TableReader:
-    """Reads one table again and again as it was first read, in ``fit``.
+    """Read rows of a table in the same way as ``fit`` read them.
 
     Parameters
     ----------
     name : {"X", "Y"}
-        What error messages call the table.
+        Name of the table in error messages.
     rows : array-like of shape (n_samples, ...)
         The table of ``fit``.
     encoder : str, Encoder, Module, callable or None
-        Needed where rows are images or sequences.
+        Needed if rows are images or sequences.
     """
 
     is_category = False

@@ -1,4 +1,4 @@
-"""An encoder trained so that a linear classifier reads as little of the label as possible."""
+"""An encoder trained so that a linear classifier finds as little of the label as possible."""
 
 from __future__ import annotations
 
@@ -110,14 +110,15 @@ class _Game:
 class AdversarialEncoder(
     DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
-    r"""Codes from which a linear classifier reads as little of the label as possible.
+    r"""Learn codes from which a linear classifier finds as little of the label as possible.
 
-    A linear classifier on the codes is trained to predict the label; the encoder is trained so that
+    Use it only for figure 1c of the reference, which shows how little mutual information says about
+    a representation. It does not protect privacy: another classifier may find what this one does
+    not.
+
+    A linear classifier on the codes is trained to predict the label. The encoder is trained so that
     this classifier gives every class the same probability. A bijective encoder loses nothing, so
-    mutual information stays what it was, and yet accuracy falls far below that of raw pixels. This
-    shows how little mutual information says about a representation (figure 1c of the reference).
-    Use it for that experiment only. It does not protect privacy: another classifier may find what
-    this one does not.
+    mutual information does not change; yet accuracy falls far below that of raw pixels.
 
     .. math:: \min_w -\log p_w(y \mid g(x)), \qquad
               \min_g -\tfrac1C \sum_{c=1}^C \log p_w(c \mid g(x))

@@ -42,7 +42,7 @@ PROBES = {"accuracy": PROBE, "accuracy_converged": CONVERGED}
 
 
 def geometry(learner: MIRepresentationLearner, split: Split) -> dict[str, float]:
-    """Return numbers about the codes other than accuracy and bounds, on test rows."""
+    """Return numbers about the codes of test rows, other than accuracy and bounds."""
     train, test = slice(5_000), slice(2_500)
     Z, Z_prime = learner.transform_views(split.X_test[test])
     return {
@@ -119,7 +119,7 @@ def few_labels(
 
 
 def nonlinear_information(learner: MIRepresentationLearner, split: Split) -> float:
-    """Return the V-information of an MLP about the labels in nats, on the rows of `geometry`."""
+    """Return the V-information about the labels for an MLP, in nats, on the rows of `geometry`."""
     train, test = slice(5_000), slice(2_500)
     return v_information(
         learner.transform(split.X_train[train]),

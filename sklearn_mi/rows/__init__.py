@@ -1,4 +1,4 @@
-"""What a user may pass, checked; then rows behind an index: scaled, split, paired, in batches."""
+"""Check what a user passes; then serve rows by index: scaled, split, paired, in batches."""
 
 from sklearn_mi.rows.batches import Batch, Batches, HeldOutBatches, Order
 from sklearn_mi.rows.checks import (

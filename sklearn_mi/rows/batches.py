@@ -24,12 +24,12 @@ class Order:
     ----------
     n_rows : int
     batch_size : int
-        Each batch has exactly this many rows (a bound depends on the number), or all rows where
-        there are fewer; the rest of a pass is left out, another rest in each pass.
+        Each batch has exactly this many rows, because a bound depends on the number, or all rows if
+        there are fewer. Each pass leaves out a different remainder.
     seed : int
-        Of the generator that makes the permutation of each pass.
+        Seed of the generator that permutes the rows in each pass.
     n_extra : int
-        Rows behind each batch, drawn independently of it from all rows.
+        Rows appended to each batch, drawn independently of it from all rows.
     """
 
     def __init__(self, n_rows: int, batch_size: int, seed: int, n_extra: int = 0) -> None:
@@ -61,7 +61,7 @@ class Order:
         return torch.randint(self.n_rows, (self.n_extra,), generator=self._generator)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the stream is."""
+        """Return the position of the stream."""
         return {
             "generator": self._generator.get_state(),
             "permutation": self._permutation,
@@ -69,7 +69,7 @@ class Order:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where a stream was."""
+        """Resume from the position of a stream."""
         self._generator.set_state(state["generator"])
         self._permutation, self._place = state["permutation"], state["place"]
 
@@ -95,7 +95,7 @@ class Batches:
         if dataset.on_device or dataset.device.type != "cuda" or draws:
             yield from batches
             return
-        # What does not lie on the GPU is converted and copied while the step before is computed.
+        # Rows that are not on the GPU are converted and copied during the previous step.
         with ThreadPoolExecutor(1) as ahead:
             coming = ahead.submit(next, batches, None)
             while (batch := coming.result()) is not None:
@@ -107,17 +107,17 @@ class Batches:
             yield self.batch(numbers.to(self.dataset.device))
 
     def batch(self, rows: Tensor) -> Batch:
-        """Return what the module takes for these row numbers on the device."""
+        """Return the module's input for these row numbers, on the device."""
         return _batch(self.dataset, rows)
 
 
 class HeldOutBatches:
-    """Batches of held-out rows for skorch: the same ones, and the same partners, in every pass.
+    """Batches of held-out rows for skorch: the same rows and partners in every pass.
 
     Parameters
     ----------
     dataset : Rows, PairedRows or PartnerRows
-        At least two rows. The draws of partners begin anew in every pass.
+        At least two rows. Every pass repeats the same draws of partners.
     batch_size : int
         Each batch has at most this many rows, and at least two.
     seed : int
@@ -131,7 +131,7 @@ class HeldOutBatches:
             self.dataset.generator.manual_seed(self.seed)
         n = len(self.dataset)
         order = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))
-        # Of about one size: a bound depends on how many rows are compared.
+        # Of about equal size: a bound depends on how many rows are compared.
         for numbers in order.tensor_split(min(-(-n // self.batch_size), n // 2)):
             yield _batch(self.dataset, numbers.to(self.dataset.device))
 

@@ -1,4 +1,4 @@
-"""What a user may pass as rows, checked; and codes given back in kind."""
+"""Check the rows that a user passes, and return codes in the same kind of array."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ LARGEST_PIXEL = 128
 
 @dataclass(frozen=True)
 class CheckedRows:
-    """Rows that a user passes, checked: where they lie, and what they are.
+    """Checked rows of a user: where they are stored, and what they are.
 
     Attributes
     ----------
     source : Source
     schema : Schema
     like : array of shape (0, ...)
-        An empty array of the kind in which they came, for codes to come back likewise.
+        An empty array of the user's kind; codes are returned in this kind.
     """
 
     source: Source
@@ -79,7 +79,7 @@ class CheckedRows:
         stream: bool = False,
         groups: np.ndarray | None = None,
     ) -> Rows:
-        """Return these rows, or those of an index, as batches on a device."""
+        """Return all rows, or those of an index, as batches on a device."""
         return Rows(
             self.source,
             scale,
@@ -100,7 +100,7 @@ def read_rows(
     known: Schema | None = None,
     min_rows: int = 1,
 ) -> CheckedRows:
-    """Check the rows of an estimator, and set or check its number of features.
+    """Check the rows of an estimator and set or check its number of features.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def read_rows(
             reset=known is None,
             accept_sparse="csr",
             allow_nd=True,
-            # Of rows of several axes scikit-learn would compare the first one.
+            # For rows of several axes scikit-learn would compare only the first.
             ensure_2d=known is None or len(known.kind.source_shape) == 1,
             ensure_min_samples=min_rows,
         )
@@ -151,9 +151,9 @@ def read_pair(
     known : Schema or None
         What ``fit`` learned of the second table; None: this is ``fit``.
     estimator : str
-        Its name, for messages.
+        Its name, for error messages.
     X : object
-        The first table as the user passes it, whose row labels must not stand in another order.
+        The first table as the user passes it; its row labels must be in the same order.
     n_rows : int or None
         Rows of the first table; None: any number.
 
@@ -190,24 +190,24 @@ def read_pair(
 
 
 def _as_numbers(array: Any, name: str) -> Any:
-    """Return what scikit-learn has let pass as objects, such as categories, as numbers."""
+    """Convert what scikit-learn accepts as objects, such as categories, to numbers."""
     if not (isinstance(array, np.ndarray) and array.dtype.kind == "O"):
         return array
     return check_array(array.astype(np.float64), allow_nd=True, input_name=name)
 
 
 def warn_of_large_values(rows: CheckedRows, standardize: bool | str, name: str = "X") -> None:
-    """Warn of images that are no bytes and are not scaled, with a value beyond 128.
+    """Warn of unscaled images that are not bytes and have a value beyond 128.
 
-    Digits of 0 to 16 do well as they are; values of 0 to 255 make the first steps far too large.
+    Digits of 0 to 16 need no scaling; values of 0 to 255 make the first steps far too large.
 
     Parameters
     ----------
     rows : CheckedRows
     standardize : bool or "auto"
-        As the learner has it; whoever gives it has decided.
+        The learner's parameter; True and False are the user's decision and give no warning.
     name : str, default="X"
-        Of the table.
+        Name of the table.
     """
     is_as_it_came = isinstance(rows.kind, Image) and standardize == "auto"
     if not is_as_it_came or rows.source.is_bytes:
@@ -232,7 +232,7 @@ def warn_of_targets(y: Any) -> None:
     Parameters
     ----------
     y : object
-        As it was passed to ``fit``.
+        As passed to ``fit``.
     """
     if y is None or sparse.issparse(y):
         return
@@ -266,7 +266,7 @@ def read_values(name: str, values: Any, n_rows: int) -> np.ndarray:
     Parameters
     ----------
     name : str
-        Of the argument, for messages.
+        Name of the argument, for error messages.
     values : array-like of shape (n_rows,)
     n_rows : int
 
@@ -311,7 +311,7 @@ def _check_shape(source: Source, schema: Schema, name: str, estimator: str) -> N
 
 
 def _without_rows(array: Any) -> Any:
-    """Return the same kind of array, of no rows."""
+    """Return the same kind of array without rows."""
     # Some namespaces want every axis named, sparse arrays want no ellipsis.
     return array[:0] if sparse.issparse(array) else array[:0, ...]
 
@@ -319,8 +319,8 @@ def _without_rows(array: Any) -> Any:
 def empty_like_rows(X: Any) -> Any:
     """Return an empty array in the namespace and on the device of some rows.
 
-    A fitted learner keeps it to tell, as scikit-learn demands, whether ``transform`` is given
-    another kind of array than ``fit``.
+    A fitted learner keeps it to detect, as scikit-learn demands, that ``transform`` gets a
+    different kind of array from ``fit``.
 
     Parameters
     ----------
@@ -337,7 +337,7 @@ def empty_like_rows(X: Any) -> Any:
 
 
 def read_codes(X: Any) -> tuple[Any, torch.Tensor]:
-    """Check codes that come back, and return them as an array and as a tensor.
+    """Check codes that a user passes back; return them as an array and as a tensor.
 
     Parameters
     ----------
@@ -356,7 +356,7 @@ def read_codes(X: Any) -> tuple[Any, torch.Tensor]:
 
 
 def codes_like(parts: Iterator[torch.Tensor], array: Any) -> Any:
-    """Gather codes into the kind of array that the rows came in.
+    """Gather codes into the same kind of array as the rows.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Copies of rows: how many of the rows that are reported on stand in the training part as well."""
+"""Copies of rows: count the reported rows that are also in the training part."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ WORDS_IN_CACHE = 2**16
 
 
 def count_copies(data: Data, kept: np.ndarray, report: np.ndarray) -> int:
-    """Return how many rows to report on are copies of rows to train on.
+    """Return how many reported rows are copies of training rows.
 
-    Of paired tables those count whose rows are copies in both.
+    In paired tables a row counts if it is a copy in both.
 
     Parameters
     ----------
     data : Data
     kept, report : ndarray of int
-        The rows to train on, and those to report on.
+        The training rows, and the reported ones.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def count_copies(data: Data, kept: np.ndarray, report: np.ndarray) -> int:
         return 0
     trained, reported = (
         sum(
-            # Weighed by place, so that two tables that change places are no copies.
+            # Weighed by position, so two tables in swapped order do not count as copies.
             row_hashes(side.source, rows) * np.uint64(2 * place + 1)
             for place, side in enumerate(data.sides)
             if side is not None
@@ -48,7 +48,7 @@ def count_copies(data: Data, kept: np.ndarray, report: np.ndarray) -> int:
 
 
 def row_hashes(source: Source, index: np.ndarray) -> np.ndarray:
-    """Return a number for each row, equal for equal rows and hardly ever for others.
+    """Return a hash for each row: equal for equal rows, almost never for others.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def row_hashes(source: Source, index: np.ndarray) -> np.ndarray:
     Returns
     -------
     hashes : ndarray of uint64 of shape (n,)
-        Of 64 bits: among a million rows, two different ones are alike with a probability of 3e-8.
+        64 bits: the probability that two different rows among a million collide is 3e-8.
     """
     hashes = []
     for block in source.blocks(index):

@@ -1,4 +1,4 @@
-"""Everything that a fit or a score is given, checked: rows, their partners, groups and labels."""
+"""The checked input of a fit or a score: rows, their partners, groups and labels."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Data:
     Attributes
     ----------
     first : CheckedRows
-        Of ``X``.
+        Rows of ``X``.
     pair : CheckedRows or None
-        Of ``X_pair``.
+        Rows of ``X_pair``.
     groups, y : ndarray of shape (n,) or None
     """
 

@@ -1,4 +1,4 @@
-"""Names of columns, labels of rows, and columns that hold no numbers, told by their names."""
+"""Names of columns, labels of rows, and errors that name the columns without numbers."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ MOST_LISTED = 5
 
 
 def names_of(X: Any, name: str) -> tuple[str, ...] | None:
-    """Return the names of the columns of a data frame; None where there are none.
+    """Return the names of the columns of a data frame; None if there are none.
 
     Raises
     ------
     ValueError
-        If they have several levels, of which scikit-learn keeps no names, or one stands twice.
+        If they have several levels, whose names scikit-learn does not keep, or if one repeats.
     """
     if isinstance(X, pd.DataFrame) and not X.columns.is_unique:
         twice = X.columns[X.columns.duplicated()].unique().tolist()
@@ -55,7 +55,7 @@ def names_of(X: Any, name: str) -> tuple[str, ...] | None:
 
 
 def check_names(X: Any, known: Sequence[str] | None, name: str, estimator: str) -> None:
-    """Compare the names of columns with those that ``fit`` saw, as scikit-learn does.
+    """Compare the names of columns with those of ``fit``, as scikit-learn does.
 
     Parameters
     ----------
@@ -92,15 +92,14 @@ def check_names(X: Any, known: Sequence[str] | None, name: str, estimator: str) 
 
 
 def check_labels(X: Any, X_pair: Any) -> None:
-    """Refuse two data frames that hold the same row labels in another order.
+    """Reject two data frames with the same row labels in a different order.
 
-    Rows are paired by position, as everywhere in scikit-learn; here the labels say that the
-    partners stand elsewhere.
+    Rows are paired by position, as everywhere in scikit-learn, but here the labels contradict it.
 
     Raises
     ------
     ValueError
-        That names the cure.
+        If so; the message names the cure.
     """
     if not (isinstance(X, pd.DataFrame) and isinstance(X_pair, pd.DataFrame)):
         return
@@ -117,16 +116,16 @@ def check_labels(X: Any, X_pair: Any) -> None:
 
 
 def input_names(estimator: Any, kind: Kind, given: Any) -> Sequence[str]:
-    """Return names for the numbers of a row, as scikit-learn has them.
+    """Return names for the numbers of a row, as scikit-learn does.
 
     Parameters
     ----------
     estimator : BaseEstimator
         Fitted.
     kind : Kind
-        Of its rows. Only columns of a table have names.
+        Kind of its rows. Only columns of a table have names.
     given : array-like of str or None
-        What ``get_feature_names_out`` is given.
+        The argument of ``get_feature_names_out``.
 
     Returns
     -------
@@ -138,21 +137,21 @@ def input_names(estimator: Any, kind: Kind, given: Any) -> Sequence[str]:
 
 
 def names_out(columns: Iterable[int | None], names: Sequence[str], prefix: str) -> np.ndarray:
-    """Return names for columns that come out.
+    """Return names for output columns.
 
     Parameters
     ----------
     columns : iterable of int or None
-        For each column the one of the rows that it is; None where it is learned.
+        For each output column, the number of the equal input column; None if it is learned.
     names : sequence of str
-        Of the columns of the rows.
+        Names of the input columns.
     prefix : str
-        Learned columns are numbered behind it.
+        Learned columns get this prefix and a number.
 
     Returns
     -------
     names : ndarray of str
-        Each once: a column that comes out twice keeps its name the first time only.
+        Unique names: if an input column appears twice, only the first keeps its name.
     """
     columns = list(columns)
     taken = {names[column] for column in columns if column is not None}
@@ -166,7 +165,7 @@ def names_out(columns: Iterable[int | None], names: Sequence[str], prefix: str) 
 
 
 def check_types(X: Any, name: str) -> None:
-    """Refuse what would silently become other numbers, and sparse tensors.
+    """Reject sparse tensors, and values that would silently become other numbers.
 
     Parameters
     ----------
@@ -178,7 +177,7 @@ def check_types(X: Any, name: str) -> None:
     Raises
     ------
     ValueError
-        For masked values, of which numpy would take what lies below the mask, and for dates.
+        For dates, and for masked values, of which numpy would use what the mask hides.
     """
     if isinstance(X, np.ma.MaskedArray) and np.ma.getmaskarray(X).any():
         raise ValueError(
@@ -207,7 +206,7 @@ def _dates(X: Any) -> list[Any]:
 
 @contextmanager
 def columns_are_told(X: Any, name: str) -> Iterator[None]:
-    """Turn what scikit-learn says of a value that is no number into an error that names its column.
+    """Turn scikit-learn's error about a value that is not a number into one that names its column.
 
     Parameters
     ----------
@@ -226,7 +225,7 @@ def columns_are_told(X: Any, name: str) -> Iterator[None]:
 
 
 def _told(X: Any, name: str, error: Exception) -> Exception | None:
-    """Return an error that says more, or None."""
+    """Return a more specific error, or None."""
     array = _as_objects(X)
     if array is None:
         return None
@@ -241,7 +240,7 @@ def _told(X: Any, name: str, error: Exception) -> Exception | None:
 
 
 def _as_objects(X: Any) -> np.ndarray | None:
-    """Return rows as an array of objects, if they come in a form that may hold any."""
+    """Return rows as an array of objects if their container can hold objects."""
     is_frame = isinstance(X, pd.DataFrame) or _get_feature_names(X) is not None
     if not (is_frame or isinstance(X, np.ndarray | list | tuple)):
         return None
@@ -295,7 +294,7 @@ def _told_no_numbers(
 
 
 def _is_number(value: Any) -> bool:
-    """Tell whether a value is one that numpy turns into a float; a missing one is."""
+    """Return whether numpy can turn a value into a float; a missing value counts."""
     if value is None or value is pd.NA:
         return True
     try:

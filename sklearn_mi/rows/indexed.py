@@ -21,10 +21,10 @@ __all__ = ["Rows"]
 
 
 class Rows(Dataset):
-    """Rows behind an index: ``rows[numbers]`` is a scaled float32 batch on the device.
+    """Serve rows by index: ``rows[numbers]`` is a scaled float32 batch on the device.
 
-    Data in memory are scaled and moved once. A memory map, a sparse matrix and bytes are kept as
-    they are and converted batch by batch.
+    Data in memory are scaled and moved once. A memory map, a sparse matrix and bytes stay unchanged
+    and are converted batch by batch.
 
     Parameters
     ----------
@@ -32,14 +32,14 @@ class Rows(Dataset):
     layer : Standardize
     device : torch.device
     row_shape : tuple of int
-        Shape that a row has for the view.
+        Shape of a row for the view.
     index : ndarray of int or None
-        Which rows of the source count, increasing; None: all.
+        Rows of the source to use, increasing; None: all.
     stream : bool
         Convert by batch although the data would fit.
     feature_names : sequence of str or None
     groups : Tensor of int or None
-        Of the rows that count, in their order.
+        Groups of these rows, in their order.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ class Rows(Dataset):
             self._keep_on_device()
 
     def _keep_on_device(self) -> None:
-        """Put all rows on the device: bytes as they are, other numbers scaled."""
+        """Put all rows on the device: bytes unchanged, other numbers scaled."""
         source, is_bytes = self._source, self._source.is_bytes
         dtype = torch.uint8 if is_bytes else torch.float32
-        # Filled in parts: gathered at the end, the rows would be held twice.
+        # Filled in parts: gathering at the end would hold the rows twice.
         kept = torch.empty(self.shape, dtype=dtype, device=self.device)
         for part in gen_batches(len(self._index), 8192):
             batch = source.take(self._index[part])
@@ -86,7 +86,7 @@ class Rows(Dataset):
 
     @property
     def on_device(self) -> bool:
-        """Whether all rows lie on the device, and a batch is cut out of them there."""
+        """Whether all rows are on the device, where batches are cut out of them."""
         return self._tensor is not None
 
     @property
@@ -108,7 +108,7 @@ class Rows(Dataset):
         return batch.clone() if isinstance(numbers, slice) else batch
 
     def _places(self, numbers: Tensor | slice) -> np.ndarray | slice:
-        """Return where in the source these rows lie; rows in a row need not be gathered."""
+        """Return the positions of these rows in the source; consecutive rows form a slice."""
         if isinstance(numbers, slice):
             return numbers if self._whole else self._index[numbers]
         return self._index[numbers.cpu().numpy()]

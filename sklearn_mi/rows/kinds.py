@@ -1,6 +1,6 @@
-"""Kinds of rows: one small frozen class each, and the rule that tells which one rows are.
+"""Kinds of rows: one small frozen class each, and the rule that picks the kind of given rows.
 
-A new kind is a class here, in `KINDS`, and an entry of its own in `sklearn_mi.recipe.ENTRIES`.
+A new kind needs a class here, in `KINDS`, and an entry in `sklearn_mi.recipe.ENTRIES`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sklearn_mi.rows.sources import Source
 
 __all__ = ["KINDS", "Image", "Kind", "Schema", "Table", "Volume", "kind_of"]
 
-# Under so many pixels a side a shift would change what an image shows.
+# Under this many pixels a side a shift would change what an image shows.
 NARROWEST_MOVED = 8
 
 
@@ -32,11 +32,11 @@ class Kind:
     scales_columns : bool
         What ``standardize="auto"`` means: whether columns are centred and divided.
     source_shape : tuple of int
-        Its shape as the user passes it.
+        Shape of a row as the user passes it.
     row_shape : tuple of int
-        Its shape as the view sees it.
+        Shape of a row as the view sees it.
     reason : str
-        Why it was taken for this kind, where its shape alone does not say so.
+        Why this kind was picked, if the shape alone does not decide.
     """
 
     source_shape: Shape
@@ -60,7 +60,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Table(Kind):
-    """A row of a table: columns that are quantities of their own, flat for the view."""
+    """A row of a table: separate quantities as columns, flat for the view."""
 
     scales_columns = True
     entry = "numbers"
@@ -77,7 +77,7 @@ class Image(Kind):
 
     @property
     def entry(self) -> str:  # type: ignore[override]
-        """That of images in colour, in grey, or in grey and tiny."""
+        """The entry of colour images, of grey ones, or of tiny grey ones."""
         if self.n_channels > 1:
             return "colour image"
         return "grey image" if min(self.row_shape[:2]) >= NARROWEST_MOVED else "tiny grey image"
@@ -85,7 +85,7 @@ class Image(Kind):
 
 @dataclass(frozen=True)
 class Volume(Kind):
-    """A row of more axes than an image has, taken as it is."""
+    """A row with more axes than an image, used unchanged."""
 
     entry = "numbers"
 
@@ -95,13 +95,13 @@ KINDS: dict[str, type[Kind]] = {"table": Table, "image": Image, "volume": Volume
 
 @dataclass(frozen=True)
 class Schema:
-    """What ``fit`` learns of a table, and other rows are compared with.
+    """What ``fit`` learns of a table; later rows must match it.
 
     Attributes
     ----------
     kind : Kind
     feature_names : tuple of str or None
-        Names of the columns, where they came with names.
+        Names of the columns, if they have names.
     """
 
     kind: Kind
@@ -128,12 +128,12 @@ class Schema:
 
 
 def kind_of(source: Source, input_shape: Any, name: str = "X") -> Kind:
-    """Return what the rows of a source are.
+    """Return the kind of the rows of a source.
 
-    ``input_shape`` decides, where it is given. Else flat rows are those of a table, rows of three
-    axes are images, and of more axes volumes. Rows of two axes are images in grey where they are
-    bytes, or square with all values in [0, 1] or in [0, 255]; any others may be windows of a
-    recording, which nothing may turn or zoom: they are flattened to rows of a table.
+    ``input_shape`` decides if it is given. Otherwise flat rows belong to a table, rows of three
+    axes are images, and rows of more axes are volumes. Rows of two axes are grey images if they are
+    bytes, or square with all values in [0, 1] or in [0, 255]. Any others may be windows of a
+    recording, which must not be turned or zoomed: they are flattened to rows of a table.
 
     Parameters
     ----------
@@ -165,13 +165,13 @@ def kind_of(source: Source, input_shape: Any, name: str = "X") -> Kind:
 
 
 def _of_shape(source_shape: Shape, row_shape: Shape) -> Kind:
-    """Return the kind of rows of which the number of axes says enough."""
+    """Return the kind of rows whose number of axes decides."""
     n_axes = len(row_shape)
     return (Table if n_axes == 1 else Image if n_axes < 4 else Volume)(source_shape, row_shape)
 
 
 def _grey_or_table(source: Source, name: str) -> Kind:
-    """Return whether rows of two axes are images in grey, and why."""
+    """Return the kind of rows of two axes, grey images or a table, and why."""
     shape: Shape = source.shape[1:]
     flat = (math.prod(shape),)
     is_image, why = _looks_grey(source, shape)

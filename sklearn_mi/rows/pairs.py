@@ -1,4 +1,4 @@
-"""Rows paired with rows: of a second table, or of the same one."""
+"""Rows paired with rows of a second table, or of the same one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PairedRows(Dataset):
 
     @property
     def on_device(self) -> bool:
-        """Whether both tables lie on the device."""
+        """Whether both tables are on the device."""
         return self.first.on_device and self.second.on_device
 
     @property
@@ -45,7 +45,7 @@ class PairedRows(Dataset):
 
 
 class PartnerRows(Dataset):
-    """Rows of one table that have a partner in it, each with one that is drawn anew.
+    """Rows with partners in the same table; every batch draws the partners anew.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class PartnerRows(Dataset):
 
     @property
     def on_device(self) -> bool:
-        """Whether the table lies on the device."""
+        """Whether the table is on the device."""
         return self.rows.on_device
 
     @property

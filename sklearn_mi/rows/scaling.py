@@ -43,7 +43,7 @@ class Standardize(nn.Module):
 
 
 def find_flags(rows: CheckedRows, index: np.ndarray) -> np.ndarray | None:
-    """Tell which columns of a mixed table are flags, that is 0 or 1, such as encoded categories.
+    """Return which columns of a mixed table are flags, that is 0 or 1, such as encoded categories.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ def find_flags(rows: CheckedRows, index: np.ndarray) -> np.ndarray | None:
     Returns
     -------
     flags : ndarray of bool of shape (n_columns,), or None
-        None where the table is not mixed: fewer than a fifth of the columns that vary are flags,
-        or all of them are, or there are more than 256 columns, or they are bytes.
+        None if the table is not mixed: fewer than a fifth of the columns that vary are flags, or
+        all of them are, or there are more than 256 columns, or they are bytes.
     """
     n_columns = rows.kind.n_inputs
     if not rows.kind.scales_columns or n_columns > WIDEST_MIXED or rows.source.is_bytes:
@@ -84,10 +84,10 @@ def fit_standardize(
     index : ndarray of int
         The training rows; no others are looked at.
     standardize : bool or "auto"
-        "auto": columns of tables, not images; flags of mixed tables stay as they are, beside
-        numbers divided by their standard deviation. Bytes are divided by 255 unless True.
+        "auto": scale columns of tables, not images. In mixed tables flags stay unchanged and
+        numbers are divided by their standard deviation. Bytes are divided by 255 unless True.
     name : str, default="X"
-        Of the table, for messages.
+        Name of the table, for error messages.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def fit_standardize(
         )
     varies = spread > 0
     for part in rows.source.blocks(index):
-        # Within [0, 1], so that no unit of a column is too large or too small to be squared.
+        # Within [0, 1], so squares neither overflow nor underflow in any unit.
         unit = (part.astype(np.float64) - low)[:, varies] / spread[varies]
         moments.partial_fit(unit if varies.any() else part * 0.0)
     flags = find_flags(rows, index) if standardize == "auto" else None
@@ -122,10 +122,10 @@ def _range_scale(
     """Return the layer that divides columns by their range, and all by one factor.
 
     Dividing by the standard deviation would let a pixel lit in one image in a thousand decide which
-    rows are neighbours. The factor makes the mean variance one. A column without spread is divided
-    by infinity: whatever it holds later, nothing was learned about it. The range of a flag is
-    little more than its deviation, so beside flags numbers divided by their range would hardly
-    count; there they are divided by their deviation.
+    rows are neighbours. The factor makes the mean variance one. A constant column is divided by
+    infinity: nothing was learned about any other value. The range of a flag is little more than its
+    deviation, so beside flags numbers divided by their range would hardly count. There numbers are
+    divided by their deviation.
     """
     varies = spread > 0
     mean, scale = low.copy(), np.full(len(low), np.inf)

@@ -1,4 +1,4 @@
-"""Where rows lie: in memory, on disk, as a sparse matrix or in a tensor; and how to get some."""
+"""Read rows from where they are stored: in memory, on disk, a sparse matrix or a tensor."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ BLOCK = 8192
 
 
 class Source(ABC):
-    """Rows where they lie; nothing else in the package asks for all of them at once.
+    """Rows where they are stored, read in parts.
 
     Parameters
     ----------
     array : object of shape (n, ...)
     by_batch : bool
-        Whether rows are converted batch by batch, since all of them as dense numbers might not
+        Whether rows are converted batch by batch, because all of them as dense numbers might not
         fit into memory.
     """
 
@@ -59,7 +59,7 @@ class Source(ABC):
 
     @abstractmethod
     def take(self, rows: np.ndarray | slice) -> Tensor:
-        """Return some rows as dense numbers, in memory of their own.
+        """Return some rows as dense numbers, in their own memory.
 
         Parameters
         ----------
@@ -68,7 +68,7 @@ class Source(ABC):
         Returns
         -------
         batch : Tensor of shape (b, ...)
-            Bytes and float32 as they are, other numbers of numpy as float64.
+            Bytes and float32 unchanged, other numbers of numpy as float64.
         """
 
     def blocks(self, index: np.ndarray | None = None) -> Iterator[np.ndarray]:
@@ -77,7 +77,7 @@ class Source(ABC):
         Parameters
         ----------
         index : ndarray of int or None
-            Which rows; None: all.
+            Rows to yield; None: all.
 
         Yields
         ------
@@ -91,7 +91,7 @@ class Source(ABC):
 
     @cached_property
     def value_range(self) -> tuple[float, float]:
-        """The least and the largest number; one pass over the rows, made when first asked for."""
+        """The smallest and the largest number, from one pass over the rows at the first access."""
         low, high = np.inf, -np.inf
         for block in self.blocks():
             low, high = min(low, float(block.min())), max(high, float(block.max()))
@@ -129,7 +129,7 @@ def _in_memory(batch: np.ndarray, copy: bool | None = None) -> Tensor:
 
 
 def as_source(array: Any, *, is_on_disk: bool = False) -> Source:
-    """Return the source of rows that have been checked.
+    """Return the source of checked rows.
 
     Parameters
     ----------

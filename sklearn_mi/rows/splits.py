@@ -1,4 +1,4 @@
-"""Which rows are trained on, which stop training, and which are reported on."""
+"""Split rows into those to train on, those to stop by and those to report on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def split_rows(
     groups : ndarray of shape (n,) or None
         Rows of one group go to one part, so sizes are approximate.
     ordered : bool
-        Rows are a series in time, or one series a group: the end of each is held out.
+        Rows are a time series, or one series a group: the end of each is held out.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def split_rows(
     Raises
     ------
     ValueError
-        If all rows are of one group.
+        If all rows belong to one group.
     """
     stopping, held_out = sizes
     generator = np.random.default_rng([seed, 0])
@@ -66,7 +66,7 @@ def _ends_of_series(series: np.ndarray, stopping: int, held_out: int) -> np.ndar
 def _whole_groups(
     groups: np.ndarray, stopping: int, held_out: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Return the part of each row, one for all rows of a group; no part is left without a group."""
+    """Return the part of each row: one for all rows of a group, and no part is empty."""
     names, which, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     wanted = [size for size in (stopping, held_out - stopping) if size]
     if len(names) < 1 + len(wanted):

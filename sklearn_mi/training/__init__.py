@@ -1,4 +1,4 @@
-"""Training: the skorch net, the optimiser Muon, the step recorded on a GPU, and checkpoints."""
+"""Training: the skorch net, the optimiser Muon, steps recorded on a GPU, and checkpoints."""
 
 from sklearn_mi.training.checkpoints import (
     Resumable,

@@ -1,4 +1,4 @@
-"""A training written down whole, and taken up again where it belongs to the same data and seed."""
+"""Save a training in full, and resume it on the same data and seed."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ LONGEST_SHOWN = 40
 
 
 class Resumable(Protocol):
-    """A training that can be written down and taken up again."""
+    """A training that can be saved and resumed."""
 
     @property
     def device(self) -> Any:
-        """Return where its tensors lie."""
+        """Return the device of its tensors."""
         ...
 
     def training_state(self) -> dict[str, Any]:
-        """Return all that later steps depend on."""
+        """Return everything that later steps depend on."""
         ...
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        """Go on from that state."""
+        """Resume from that state."""
         ...
 
 
 def save_checkpoint(
     net: Resumable, path: str | os.PathLike, step: int, fingerprint: Mapping[str, str]
 ) -> None:
-    """Write all that later steps depend on, whole or not at all.
+    """Write everything that later steps depend on, in full or not at all.
 
     Parameters
     ----------
     net : Resumable
     path : path-like
     step : int
-        The stop that it belongs to.
+        The stop at which it is saved.
     fingerprint : dict of str
-        What the training belongs to, by part, such as "seed" and "rows".
+        What identifies the training, by part, such as "seed" and "rows".
     """
     temporary = f"{os.fspath(path)}.part"
     written = {"stop": step, "fingerprint": dict(fingerprint), **net.training_state()}
@@ -66,25 +66,25 @@ def save_checkpoint(
 def load_checkpoint(
     net: Resumable, path: str | os.PathLike | None, fingerprint: Mapping[str, str]
 ) -> int:
-    """Go on from a checkpoint where there is one.
+    """Resume from a checkpoint if there is one.
 
     Parameters
     ----------
     net : Resumable
     path : path-like or None
     fingerprint : dict of str
-        As it must have been written.
+        The fingerprint that the file must have.
 
     Returns
     -------
     step : int
-        The stop that it belongs to, or -1.
+        The stop at which it was saved, or -1.
 
     Raises
     ------
     ValueError
-        If the file is no whole checkpoint, or belongs to another training; the message names what
-        differs.
+        If the file is not a complete checkpoint or belongs to another training; the message names
+        the difference.
     """
     if path is None or not os.path.exists(path):
         return -1
@@ -95,9 +95,9 @@ def load_checkpoint(
 
 
 def checkpoint_seed(path: str | os.PathLike | None) -> int | None:
-    """Return the seed of the training that a checkpoint belongs to; None where there is no file.
+    """Return the seed of the training in a checkpoint; None if there is no file.
 
-    A training without a seed of its own takes this one, so that it splits the rows as before.
+    A training without its own seed uses this one, so it splits the rows as before.
     """
     if path is None or not os.path.exists(path):
         return None
@@ -110,7 +110,7 @@ def _read(path: str | os.PathLike, device: Any, **options: Any) -> dict[str, Any
         state = torch.load(path, weights_only=True, map_location=device, **options)
     except (PermissionError, IsADirectoryError, MemoryError, torch.OutOfMemoryError):
         raise
-    # What is cut or no checkpoint at all breaks torch's reader in many ways.
+    # A truncated or foreign file breaks torch's reader in many ways.
     except Exception as error:
         raise ValueError(
             f"checkpoint={os.fspath(path)!r} is no whole checkpoint; delete the file, or name "
@@ -141,7 +141,7 @@ def _difference(name: str, written: str | None, now: str | None) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return a value as text, the same one in every process, however long it is."""
+    """Return a value as text, unabridged and the same in every process."""
     if isinstance(value, BaseEstimator):
         params = value.get_params(deep=False).items()
         inner = ", ".join(f"{name}={as_text(param)}" for name, param in params)
@@ -154,12 +154,12 @@ def as_text(value: Any) -> str:
 
 
 def hash_rows(*parts: Any) -> str:
-    """Return a hash of what belongs to each row: values, types and shapes.
+    """Return a hash of rows: values, types and shapes.
 
     Parameters
     ----------
     *parts : ndarray, sparse matrix, Tensor, Rows or None
-        Read block by block, so that a memory map need not fit into memory.
+        Read block by block, so a memory map need not fit into memory.
 
     Returns
     -------

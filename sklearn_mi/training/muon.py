@@ -14,18 +14,18 @@ from torch.optim.adam import adam
 
 __all__ = ["Muon", "orthogonalised"]
 
-# The quintic of Jordan et al.: a few steps bring singular values near 1, none of them to 1.
+# The quintic of Jordan et al.: a few steps bring singular values near 1, not exactly to 1.
 QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalised(matrix: Tensor, steps: int = 3, block: int = 64) -> Tensor:
     r"""Return a matrix with about the same singular vectors and singular values near 1.
 
-    Newton-Schulz in Gram form: with :math:`G = X X^\top` on the short side of :math:`X`, each step
-    multiplies by :math:`aI + bG + cG^2`. The products are those of the small :math:`G`; the
-    matrix itself is multiplied once, at the end. A short side longer than ``block`` is cut into
-    blocks of equal length, each orthogonal by itself: the work then grows with the matrix, not
-    with the cube of its short side.
+    It uses Newton-Schulz in Gram form: with :math:`G = X X^\top` on the short side of :math:`X`,
+    each step multiplies by :math:`aI + bG + cG^2`. Only the small :math:`G` is multiplied in each
+    step, the matrix itself once, at the end. A short side longer than ``block`` is cut into blocks
+    of equal length, each made orthogonal alone. The work then grows with the matrix, not with the
+    cube of its short side.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def orthogonalised(matrix: Tensor, steps: int = 3, block: int = 64) -> Tensor:
 
 
 def _polynomial(gram: Tensor, steps: int) -> Tensor:
-    """Return what the steps multiply a matrix by, from its Gram matrix alone."""
+    """Return the factor by which the steps multiply a matrix, from its Gram matrix alone."""
     a, b, c = QUINTIC
     identity = a * torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
     product: Tensor | None = None
@@ -72,37 +72,37 @@ def _polynomial(gram: Tensor, steps: int) -> Tensor:
 
 
 def _is_matrix(weight: Tensor) -> bool:
-    """Tell whether a weight is a matrix, or a kernel that maps patches to channels."""
+    """Return whether a weight is a matrix, or a kernel that maps patches to channels."""
     return weight.ndim >= 2 and len(weight) > 1 and weight[0].numel() > 1
 
 
 class Muon(Optimizer):
-    r"""Momentum, orthogonalised: every direction of a weight matrix moves by about the same amount.
+    r"""Optimise by orthogonal momentum: all directions of a matrix move by about the same amount.
 
     .. math:: W \leftarrow (1 - \eta\lambda) W - \eta \sqrt{\max(1, m / n)}\;
         \mathrm{orth}(g + \mu B), \qquad B \leftarrow \mu B + g
 
-    A gradient is mostly a few directions; made orthogonal, it moves all of them, so that few steps
-    go far. Kernels of convolutions count as matrices of (out, in x height x width). Whatever is no
-    matrix, biases and scales, is moved by Adam at a rate that is a fixed share of this one. Needs a
-    falling rate, ``schedule="linear"``. Every step moves a matrix by the same length, however small
-    its gradient, so over many steps weights grow unless they decay.
+    Use it for short trainings, with a falling rate, ``schedule="linear"``. Most of a gradient lies
+    in a few directions; made orthogonal it moves all of them, so few steps suffice. Convolution
+    kernels count as matrices of (out, in x height x width). Adam updates the other weights, biases
+    and scales, at a fixed share of the rate. Every step moves a matrix by the same length, even if
+    its gradient is small. So over many steps weights grow unless they decay.
 
     Parameters
     ----------
     params : iterable of Tensor, or of dict
     lr : float, default=0.02
-        Of matrices.
+        Learning rate of matrices.
     momentum : float, default=0.9
     nesterov : bool, default=True
     weight_decay : float, default=0.0
-        Of matrices, decoupled from the gradient.
+        Weight decay of matrices, decoupled from the gradient.
     steps, block : int, default=3, 64
         See `orthogonalised`.
     share : float, default=0.2
-        Of the rate, for what is no matrix.
+        Share of ``lr`` at which Adam updates the other weights.
     betas : tuple of float, default=(0.9, 0.999)
-        Of Adam.
+        Decay rates of Adam.
 
     Raises
     ------
@@ -160,12 +160,12 @@ class Muon(Optimizer):
         Parameters
         ----------
         closure : callable or None, default=None
-            Computes the loss anew.
+            Computes the loss again.
 
         Returns
         -------
         loss : object
-            What the closure returned.
+            The return value of the closure.
         """
         loss = None
         if closure is not None:
@@ -226,7 +226,7 @@ def _split(
     of_matrices: dict[str, Any],
     of_rest: dict[str, Any],
 ) -> Iterator[dict[str, Any]]:
-    """Yield a group of the matrices and one of the rest, for each group that is given."""
+    """Split each given group into one of the matrices and one of the other weights."""
     given = list(params)
     groups = given if given and isinstance(given[0], dict) else [{"params": given}]
     for group in groups:

@@ -1,4 +1,4 @@
-"""The skorch net that maximises: the one place where a maximised quantity becomes a loss."""
+"""The skorch net that maximises: the only place where a maximised quantity becomes a loss."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ HELD_OUT_SEED = 0
 
 
 class NonFiniteLossError(FloatingPointError, ValueError):
-    """Training met a loss that is infinite or not a number; the last finite weights are kept."""
+    """The loss became NaN or infinite; the learner keeps the last finite weights."""
 
 
 class Negated(nn.Module):
-    """The one place where what is maximised becomes a loss."""
+    """Turn the maximised quantity into a loss; nothing else does."""
 
     def forward(self, maximised: Tensor) -> Tensor:
         """Return the loss."""
@@ -57,7 +57,7 @@ def _split_off(held_out: AnyRows) -> Any:
 
 
 class MINet(NeuralNet):
-    """The skorch net: its history, callbacks and optimiser, without its per-row and per-step costs.
+    """Train by skorch: its history, callbacks and optimiser without its costs per row and step.
 
     Parameters
     ----------
@@ -66,23 +66,23 @@ class MINet(NeuralNet):
     view_generator : torch.Generator
         Source of the view's draws, on the device.
     randomness : own_randomness or None
-        Stream for modules that draw from torch's global generators (dropout); None: there are
-        none.
+        Stream for modules that draw from torch's global generators (dropout); None if no module
+        does.
     scheduler : callable or None
-        Makes a learning-rate schedule from the optimiser; it moves after every step.
+        Makes a learning-rate schedule from the optimiser; the schedule moves after every step.
     monitor : callable or None
         ``monitor(module)`` is recorded as ``valid_bound`` after every pass.
     held_out : Rows, PairedRows, PartnerRows or None
         Rows for skorch's validation: their loss is recorded as ``valid_loss`` after every pass.
     in_full : bool
-        Record also what skorch's callbacks look for: which losses are the least so far, and how
-        many batches there were and the last of them.
+        Also record what skorch's callbacks read: whether a loss is the smallest so far, the number
+        of batches, and the loss and size of the last batch.
     **kwargs
         Parameters of ``skorch.NeuralNet``.
     """
 
     scheduler_: LRScheduler | None
-    # The step as a CUDA graph, where there is one, and whether there can be.
+    # The step as a CUDA graph, if there is one, and whether there can be one.
     recorded_: RecordedStep | None
     can_record_: bool
 
@@ -121,40 +121,40 @@ class MINet(NeuralNet):
 
     @property
     def model(self) -> PairModel:
-        """The module that is trained, by its own type."""
+        """The trained module, by its own type."""
         return self.module_  # type: ignore[return-value]
 
     def take_history(self, records: list[dict[str, Any]]) -> None:
-        """Go on with the records of an earlier net."""
+        """Continue the records of an earlier net."""
         self.history = History(records)
 
     def take_optimizer(self, earlier: MINet) -> None:
-        """Go on with the moments of an earlier net, if its optimiser is of the same class.
+        """Continue with the moments of an earlier net if its optimiser is of the same class.
 
-        The rates are those of the current parameters, unless a callback of skorch schedules them:
-        then they go on, too.
+        The rates come from the current parameters, unless a skorch callback schedules them; then
+        they continue, too.
         """
         if type(self.optimizer_) is not type(earlier.optimizer_):
             return
         weights = zip(self.module_.parameters(), earlier.module_.parameters(), strict=True)
         for weight, known in weights:
             if known in earlier.optimizer_.state:
-                # Copies, so that an error leaves the earlier net as it was.
+                # Copies, so an error leaves the earlier net unchanged.
                 self.optimizer_.state[weight] = copy.deepcopy(earlier.optimizer_.state[known])
         if not any(isinstance(cb, RateCallback) for _, cb in self.callbacks_):
             return
         groups = zip(self.optimizer_.param_groups, earlier.optimizer_.param_groups, strict=True)
         for group, known in groups:
-            # Schedulers of torch ask for the initial rate where training goes on.
+            # Torch's schedulers need the initial rate when training resumes.
             group.update(lr=known["lr"], initial_lr=known.get("initial_lr", known["lr"]))
 
     def forget(self) -> None:
-        """Drop the rows, and whatever else only training needs."""
+        """Drop the rows and everything else that only training needs."""
         self.monitor = self.train_split = None
         self.model.drop_transient_state()
 
     def training_state(self) -> dict[str, Any]:
-        """Return all that later steps depend on: weights, optimiser, generators, place."""
+        """Return all that later steps depend on: weights, optimiser, generators, position."""
         return {
             "weights": self.module_.state_dict(),
             "optimizer": self.optimizer_.state_dict(),
@@ -167,7 +167,7 @@ class MINet(NeuralNet):
         }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        """Go on as the net would have that gave this state, bit for bit on a CPU."""
+        """Resume exactly where the net of this state stopped, bit for bit on a CPU."""
         self.module_.load_state_dict(state["weights"])
         self.optimizer_.load_state_dict(state["optimizer"])
         self.order.load_state_dict(state["order"])
@@ -181,13 +181,13 @@ class MINet(NeuralNet):
         self._keep_finite()
 
     def _listens(self, hook: str) -> bool:
-        """Tell whether a callback has written this hook; nobody else is called each step."""
+        """Return whether a callback defines this hook; only such callbacks run in each step."""
         return any(
             getattr(type(cb), hook) is not getattr(Callback, hook) for _, cb in self.callbacks_
         )
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Look up which losses were the least so far."""
+        """Look up the smallest losses so far."""
         self.least_ = {
             name: min(
                 (row[name] for row in self.history if _is_number(row, name)), default=math.inf
@@ -208,7 +208,7 @@ class MINet(NeuralNet):
         return {"loss": loss.detach(), "y_pred": maximised.detach()}
 
     def _backward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return what is maximised and the loss, after its gradients were computed."""
+        """Compute gradients; return the maximised value and the loss."""
         self.optimizer_.zero_grad(set_to_none=True)
         maximised = self.module_(*batch, self.view_generator)
         loss = self.criterion_(maximised)
@@ -227,7 +227,7 @@ class MINet(NeuralNet):
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Callable, **fit_params: Any
     ) -> None:
-        """Pass once over the rows; losses are read every hundred steps, not every step."""
+        """Pass once over the rows, reading losses every hundred steps only."""
         if iterator is None:
             return
         if not training:
@@ -246,7 +246,7 @@ class MINet(NeuralNet):
     def _record_loss(
         self, prefix: str, loss: float, n_batches: int, last: tuple[float, int]
     ) -> None:
-        """Record the loss of a pass, and what else skorch's callbacks look for."""
+        """Record the loss of a pass and what skorch's callbacks read."""
         name = f"{prefix}_loss"
         self.history.record(name, loss)
         if not self.in_full:
@@ -282,7 +282,7 @@ class MINet(NeuralNet):
         return read + self._read(losses)
 
     def _step(self, batch: Batch, step_fn: Callable, prefix: str, hooked: bool) -> dict[str, Any]:
-        """Take a step on a batch, before the eyes of the callbacks where they look into batches."""
+        """Take a step on a batch; call the callbacks that look into batches."""
         if not hooked:
             return step_fn(batch)
         shown, training = _as_skorch_has_it(batch), prefix == "train"
@@ -307,7 +307,7 @@ class MINet(NeuralNet):
         self._record_loss("valid", loss, len(values), (values[-1], sizes[-1]))
 
     def _may_record(self, batches: Any) -> bool:
-        """Tell whether steps may be recorded and replayed: on a GPU, and nobody looks into them."""
+        """Return whether steps may be recorded: on a GPU, without callbacks that look into them."""
         return (
             self.can_record_
             and isinstance(batches, Batches)
@@ -336,7 +336,7 @@ class MINet(NeuralNet):
         return read
 
     def _held_fixed(self) -> list[Any]:
-        """Return what a recorded step holds fixed, but a callback may change between passes."""
+        """Return what a recorded step fixes although a callback may change it between passes."""
         free = {"params", "lr"} if self.scheduler is not None else {"params"}
         groups: list[dict[str, Any]] = self.optimizer_.param_groups
         settings = [{k: v for k, v in group.items() if k not in free} for group in groups]
@@ -350,14 +350,14 @@ class MINet(NeuralNet):
         return [step_fn(batches.batch(rows.to(device)))["loss"] for rows in numbers]
 
     def _next_rates(self) -> list[float]:
-        """Return the learning rates of a step, and move the schedule on."""
+        """Return the learning rates of a step and advance the schedule."""
         rates = [group["lr"] for group in self.optimizer_.param_groups]
         if self.scheduler_ is not None:
             self.scheduler_.step()
         return rates
 
     def _record(self, batches: Batches, example: Tensor) -> None:
-        """Record the step as a CUDA graph, or say why it goes on without one."""
+        """Record the step as a CUDA graph, or say why training continues without one."""
 
         def step(numbers: Tensor) -> Tensor:
             _, loss = self._backward(batches.batch(numbers))
@@ -435,15 +435,15 @@ def _is_number(row: dict[str, Any], name: str) -> bool:
 
 
 def _as_skorch_has_it(batch: Batch) -> tuple[Any, None]:
-    """Return a batch as callbacks of skorch unpack it: ``X, y``."""
+    """Return a batch as skorch's callbacks unpack it: ``X, y``."""
     return batch[0], None
 
 
 def train(net: MINet, rows: AnyRows, steps: int) -> None:
-    """Take some steps; an interrupt by the user is raised again after the callbacks' end.
+    """Take some steps; raise an interrupt by the user again once the callbacks have ended.
 
-    skorch swallows ``KeyboardInterrupt``, which its early stopping uses as a signal: a grid search
-    would go on with the cut fit.
+    skorch swallows ``KeyboardInterrupt``, its signal for early stopping, so a grid search would
+    continue with the interrupted fit.
     """
     _begin(net, rows)
     try:
@@ -469,7 +469,7 @@ def _end(net: MINet, rows: AnyRows) -> None:
 
 
 def _begin(net: MINet, rows: AnyRows) -> None:
-    """Tell the callbacks; where training goes on, it does so at the rates that it had."""
+    """Notify the callbacks; resumed training keeps its learning rates."""
     groups = net.optimizer_.param_groups
     rates = [group["lr"] for group in groups]
     net.notify("on_train_begin", X=rows, y=None)

@@ -19,15 +19,15 @@ TOLERANCE = 1e-3
 
 
 class CannotRecordError(RuntimeError):
-    """A step does something that a CUDA graph cannot hold, or gives other results as one."""
+    """A CUDA graph cannot hold the step, or gives different results."""
 
 
 class RecordedStep:
-    """A step as a CUDA graph: row numbers and learning rates in, losses out.
+    """Replay a step as a CUDA graph: row numbers and learning rates in, losses out.
 
-    Row numbers of many steps are copied to the device at once; the graph itself takes those of its
-    step, so that between two replays nothing happens on the host. Recording rehearses the step in
-    both ways from one state and goes back to it, so that it costs no step and changes nothing.
+    Row numbers of many steps are copied to the device at once. The graph picks those of its step,
+    so the host does nothing between two replays. Recording rehearses the step in both ways from one
+    state and returns to it: no step is lost and nothing changes.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ class RecordedStep:
         ``step(numbers)`` takes one step of the optimiser on the rows of these numbers and returns
         the loss.
     optimizer : Optimizer
-        Has taken a step already, so that it keeps all that it is going to keep.
+        An optimiser after at least one step, so its state is complete.
     changed : sequence of Tensor
-        All that a step changes beside the optimiser: weights and buffers.
+        Everything that a step changes beside the optimiser: weights and buffers.
     generators : sequence of Generator
-        All that a step draws from, on the device.
+        Every generator that a step draws from, on the device.
     example : Tensor of int of shape (b,)
         Row numbers to rehearse with, on the device.
     at_once : int
@@ -50,7 +50,7 @@ class RecordedStep:
     Raises
     ------
     CannotRecordError
-        With the reason. All is as it was before.
+        With the reason; nothing has changed.
     """
 
     def __init__(
@@ -77,14 +77,14 @@ class RecordedStep:
         self._rehearse(step, example)
 
     def __call__(self, numbers: Sequence[Tensor], rates: Sequence[Sequence[float]]) -> Tensor:
-        """Take one step for each set of row numbers; return their losses.
+        """Take one step for each set of row numbers and return their losses.
 
         Parameters
         ----------
         numbers : sequence of Tensor of int of shape (b,)
-            On the host; at most ``at_once`` of them.
+            Row numbers on the host; at most ``at_once`` sets.
         rates : sequence of sequence of float
-            For each step the learning rates of the optimiser's groups.
+            Learning rates of the optimiser's groups, for each step.
 
         Returns
         -------
@@ -157,6 +157,6 @@ class RecordedStep:
 
 
 def _tensors_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """Return what the optimiser keeps of each weight."""
+    """Return the optimiser's state of each weight."""
     kept: list[Any] = [value for state in optimizer.state.values() for value in state.values()]
     return [value for value in kept if isinstance(value, Tensor)]

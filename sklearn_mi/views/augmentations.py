@@ -407,13 +407,13 @@ def _clip(x: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
 def adjust_brightness(
     x: Tensor, factor: Tensor, low: float | Tensor = 0.0, high: float | Tensor = 1.0
 ) -> Tensor:
-    """Return images whose pixels lie ``factor`` times as far from black.
+    """Return images with every pixel ``factor`` times as far from black.
 
     Parameters
     ----------
     x : Tensor of shape (b, h, w) or (b, h, w, c)
     factor : Tensor of shape (b,)
-        0 gives a black image, 1 the image itself.
+        0 gives a black image, 1 keeps the image.
     low, high : float or Tensor of shape (), default=0.0, 1.0
         Black and white; the result is clipped to them.
 
@@ -435,15 +435,15 @@ def adjust_brightness(
 def adjust_contrast(
     x: Tensor, factor: Tensor, low: float | Tensor = 0.0, high: float | Tensor = 1.0
 ) -> Tensor:
-    """Return images whose pixels lie ``factor`` times as far from the image's mean brightness.
+    """Return images with every pixel ``factor`` times as far from the image's mean brightness.
 
-    Channels that are not red, green and blue have a mean each: they may measure different things.
+    Channels other than red, green and blue may measure different things, so each has its own mean.
 
     Parameters
     ----------
     x : Tensor of shape (b, h, w) or (b, h, w, c)
     factor : Tensor of shape (b,)
-        0 gives a grey image, 1 the image itself.
+        0 gives a grey image, 1 keeps the image.
     low, high : float or Tensor of shape (), default=0.0, 1.0
         Black and white; the result is clipped to them.
 
@@ -466,13 +466,13 @@ def adjust_contrast(
 def adjust_saturation(
     x: Tensor, factor: Tensor, low: float | Tensor = 0.0, high: float | Tensor = 1.0
 ) -> Tensor:
-    """Return colour images whose pixels lie ``factor`` times as far from grey; others as they are.
+    """Return colour images with every pixel ``factor`` times as far from grey; others unchanged.
 
     Parameters
     ----------
     x : Tensor of shape (b, h, w) or (b, h, w, c)
     factor : Tensor of shape (b,)
-        0 takes the colour away, 1 leaves the image.
+        0 removes the colour, 1 keeps the image.
     low, high : float or Tensor of shape (), default=0.0, 1.0
         Black and white; the result is clipped to them.
 

@@ -233,7 +233,7 @@ class Augment(View):
         Raises
         ------
         ValueError
-            If rows are not images, or if all augmentations are off.
+            If rows are not images, or if no augmentation changes them.
         """
         _check_image(self, input_shape)
         idle = () if input_shape[2:] == (3,) else _COLORS

@@ -140,7 +140,7 @@ AMONG = ("nearest", "mutual", "scaled")
 SEARCHES = ("auto", "exact", "approximate")
 # Products of n x n x p that an exact search may take: two seconds of one thread.
 EXACT_WORK = 5e10
-# Directions that candidates are searched in where rows are wide.
+# Principal components to search for candidates if rows are wide.
 PROJECTED = 64
 # An index of lists of rows about centres, of which the nearest ones are searched.
 ROWS_A_LIST, ROWS_A_CENTRE, LISTS_SEARCHED = 40, 64, 16

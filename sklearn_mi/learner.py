@@ -220,6 +220,11 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Precision of the encoders in training. "tf32" lets a GPU multiply matrices with 10 bits of
         mantissa. "auto": "bfloat16" for colour images on a CPU with instructions for it, which
         halves the time; else "float32".
+    half_size : float or "auto", default="auto"
+        Share of the steps, from the first, in which training sees images at half of their height
+        and width. A step then takes about a third of the time. It needs an encoder that averages
+        over places, such as `ConvNet`. "auto": 0.75 for colour images of 24 pixels a side or more;
+        else 0.
     compile : bool, default=False
         Compile encoders and critic with ``torch.compile``.
     callbacks : list of skorch callbacks or None, default=None
@@ -302,6 +307,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         "standardize": ["boolean", StrOptions({"auto"})],
         "effort": [StrOptions(set(EFFORTS))],
         "precision": [StrOptions({*PRECISIONS, "auto"})],
+        "half_size": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "compile": ["boolean"],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
@@ -336,6 +342,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         device: str = "auto",
         n_threads: int | None = None,
         precision: str = "auto",
+        half_size: float | str = "auto",
         compile: bool = False,
         callbacks: Sequence[Any] | None = None,
         verbose: int = 0,
@@ -368,6 +375,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         self.device = device
         self.n_threads = n_threads
         self.precision = precision
+        self.half_size = half_size
         self.compile = compile
         self.callbacks = callbacks
         self.verbose = verbose

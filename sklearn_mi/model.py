@@ -34,7 +34,15 @@ from sklearn_mi.rows import (
 from sklearn_mi.runtime import enough_memory, own_randomness
 from sklearn_mi.views import View
 
-__all__ = ["PairModel", "build_model", "encode", "global_stream", "rows_of"]
+__all__ = [
+    "PairModel",
+    "build_model",
+    "check_half_size",
+    "encode",
+    "global_stream",
+    "halved",
+    "rows_of",
+]
 
 # Larger blocks are slightly faster, but a single row costs a whole block, too.
 ENCODE_BLOCK = 512
@@ -59,6 +67,22 @@ class _State(nn.Module):
     def drop(self, names: Sequence[str]) -> None:
         for name in names:
             self._buffers.pop(name, None)
+
+
+def halved(images: Tensor) -> Tensor:
+    """Return images at half of their size: means over 2 x 2 pixels.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n, h, w) or (n, h, w, c)
+
+    Returns
+    -------
+    images : Tensor of shape (n, h // 2, w // 2) or (n, h // 2, w // 2, c)
+    """
+    channels_last = images if images.ndim == 4 else images[..., None]
+    small = functional.avg_pool2d(channels_last.movedim(-1, 1), 2).movedim(1, -1)
+    return small if images.ndim == 4 else small[..., 0]
 
 
 class PairModel(nn.Module):
@@ -109,6 +133,8 @@ class PairModel(nn.Module):
         self.critic, self.negatives, self.objective = critic, negatives, objective
         self.comparison = comparison
         self.autocast: torch.dtype | None = None
+        # Training sees images at half of their size, as the net says.
+        self.half_size = False
         # A CPU's cache holds the convolutions' output of one view, not of both. But normalisation
         # over the batch runs over both views.
         self._is_cheaper_apart = self._has(nn.Conv2d) and not self._has(_BatchNorm)
@@ -168,6 +194,8 @@ class PairModel(nn.Module):
         """Return the codes of both views of a batch; for the first view, only those of pairs."""
         first, second = self.view(x, rows, self.state.tensors(), generator)
         first = first[:n_pairs]
+        if self.half_size and self.training:
+            first, second = halved(first), halved(second)
         with self._precision(first.device):
             z_x, z_y = self._encode_pair(first, second)
         return Codes(z_x.float(), z_y.float(), self.critic, x=first, x_prime=second)
@@ -491,6 +519,39 @@ def global_stream(
         if not ours or isinstance(module, nn.modules.dropout._DropoutNd):
             return own_randomness(seed, device)
     return None
+
+
+def check_half_size(model: PairModel, row_shape: Shape, share: float) -> None:
+    """Refuse rows that are no images, and encoders that take images of one size.
+
+    Parameters
+    ----------
+    model : PairModel
+    row_shape : tuple of int
+    share : float
+        Of the steps that see images at half of their size.
+
+    Raises
+    ------
+    ValueError
+        It names the cure.
+    """
+    shapes = model.view.shapes(row_shape, model.state.tensors())
+    model.eval()
+    for encoder, shape in zip((model.encoder, model.encoder_y), shapes, strict=True):
+        if len(shape) < 2 or min(shape[:2]) < 4:
+            raise ValueError(
+                f"half_size={share}, but a view of a row has shape {shape}; expected images of at "
+                "least 4 x 4 pixels: set half_size=0."
+            )
+        try:
+            with torch.no_grad():
+                encoder(halved(torch.zeros(2, *shape, device=model.scale.mean.device)))
+        except RuntimeError as error:
+            raise ValueError(
+                f"half_size={share}, but the encoder takes images of {shape} alone; expected one "
+                "that averages over places, such as 'convnet': set half_size=0."
+            ) from error
 
 
 def encode(

@@ -27,7 +27,7 @@ from sklearn_mi.callbacks import (
     watchers,
     with_early_stopping,
 )
-from sklearn_mi.model import PairModel, build_model, global_stream, rows_of
+from sklearn_mi.model import PairModel, build_model, check_half_size, global_stream, rows_of
 from sklearn_mi.negatives import as_negatives
 from sklearn_mi.objectives import as_objective
 from sklearn_mi.recipe import (
@@ -181,6 +181,8 @@ class Plan:
     optimizer : object
         A name or a class.
     schedule, precision : str
+    half_size : float
+        Share of the steps that see images at half of their size.
     choices : dict of Choice
         The open ones of these parameters, with the values that were picked.
     """
@@ -194,12 +196,13 @@ class Plan:
     optimizer: Any
     schedule: str
     precision: str
+    half_size: float
     choices: Mapping[str, Choice]
 
 
 # The plan of a net that only holds a model.
-IDLE = Plan(2, 2, 1, 1, 1e-3, 0.0, "adam", "constant", "float32", choices={})
-PICKED_OF_TRAINING = ("lr", "weight_decay", "optimizer", "schedule", "precision")
+IDLE = Plan(2, 2, 1, 1, 1e-3, 0.0, "adam", "constant", "float32", 0.0, choices={})
+PICKED_OF_TRAINING = ("lr", "weight_decay", "optimizer", "schedule", "precision", "half_size")
 
 
 @dataclass(frozen=True)
@@ -364,6 +367,8 @@ def prepare(
     model, rows = _model_and_rows(settings, data, split[0], draft, known, seeds, generator)
     choices = training_choices(draft, has_own_schedule=sets_rate(settings["callbacks"]))
     plan = _plan(settings, len(rows), choices, passes, steps)
+    if plan.half_size:
+        check_half_size(model, data.first.kind.row_shape, plan.half_size)
     net = make_net(
         settings,
         model,
@@ -584,6 +589,7 @@ def make_net(
         scheduler=schedule and partial(schedule, steps=plan.steps, lr=plan.lr),
         monitor=monitor,
         held_out=held_out,
+        small_steps=round(plan.half_size * plan.steps),
         in_full=bool(settings["callbacks"]),
         callbacks=callbacks,
         device=str(device),

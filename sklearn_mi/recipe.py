@@ -62,10 +62,7 @@ MODEL_PARAMETERS = (
     "input_shape",
     "standardize",
 )
-OPEN_PARAMETERS = frozenset(
-    {"view", "encoder", "critic", "comparison", "objective", "output", "n_components"}
-    | {"max_steps", "lr", "schedule", "optimizer", "precision", "weight_decay"}
-)
+_PICKED = {"view", "encoder", "critic", "comparison", "objective", "output", "n_components"}
 # Factors on the usual number of steps of ``fit``.
 EFFORTS = {"quick": 0.5, "normal": 1.0, "thorough": 3.0}
 
@@ -81,6 +78,7 @@ WHOLE = "this is a training of its own"
 WIDE = "codes have at least 8 components"
 IN_PARTS = "codes may be scored part by part"
 MUON = "the optimiser is Muon, by name or by default"
+ROOMY = "an image has 24 pixels a side or more"
 BFLOAT16 = "this processor multiplies bfloat16 by itself"
 
 
@@ -157,6 +155,7 @@ class Facts:
             COLOUR: isinstance(kind, Image) and kind.n_channels > 1,
             WHOLE: self.is_whole,
             MUON: is_auto(self.optimizer) or self.is_by_muon,
+            ROOMY: isinstance(kind, Image) and min(kind.row_shape[:2]) >= 24,
             BFLOAT16: self.has_bfloat16,
         }
         return {condition for condition, is_met in holds.items() if is_met}
@@ -254,7 +253,7 @@ class Entry:
     ----------
     kind : str
     view, encoder, critic, comparison, objective, n_components : Default
-    optimizer, schedule, lr, weight_decay, max_steps, precision : Default
+    optimizer, schedule, lr, weight_decay, max_steps, precision, half_size : Default
     output : Default or None
         None: the view decides.
     """
@@ -273,8 +272,11 @@ class Entry:
     weight_decay: Default
     max_steps: Default
     precision: Default
+    half_size: Default
 
 
+_OF_TRAINING = {f.name for f in dataclasses.fields(Entry)} - {"kind", *_PICKED}
+OPEN_PARAMETERS = frozenset(_PICKED | _OF_TRAINING)
 # The rate if the entry has none: under an optimiser or a schedule that the user named.
 RATES = {
     "cosine": Choice(3e-3, "the rate falls to 0 along a cosine"),
@@ -320,6 +322,7 @@ _COSINE = _default(
 _ADAM = _default("adam", "it suits any model, and training that continues later")
 _MUON = _by_muon("muon", "it gets as far in a third of the steps", otherwise=_ADAM)
 _FULL = _default("float32", "full precision")
+_WHOLE_SIZE = _default(0.0, "images as they are")
 _NO_DECAY = _default(0.0, "weights stay small without it")
 _CORRUPTION = _default(
     "corruption", "neighbours would keep all rows in memory, {gib:.1f} GiB as dense numbers"
@@ -351,6 +354,7 @@ _NUMBERS = Entry(
     weight_decay=_NO_DECAY,
     max_steps=_SHORT,
     precision=_FULL,
+    half_size=_WHOLE_SIZE,
 )
 
 _ENTRIES = (
@@ -374,6 +378,7 @@ _ENTRIES = (
         weight_decay=_NO_DECAY,
         max_steps=_by_muon(Length(200, 200), "", otherwise=_LONG),
         precision=_FULL,
+        half_size=_WHOLE_SIZE,
     ),
     dataclasses.replace(
         _NUMBERS,
@@ -430,7 +435,10 @@ _ENTRIES = (
         weight_decay=_default(0.0, "only the directions of codes are scored"),
         max_steps=_by_muon(Length(400, 400), "", otherwise=_default(Length(880, 880), "")),
         precision=_default(
-            *("bfloat16", "it takes half the time on this processor", BFLOAT16), otherwise=_FULL
+            "bfloat16", "half the time on this processor", BFLOAT16, otherwise=_FULL
+        ),
+        half_size=_by_muon(
+            0.75, "small images teach as much", "view", ROOMY, otherwise=_WHOLE_SIZE
         ),
     ),
     dataclasses.replace(_NUMBERS, kind="too large for neighbours", view=_CORRUPTION),
@@ -633,10 +641,6 @@ class Draft:
         return _with_changes(name, choice.value, given) if isinstance(given, Auto) else choice.value
 
 
-_OF_TRAINING = ("optimizer", "schedule", "lr", "weight_decay", "max_steps", "precision")
-_PICKED = {f.name for f in dataclasses.fields(Entry)} - {"kind", *_OF_TRAINING}
-
-
 def open_parameters(given: Mapping[str, Any]) -> frozenset[str]:
     """Return the names of the model's parameters left open.
 
@@ -669,8 +673,8 @@ def training_choices(draft: Draft, *, has_own_schedule: bool = False) -> dict[st
     Returns
     -------
     choices : dict of Choice
-        For "optimizer", "schedule", "lr", "weight_decay", "max_steps" and "precision". What
-        depends on the number of steps is still open; see `over_steps`.
+        For "optimizer", "schedule", "lr", "weight_decay", "max_steps", "precision" and
+        "half_size". What depends on the number of steps is still open; see `over_steps`.
     """
     picked: dict[str, Choice] = {}
     is_open = "schedule" in draft.left_open
@@ -679,7 +683,7 @@ def training_choices(draft: Draft, *, has_own_schedule: bool = False) -> dict[st
     if "max_steps" in draft.left_open:
         length = draft.entry.max_steps.pick(draft._holds())
         picked["max_steps"] = length.value.steps(draft.facts)  # type: ignore[union-attr]
-    for name in ("optimizer", "precision", "weight_decay"):
+    for name in ("optimizer", "precision", "weight_decay", "half_size"):
         if (choice := draft.pick(name)) is not None:
             picked[name] = choice
     if "weight_decay" in picked and draft.facts.is_by_muon and not draft.is_as_tried:

@@ -25,8 +25,10 @@ from sklearn_mi.recipe import (
 from sklearn_mi.rows import Image, Table
 from sklearn_mi.views import Augment, Corruption, Halves, Neighbors, Paired
 
-TRAINING = frozenset({"max_steps", "lr", "schedule", "optimizer", "precision", "weight_decay"})
-NO_DECAY = {"precision": "float32", "weight_decay": 0.0}
+TRAINING = frozenset(
+    {"max_steps", "lr", "schedule", "optimizer", "precision", "weight_decay", "half_size"}
+)
+NO_DECAY = {"precision": "float32", "weight_decay": 0.0, "half_size": 0.0}
 PICKED = OPEN_PARAMETERS - {"n_components", "output"}
 
 
@@ -177,6 +179,14 @@ def test_precision_is_lower_where_the_processor_gains_by_it():
     assert chosen(**image, has_bfloat16=True)["precision"].value == "bfloat16"
     assert chosen(**image)["precision"].value == "float32"
     assert chosen(has_bfloat16=True)["precision"].value == "float32"
+
+
+def test_images_are_seen_small_where_they_are_large_enough():
+    assert chosen(row_shape=(32, 32, 3))["half_size"].value == 0.75
+    assert chosen(row_shape=(16, 16, 3))["half_size"].value == 0
+    assert chosen(row_shape=(28, 28))["half_size"].value == 0
+    assert chosen(row_shape=(32, 32, 3), given={"encoder": "convnet"})["half_size"].value == 0
+    assert chosen(row_shape=(32, 32, 3), is_whole=False)["half_size"].value == 0
 
 
 def test_a_rate_that_is_picked_is_taken(X):

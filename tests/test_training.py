@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from sklearn_mi import MIRepresentationLearner
-from sklearn_mi.model import encode
+from sklearn_mi.model import encode, halved
 from sklearn_mi.rows import (
     HeldOutBatches,
     Order,
@@ -146,3 +146,68 @@ def test_convolutions_see_both_views_of_few_pixels_or_of_a_normalised_batch(
     learner = MIRepresentationLearner(encoder=Small(), view="noise", device="cpu", max_steps=2)
     learner.set_params(validation_fraction=0.0, critic="cosine").fit(X)
     assert max(seen) == largest
+
+
+def colour_images(n=60, side=24):
+    return np.random.default_rng(0).integers(0, 255, size=(n, side, side, 3), dtype=np.uint8)
+
+
+def test_the_first_steps_see_images_at_half_of_their_size():
+    sizes = []
+
+    class Watching(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 4)
+
+        def forward(self, x):
+            sizes.append(x.shape[1:3])
+            return self.layer(x.mean((1, 2)))
+
+    learner = MIRepresentationLearner(
+        encoder=Watching(), view="simclr", half_size=0.5, max_steps=6, batch_size=20, random_state=0
+    )
+    learner.fit(colour_images())
+    module = learner.net_.module_
+    assert not module.half_size
+    seen = [tuple(size) for size in sizes[2:]]  # after the look at what the encoder takes
+    small, large = seen.index((24, 24)), seen.count((12, 12))
+    assert small == large and set(seen[:small]) == {(12, 12)} and set(seen[small:]) == {(24, 24)}
+    # What is reported and transformed is seen as it is.
+    sizes.clear()
+    learner.transform(colour_images(4))
+    assert {tuple(size) for size in sizes} == {(24, 24)}
+
+
+def test_means_over_four_pixels_make_an_image_half_as_large():
+    x = torch.arange(32.0).reshape(1, 4, 4, 2)
+    expected = x.reshape(1, 2, 2, 2, 2, 2).mean((2, 4))
+    torch.testing.assert_close(halved(x), expected)
+    torch.testing.assert_close(halved(x[..., 0]), expected[..., 0])
+
+
+def test_half_sizes_go_on_after_a_kill(tmp_path):
+    images = colour_images()
+    params = {"max_steps": 8, "batch_size": 20, "half_size": 0.5, "random_state": 0}
+    whole = MIRepresentationLearner(**params).fit(images)
+    path = tmp_path / "run.pt"
+    for _ in MIRepresentationLearner(**params).fit_iter(images, at=(3,), checkpoint=path):
+        break
+    resumed = MIRepresentationLearner(**params)
+    for _ in resumed.fit_iter(images, at=(3, 8), checkpoint=path):
+        pass
+    np.testing.assert_array_equal(resumed.transform(images), whole.transform(images))
+
+
+@pytest.mark.parametrize(
+    ("params", "rows", "match"),
+    [
+        ({}, np.zeros((40, 5)), r"half_size=0.5, but a view of a row has shape \(5,\)"),
+        ({"encoder": "lenet"}, colour_images(), "takes images of .* alone; .* set half_size=0"),
+        ({"half_size": 1.5}, colour_images(), "'half_size' parameter"),
+    ],
+)
+def test_half_sizes_that_do_not_fit(params, rows, match):
+    given = {"half_size": 0.5, "max_steps": 2, **params}
+    with pytest.raises(ValueError, match=match):
+        MIRepresentationLearner(**given).fit(rows)

@@ -74,6 +74,8 @@ class MINet(NeuralNet):
         ``monitor(module)`` is recorded as ``valid_bound`` after every pass.
     held_out : Rows, PairedRows, PartnerRows or None
         Rows for skorch's validation: their loss is recorded as ``valid_loss`` after every pass.
+    small_steps : int, default=0
+        Steps, from the first, that see images at half of their size.
     in_full : bool
         Also record what skorch's callbacks read: whether a loss is the smallest so far, the number
         of batches, and the loss and size of the last batch.
@@ -96,11 +98,13 @@ class MINet(NeuralNet):
         scheduler: Callable[[torch.optim.Optimizer], Any] | None = None,
         monitor: Callable[[PairModel], float] | None = None,
         held_out: AnyRows | None = None,
+        small_steps: int = 0,
         in_full: bool = False,
         **kwargs: Any,
     ) -> None:
         self.order, self.view_generator, self.randomness = order, view_generator, randomness
         self.scheduler, self.monitor, self.in_full = scheduler, monitor, in_full
+        self.small_steps = small_steps
         fixed: dict[str, Any] = {
             "criterion": Negated,
             "batch_size": order.batch_size,
@@ -274,6 +278,7 @@ class MINet(NeuralNet):
         hooked = self._looks_into_batches()
         losses, read = [], []
         for batch in iterator:
+            self.model.half_size = self.steps_ + len(losses) < self.small_steps
             step = self._step(batch, step_fn, "train", hooked)
             losses.append(step["loss"])
             if len(losses) == CHECK_EVERY:
@@ -310,6 +315,8 @@ class MINet(NeuralNet):
         """Return whether steps may be recorded: on a GPU, without callbacks that look into them."""
         return (
             self.can_record_
+            # The graph would hold the size of its images.
+            and self.steps_ >= self.small_steps
             and isinstance(batches, Batches)
             and batches.dataset.device.type == "cuda"
             and batches.dataset.on_device

@@ -78,6 +78,8 @@ sphinx_gallery_conf = {
 }
 
 html_theme = "furo"
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"
 html_title = f"sklearn-mi {release}"
 html_logo = "_static/logo.svg"
 html_favicon = "_static/logo.svg"

@@ -229,7 +229,21 @@ def _best(t: Tables, part: str, data: str, labels: str = "1") -> str:
     return str(tables.ablation(t, part)[data, labels].idxmax())
 
 
+def _colour(t: Tables, small: int) -> pd.Series:
+    name = f"Muon .05, 400 steps, bfloat16, half size for {small}"
+    found = t["pareto_colour"]
+    return found.loc[found["name"] == name, ["accuracy", "seconds"]].mean()
+
+
 DEFAULTS: list[Claim] = [
+    (
+        "On images in colour a training whose first three quarters see them at half of their size "
+        "is as accurate in less than 0.6 of the time.",
+        lambda t: bool(
+            _colour(t, 300)["accuracy"] > _colour(t, 0)["accuracy"]
+            and 0 < _colour(t, 300)["seconds"] < 0.6 * _colour(t, 0)["seconds"]
+        ),
+    ),
     (
         "On digits as images it is more accurate than Adam in less than a third of the time.",
         lambda t: _gain(t, "digits") > 0 and _time(t, "digits") < 1 / 3,

@@ -1,6 +1,6 @@
 """
-Two tables: when features help, and when not
-============================================
+Wine and breast cancer: when features help, and when not
+========================================================
 
 For whoever has a table of measurements and asks whether features are worth the while. The answer
 depends on how many rows have a label, so the picture shows the gain over the raw columns.

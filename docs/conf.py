@@ -1,8 +1,10 @@
 """How Sphinx builds the site: ``make docs``."""
 
 import os
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from sphinx_gallery.sorting import ExplicitOrder
 
@@ -74,6 +76,7 @@ sphinx_gallery_conf = {
     "plot_gallery": "True",
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,
     "show_signature": False,
 }
 
@@ -89,6 +92,15 @@ html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": True, "sidebar_hide_name": False}
 
 
-def setup(app: object) -> None:
+def drop_dead_links(app: Any, error: Exception | None) -> None:
+    """Drop links from the source of `_base` to pages of names that other modules export."""
+    page = Path(app.outdir) / "_modules" / "sklearn_mi" / "_base.html"
+    if error is None and page.exists():
+        back = r'<a class="viewcode-back" href="[^"]*">\[docs\]</a>'
+        page.write_text(re.sub(back, "", page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def setup(app: Any) -> None:
     """Draw the evidence from the tables of the benchmarks before the pages are read."""
-    app.connect("builder-inited", lambda app: evidence.write(Path(app.srcdir)))  # type: ignore[attr-defined]
+    app.connect("builder-inited", lambda app: evidence.write(Path(app.srcdir)))
+    app.connect("build-finished", drop_dead_links)

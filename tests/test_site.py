@@ -34,7 +34,8 @@ class Page(HTMLParser):
             self.loads.append(values["href"])
         if tag == "img":
             self.loads.append(values["src"])
-            if not values.get("alt"):
+            # Empty: a picture beside its title, which says it already.
+            if values.get("alt") is None:
                 self.mute.append(values["src"])
 
 

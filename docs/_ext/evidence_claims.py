@@ -10,6 +10,7 @@ from collections.abc import Callable
 from math import inf
 
 import evidence_tables as tables
+import numpy as np
 import pandas as pd
 from evidence_tables import OURS, Tables
 
@@ -61,9 +62,11 @@ FEW_LABELS: list[Claim] = [
     (
         "Trained by our optimiser, the SimCLR of lightly comes closer on CIFAR10.",
         lambda t: bool(
-            (
-                _leads(t, ("cifar10",), "SimCLR of lightly, Muon", (1, 5, 20, inf))["mean"]
-                < _leads(t, ("cifar10",), "SimCLR of lightly", (1, 5, 20, inf))["mean"]
+            np.less(
+                *(
+                    _leads(t, ("cifar10",), name, (1, 5, 20, inf))["mean"].to_numpy()
+                    for name in ("SimCLR of lightly, Muon", "SimCLR of lightly")
+                )
             ).all()
         ),
     ),
@@ -133,8 +136,8 @@ FEW_LABELS: list[Claim] = [
 def _ours_passes_umap(t: Tables, data: str) -> bool:
     found = tables.time_to_accuracy(t)
     found = found[found["data"] == data].set_index("name")
-    umap = found.loc["UMAP 8"].sort_values("accuracy").iloc[-1]
-    ours = found.loc[OURS]
+    umap = found.loc[["UMAP 8"]].sort_values("accuracy").iloc[-1]
+    ours = found.loc[[OURS]]
     return bool(ours.loc[ours["accuracy"] > umap["accuracy"], "seconds"].min() < umap["seconds"])
 
 

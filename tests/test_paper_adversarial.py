@@ -191,10 +191,6 @@ def test_bad_labels_are_told(iris, y, message):
         clone(SMALL).fit(iris[0], y)
 
 
-def test_its_diagram_links_to_our_page():
-    assert "/generated/sklearn_mi.paper.AdversarialEncoder.html" in SMALL._repr_html_()
-
-
 @pytest.mark.gpu
 def test_it_trains_on_a_gpu(iris):
     X, y = iris

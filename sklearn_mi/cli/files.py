@@ -74,12 +74,14 @@ def _frame(path: Path, index: str | None, as_text: set[str]) -> pd.DataFrame:
             with _pyarrow_is_told(path):
                 frame: Any = pd.read_parquet(path)
         else:
-            # A converter leaves the text of a field as it stands.
-            converters: Any = dict.fromkeys(as_text, str)
             sep = SEPARATORS[path.suffix.lower()]
-            frame = pd.read_csv(path, sep=sep, converters=converters)
-            for name in as_text & set(frame):
-                frame[name] = _exact(frame[name])
+            frame = pd.read_csv(path, sep=sep)
+            if known := [name for name in frame if name in as_text]:
+                # A second look leaves the text of these fields as it stands.
+                how: Any = {"usecols": known, "dtype": str, "keep_default_na": False}
+                text = pd.read_csv(path, sep=sep, **how)
+                for name in known:
+                    frame[name] = _exact(text[name]).array
     if index is not None:
         _need_columns(path, frame, [index])
         return frame.set_index(index)

@@ -1,4 +1,4 @@
-"""Looks at the site in a browser: ``python tests/browser_site.py --chromium /usr/bin/chromium``.
+"""Looks at the site in a browser: ``python docs/browser.py --chromium /usr/bin/chromium``.
 
 At 1300 and at 390 pixels, on light and on dark, every page must not overflow, log an error or ask
 the network; text must stand out from its background (WCAG AA), and the first links must show that
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-SITE = Path(__file__).parent.parent / "docs" / "_build" / "html"
+SITE = Path(__file__).parent / "_build" / "html"
 WIDTHS = (1300, 390)
 CONTRAST = """() => {
   const parse = text => (text.match(/[\\d.]+/g) || []).map(Number);

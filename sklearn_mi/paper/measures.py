@@ -77,7 +77,9 @@ def log_conditions(learner: MIRepresentationLearner, split: Split) -> dict[str, 
     top = split.X_train[chosen, : split.X_train.shape[1] // 2].reshape(len(chosen), -1) / 255
     top = (top + rng.normal(0, NOISE, top.shape)).astype(np.float32)
     numbers = log_condition(learner.encoder_, top)
-    percentiles = {f"log_condition_p{p}": np.percentile(numbers, p) for p in range(0, 101, 20)}
+    percentiles = {
+        f"log_condition_p{p}": float(np.percentile(numbers, p)) for p in range(0, 101, 20)
+    }
     return {"log_condition": float(np.median(numbers)), **percentiles}
 
 

@@ -193,7 +193,7 @@ def _rows_of(summary: pd.DataFrame, probe: str, highlight: str | None) -> pd.Dat
             f"The table has several rows of {name!r} at labels_per_class={_count(count)}; expected "
             "one: keep the rows of one data set and one setting."
         )
-    ends = drawn[["mean", "low", "high"]].astype(float).clip(0, 1)
+    ends: Any = drawn[["mean", "low", "high"]].astype(float).clip(0, 1)
     # One fold has no interval.
     ends = ends.assign(low=ends["low"].fillna(ends["mean"]), high=ends["high"].fillna(ends["mean"]))
     return drawn.assign(**ends, neg=-ends["mean"])

@@ -179,6 +179,11 @@ def test_the_first_steps_see_images_at_half_of_their_size():
     assert {tuple(size) for size in sizes} == {(24, 24)}
 
 
+def test_a_pass_leaves_the_size_of_images_as_it_was():
+    learner = MIRepresentationLearner(half_size=1.0, max_steps=3, batch_size=20, random_state=0)
+    assert not learner.fit(colour_images()).net_.module_.half_size
+
+
 def test_means_over_four_pixels_make_an_image_half_as_large():
     x = torch.arange(32.0).reshape(1, 4, 4, 2)
     expected = x.reshape(1, 2, 2, 2, 2, 2).mean((2, 4))

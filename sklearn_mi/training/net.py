@@ -284,6 +284,8 @@ class MINet(NeuralNet):
             if len(losses) == CHECK_EVERY:
                 read += self._read(losses)
                 losses = []
+        # A pass that is replayed next would not look.
+        self.model.half_size = False
         return read + self._read(losses)
 
     def _step(self, batch: Batch, step_fn: Callable, prefix: str, hooked: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Labels and codes that a user passes to a probe, a diagnostic or a plot, checked in one place.
+"""Labels, codes and random states that a user passes, checked in one place.
 
 Every error names the argument, what is wrong with it, and the cure. Imports nothing of ours.
 """
@@ -11,8 +11,34 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
+from sklearn import utils
 
-__all__ = ["check_classes", "check_codes", "check_values", "is_continuous"]
+__all__ = ["check_classes", "check_codes", "check_random_state", "check_values", "is_continuous"]
+
+
+def check_random_state(random_state: Any) -> np.random.RandomState:
+    """Return scikit-learn's generator for a ``random_state``.
+
+    Parameters
+    ----------
+    random_state : int, RandomState or None
+        None: numpy's global generator.
+
+    Returns
+    -------
+    generator : RandomState
+
+    Raises
+    ------
+    ValueError
+        For anything else; for a Generator of numpy the message names the cure.
+    """
+    if isinstance(random_state, np.random.Generator):
+        raise ValueError(
+            f"random_state={random_state!s}; expected an integer, a RandomState or None, as in "
+            "scikit-learn: pass random_state=int(generator.integers(2**31))."
+        )
+    return utils.check_random_state(random_state)
 
 
 def check_values(name: str, values: Any, n_rows: int, table: str = "X") -> NDArray[Any]:

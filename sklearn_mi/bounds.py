@@ -22,7 +22,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -64,6 +64,7 @@ __all__ = [
     "BoundModule",
     "DonskerVaradhan",
     "InfoNCE",
+    "InfoNCEAnchor",
     "Interpolated",
     "JensenShannon",
     "MultiLabelCPC",
@@ -71,6 +72,7 @@ __all__ = [
     "donsker_varadhan",
     "flo",
     "infonce",
+    "infonce_anchor",
     "infonce_terms",
     "interpolated",
     "jensen_shannon",
@@ -93,6 +95,12 @@ def _exp(logarithm: Tensor) -> Tensor:
     """Return the exponential in double precision: single overflows at 88 nats, double at 709."""
     # Apple's GPUs have no double precision.
     return logarithm.exp() if logarithm.device.type == "mps" else logarithm.double().exp()
+
+
+def _positive(name: str, value: float) -> float:
+    if 0 < value < math.inf:
+        return value
+    raise ValueError(f"{name}={value!r}; expected a positive number.")
 
 
 def log_partition(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
@@ -212,6 +220,14 @@ def _terms_of_positives(scores: Tensor, negatives: Mask, positives: Tensor) -> T
     sums = log_sum(scores, cells, empty=-math.inf)
     log_counts = (cells.sum(1) + 1).to(scores.dtype).log()
     return log_counts + row_means(scores - torch.logaddexp(scores, sums[:, None]), positives)
+
+
+def _positives_in_turn(positives: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the column of the first positive of each row and whether it has one, the second, ..."""
+    order = positives.long().argsort(dim=1, descending=True, stable=True)
+    numbers = positives.sum(1, keepdim=True)
+    for place in range(int(numbers.max())):
+        yield order[:, place : place + 1], place < numbers
 
 
 def infonce(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
@@ -347,6 +363,75 @@ def multi_label_cpc(
     rows = rows.masked_fill(~positives.any(1), -math.inf)
     n_rows = positives.any(1).sum().to(scores.dtype)
     return _joint(scores, positives) - (rows.logsumexp(0) - n_rows.log())
+
+
+def infonce_anchor(
+    scores: Tensor, negatives: Mask = None, positives: Mask = None, nu: float = 1.0
+) -> Tensor:
+    r"""Return InfoNCE with one class more, the anchor: no candidate is the partner.
+
+    .. math:: \frac1n \sum_i \Big[ f_{ii} - \frac{1}{K_i} \sum_{k \in N_i} \log
+        \frac{\nu + e^{f_{ii}} + \sum_{j \in N_i \setminus k} e^{f_{ij}}}{K_i + \nu} -
+        \frac{\nu}{K_i} \log \frac{\nu + \sum_{j \in N_i} e^{f_{ij}}}{K_i + \nu} \Big]
+
+    Here :math:`N_i` are the negatives of row i, :math:`K_i` of them. Of K candidates each is the
+    partner with probability :math:`1 / (K + \nu)`, and none with :math:`\nu / (K + \nu)`. The value
+    is :math:`(K + \nu) / K` times the information about the class that the scores give. It is a
+    lower bound, since the divergence of each of the K classes from the anchor is the mutual
+    information. It fixes the constant that `infonce` leaves free in every row: it is largest where
+    f is the log ratio itself. The first sum leaves one negative out at a time, so that all classes
+    have K candidates.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (n, m)
+        Score of every pair; without ``positives``, column i is the partner of row i.
+    negatives : Tensor of bool of shape (n, m), default=None
+        Cells that count as negatives; by default every cell that is not a positive.
+    positives : Tensor of bool of shape (n, m), default=None
+        Pairs drawn from the joint distribution; by default the diagonal.
+    nu : float, default=1.0
+        Weight of the anchor :math:`\nu`, positive. With one negative and 1 it is `jensen_shannon`
+        plus 2 log 2.
+
+    Returns
+    -------
+    value : Tensor of shape ()
+        In nats, at most :math:`\log(K + \nu) + (\nu / K) \log(1 + K / \nu)` for K negatives a row.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, if a row has no negatives, or if nu is not positive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.bounds import infonce_anchor
+    >>> print(f"{infonce_anchor(100 * torch.eye(4) - 50):.4f}")  # log(4) + log(4) / 3
+    1.8484
+    """
+    log_nu = math.log(_positive("nu", nu))
+    scores = checked(scores, negatives, positives)
+    counts = count_negatives_each(scores, negatives, positives, "rows")
+    cells = negative_cells(scores, negatives, positives)
+    held, weight = scores.masked_fill(~cells, -math.inf), scores.new_full((), log_nu)
+
+    def of(partners: Tensor) -> Tensor:
+        kept = torch.logaddexp(partners, weight)
+        sums = _leave_one_out(torch.cat([held, kept], 1).T)[:-1].T
+        return partners[:, 0] - sums.masked_fill(~cells, 0.0).sum(1) / counts
+
+    if positives is None:
+        terms = of(scores.diagonal()[:, None])
+    else:
+        turns = _positives_in_turn(positives)
+        total = sum(of(scores.gather(1, column)) * has[:, 0] for column, has in turns)
+        terms = total / positives.sum(1).clamp_min(1)
+    anchor = torch.logaddexp(log_sum(scores, cells, empty=-math.inf), weight)
+    share = nu / counts
+    terms = terms - share * anchor + (1 + share) * (counts + nu).log()
+    return mean_of_rows(terms, positives)
 
 
 def nwj(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
@@ -678,17 +763,14 @@ def _interpolated_at(
     turned = None if negatives is None else negatives.T
     counts = count_negatives_each(scores.T, turned, positives.T, "columns")
     cells = negative_cells(scores.T, turned, positives.T).T
-    numbers = positives.sum(0)
-    order = positives.long().argsort(dim=0, descending=True, stable=True)
     terms = scores.new_zeros(scores.shape)
-    for place in range(int(numbers.max())):
-        row, has = order[place : place + 1], place < numbers
+    for row, has in ((row.T, has.T) for row, has in _positives_in_turn(positives.T)):
         held = scores.masked_fill(~cells.scatter(0, row, True), -math.inf)
         # A column without a further positive may be empty: its gradient would be NaN.
         others, log_a = _mixed(held.masked_fill(~has, 0.0), counts, log_baseline, alpha)
         baseline = log_a.masked_fill(~cells, 0.0).sum(0) / counts
         product = _exp((others - log_a).gather(0, row))
-        found = torch.zeros_like(positives).scatter(0, row, has[None])
+        found = torch.zeros_like(positives).scatter(0, row, has)
         terms = torch.where(found, scores - baseline - product, terms)
     return 1 + mean_of_positives(terms, positives)
 
@@ -1316,6 +1398,79 @@ class _PairHead(BoundModule):
         return self(codes)
 
 
+class _AnchorHead(BoundModule):
+    """InfoNCE with an anchor class, and the head that learns a constant for each row."""
+
+    def __init__(self, nu: float, head: nn.Module) -> None:
+        super().__init__()
+        self.nu, self.head = nu, head
+
+    def _ratios(self, codes: Codes) -> Tensor:
+        return codes.scores + self.head(codes.z_x)[:, None]
+
+    def forward(self, codes: Codes) -> Tensor:
+        return infonce_anchor(self._ratios(codes), codes.negatives, codes.positives, self.nu)
+
+    def report(self, codes: Codes) -> Tensor:
+        return _joint(self._ratios(codes), codes.positives)
+
+
+@dataclass(repr=False, eq=False)
+class InfoNCEAnchor(Bound):
+    r"""Train InfoNCE with an anchor class and report the mean log ratio that it learns.
+
+    Use it for a value above InfoNCE's ceiling, and quote a lower bound beside it. Training
+    maximises `infonce_anchor`, a stable lower bound; it is largest at the log ratio itself, where
+    InfoNCE leaves a constant free in every row. The head, a small network, learns that constant of
+    a row, which critics such as the cosine cannot express. The reported value is :math:`P[f]`, the
+    mean score of the partners with their constants. It has no ceiling and little variance. It is
+    not a bound: a wrong critic makes it too large or too small. Without its head the bound takes
+    the scores as they are.
+
+    Parameters
+    ----------
+    nu : float, default=1.0
+        Weight of the anchor class, positive. A larger one holds the constant faster.
+    hidden : tuple of int, default=(64,)
+        Widths of the hidden layers of the head, whose input is the first code.
+
+    References
+    ----------
+    Contrastive Predictive Coding Done Right for Mutual Information Estimation (Ryu et al., 2025),
+    https://arxiv.org/abs/2510.25983
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.bounds import InfoNCEAnchor
+    >>> InfoNCEAnchor()(torch.full((3, 3), 2.0)).item()
+    2.0
+    """
+
+    nu: float = 1.0
+    hidden: tuple[int, ...] = (64,)
+    status: ClassVar[Status] = "neither"
+    has_head: ClassVar[bool] = True
+
+    def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
+        """Return the mean score of the positives."""
+        return _joint(checked(scores, negatives, positives), positives)
+
+    def surrogate(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
+        """Return `infonce_anchor`."""
+        return infonce_anchor(scores, negatives, positives, self.nu)
+
+    def build(self, d_x: int, d_y: int) -> BoundModule:
+        """Return the module with the head.
+
+        Raises
+        ------
+        ValueError
+            If nu or a width in ``hidden`` is not positive.
+        """
+        return _AnchorHead(_positive("nu", self.nu), _head(d_x, self.hidden))
+
+
 @dataclass(repr=False, eq=False)
 class TUBA(Bound):
     """Learn a baseline for every y, which NWJ leaves to the critic (`tuba`).
@@ -1475,6 +1630,7 @@ BOUNDS: dict[str, Callable[[], Bound]] = {
     "js": JensenShannon,
     "smile": SMILE,
     "mine": MINE,
+    "infonce-anchor": InfoNCEAnchor,
     "tuba": TUBA,
     "interpolated": Interpolated,
     "flo": FLO,

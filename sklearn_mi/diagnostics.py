@@ -18,9 +18,8 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
-from sklearn.utils import check_random_state
 
-from sklearn_mi._checks import check_codes
+from sklearn_mi._checks import check_codes, check_random_state
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -17,13 +17,14 @@ from sklearn.base import (
     TransformerMixin,
     clone,
 )
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mi._base import DocLinkMixin
+from sklearn_mi._checks import check_random_state
 from sklearn_mi._compat import HasMethods, Interval, StrOptions, in_container
 
 __all__ = ["Ensemble"]
@@ -166,7 +167,6 @@ class Ensemble(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "learner": [HasMethods(["fit", "transform"])],
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "combine": [StrOptions({"concat", "average"})],
-        "random_state": ["random_state"],
         "n_jobs": [Integral, None],
     }
 
@@ -209,9 +209,9 @@ class Ensemble(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             If a parameter is not valid, the learner has no ``random_state``, or codes to average
             differ in width.
         """
-        self._validate_params()
         seed = self.random_state
         generator = np.random.RandomState() if seed is None else check_random_state(seed)
+        self._validate_params()
         members = [_with_seeds(self.learner, generator) for _ in range(self.n_members)]
         if get_config()["enable_metadata_routing"]:
             metadata = process_routing(self, "fit", **metadata)["learner"]["fit"]

@@ -20,10 +20,9 @@ from scipy.sparse import issparse
 from scipy.stats import t as student_t
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
-from sklearn.utils import check_random_state
 
 from sklearn_mi._base import resolve
-from sklearn_mi._checks import check_classes, check_codes, check_values
+from sklearn_mi._checks import check_classes, check_codes, check_random_state, check_values
 from sklearn_mi._compat import _safe_indexing
 from sklearn_mi.diagnostics import (
     alignment,

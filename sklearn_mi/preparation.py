@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 
 from sklearn_mi._base import is_auto, resolve
+from sklearn_mi._checks import check_random_state, check_values
 from sklearn_mi.callbacks import (
     Progress,
     check_callbacks,
@@ -52,7 +52,6 @@ from sklearn_mi.rows import (
     fit_standardize,
     read_pair,
     read_rows,
-    read_values,
     split_rows,
     warn_of_large_values,
 )
@@ -262,13 +261,13 @@ def read_data(
         warn_of_large_values(first, settings["standardize"])
         if pair is not None:
             warn_of_large_values(pair, settings["standardize"], "X_pair")
-    groups = None if given.groups is None else read_values("groups", given.groups, n)
+    groups = None if given.groups is None else check_values("groups", given.groups, n)
     negatives = settings["negatives"] if known is None else known.model.recipe.negatives
     if groups is None and as_negatives(negatives).needs_groups:
         raise ValueError(f"negatives={negatives!r} needs groups: pass groups=...")
     y = None
     if "y" in view.needs and given.y is not None:
-        y = read_values("y", given.y, n)
+        y = check_values("y", given.y, n)
         if known is None:
             view.check_labels(y)
     return Data(first, pair, groups, y)

@@ -22,7 +22,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 
 from sklearn_mi._base import resolve
-from sklearn_mi._checks import check_classes, check_codes, check_values
+from sklearn_mi._checks import check_classes, check_codes, check_random_state, check_values
 
 __all__ = [
     "best_readout",
@@ -290,7 +290,9 @@ def mlp_probe(
     parts = _checked(Z_train, y_train, Z_test, y_test, Z_unlabelled)
     train, test = parts.scaled(scale)
     model = FAMILIES["mlp"]().set_params(
-        hidden_layer_sizes=tuple(hidden_layer_sizes), alpha=alpha, random_state=random_state
+        hidden_layer_sizes=tuple(hidden_layer_sizes),
+        alpha=alpha,
+        random_state=check_random_state(random_state),
     )
     return float(model.fit(train, parts.y_train).score(test, parts.y_test))
 
@@ -477,7 +479,8 @@ def paper_probe(
     if converged:
         model = LogisticRegression(C=10.0, max_iter=5000)
     else:
-        model = LogisticRegression(solver="saga", tol=0.1, C=10.0, random_state=random_state)
+        generator = check_random_state(random_state)
+        model = LogisticRegression(solver="saga", tol=0.1, C=10.0, random_state=generator)
     model.fit(fitted.transform(parts.Z_train), parts.y_train)
     return float(model.score(fitted.transform(parts.Z_test), parts.y_test))
 
@@ -552,7 +555,7 @@ def v_information(
     train, test = parts.scaled(scale)
     family = resolve("probe", probe, FAMILIES)
     if isinstance(probe, str):
-        family.set_params(random_state=random_state)
+        family.set_params(random_state=check_random_state(random_state))
     predicted = cast(Any, clone(family)).fit(train, parts.y_train).predict_proba(test)
     frequencies = np.tile(counts / counts.sum(), (len(test), 1))
     without_codes = log_loss(parts.y_test, frequencies, labels=classes)

@@ -71,6 +71,9 @@ class MIEstimate:
         limit of ``guaranteed_``, its lower bound. None for any other number.
     confidence : float
         Confidence level of the interval and of the limit.
+    at_least : bool
+        Whether the information may be much larger than the value, or infinite; the upper end of
+        the interval is then ``inf``.
 
     Examples
     --------
@@ -93,6 +96,7 @@ class MIEstimate:
     interval: tuple[float, float] = (math.nan, math.nan)
     lower_limit: float | None = None
     confidence: float = 0.95
+    at_least: bool = False
 
     def __post_init__(self) -> None:
         """Fill in interval and lower limit from the standard error."""
@@ -118,11 +122,13 @@ class MIEstimate:
         """Return one line with the number and its interval, and one with what it is."""
         if math.isnan(self.value):
             return "no value", "; ".join(self.warnings)
-        number = [f"{self.value:z.3f} {self.unit}"]
+        number = [f"{'at least ' * self.at_least}{self.value:z.3f} {self.unit}"]
         low, high = self.interval
+        share = f"{100 * self.confidence:g} %"
         if math.isfinite(low) and math.isfinite(high):
-            share = f"{100 * self.confidence:g} %"
             number.append(f"{share} interval {low:z.3f} to {high:z.3f}")
+        elif math.isfinite(low):
+            number.append(f"{share} interval {low:z.3f} and more")
         if self.lower_limit is not None and math.isfinite(self.lower_limit):
             number.append(f"lower limit {self.lower_limit:z.3f}")
         return ", ".join(number), ", ".join(self._kind())

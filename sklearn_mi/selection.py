@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.cluster import KMeans
 from sklearn.neighbors import NearestNeighbors
-from sklearn.utils import check_random_state
 
 from sklearn_mi._base import resolve
-from sklearn_mi._checks import check_codes
+from sklearn_mi._checks import check_codes, check_random_state
 
 __all__ = ["select_rows"]
 

@@ -21,6 +21,7 @@ from sklearn_mi.bounds import (
     TUBA,
     Bound,
     InfoNCE,
+    InfoNCEAnchor,
     Interpolated,
     MultiLabelCPC,
     infonce,
@@ -32,13 +33,14 @@ NAMES = sorted(BOUNDS)
 IN_LOGARITHMS = [
     "infonce",
     "infonce-symmetric",
+    "infonce-anchor",
     "multi-label-cpc",
     "donsker-varadhan",
     "smile",
     "mine",
 ]
 WITH_CEILING = [name for name in NAMES if math.isfinite(BOUNDS[name]().ceiling(128))]
-WITH_HEAD = ["tuba", "interpolated", "flo"]
+WITH_HEAD = ["infonce-anchor", "tuba", "interpolated", "flo"]
 
 
 def draw(*shape, seed=0, dtype=torch.float64):
@@ -113,6 +115,24 @@ def naive_multi_label(s, mask, alpha=0.7):
     return joint(s) - math.log(mean(brackets))
 
 
+def naive_anchor_term(f, others, nu):
+    """The log-likelihood of the class of a partner, and of the anchor, by K candidates each."""
+    k = len(others)
+    prior = math.log(k + nu)
+    partner = mean(
+        f - math.log(nu + math.exp(f) + sum(math.exp(g) for g in others[:j] + others[j + 1 :]))
+        for j in range(k)
+    )
+    anchor = math.log(nu) - math.log(nu + sum(math.exp(g) for g in others))
+    return partner + prior + nu / k * (anchor + prior - math.log(nu))
+
+
+def naive_anchor(s, mask, nu=0.7):
+    n, m = s.shape
+    rows = [[float(s[i, j]) for j in range(m) if is_negative(i, j, mask)] for i in range(n)]
+    return mean(naive_anchor_term(float(s[i, i]), rows[i], nu) for i in range(n))
+
+
 def naive_log_partition(s, mask):
     return math.log(mean(math.exp(s[c]) for c in cells(s, mask)))
 
@@ -179,6 +199,7 @@ STATELESS = {
     "infonce": (bounds.infonce, naive_infonce),
     "symmetric": (bounds.symmetric_infonce, naive_symmetric),
     "multi_label": (partial(bounds.multi_label_cpc, alpha=0.7), naive_multi_label),
+    "anchor": (partial(bounds.infonce_anchor, nu=0.7), naive_anchor),
     "log_partition": (bounds.log_partition, naive_log_partition),
     "nwj": (bounds.nwj, naive_nwj),
     "nwj_of_ratio": (bounds.nwj_of_ratio, naive_nwj_of_ratio),
@@ -320,6 +341,13 @@ class Naive:
 
         return self.joint() - math.log(self.mean(bracket))
 
+    def anchor(self, nu=0.7):
+        def term(i, p):
+            others = [float(self.s[i, j]) for j in self.others(i)]
+            return naive_anchor_term(float(self.s[i, p]), others, nu)
+
+        return self.mean(term)
+
     def js(self):
         accepted = self.mean(lambda i, p: -softplus(-self.s[i, p]))
         return accepted - self.product(softplus)
@@ -366,6 +394,7 @@ MANY = {
     "infonce": Naive.infonce,
     "symmetric": lambda one: (one.infonce() + turned(one).infonce()) / 2,
     "multi_label": Naive.multi_label,
+    "anchor": Naive.anchor,
     "log_partition": lambda one: math.log(one.product(math.exp)),
     "nwj": lambda one: one.joint() - one.product(lambda f: math.exp(f - 1)),
     "nwj_of_ratio": Naive.nwj_of_ratio,
@@ -458,10 +487,14 @@ def test_report_of_several_positives_is_the_function(name):
     codes.positives = some_positives(5, 8)
     one = Naive(codes.scores.detach(), None, codes.positives)
     rows, columns = codes.positives.nonzero().T
-    seen = codes.z_y if name != "flo" else torch.cat([codes.z_x[rows], codes.z_y[columns]], 1)
+    seen = {
+        "infonce-anchor": codes.z_x,
+        "flo": torch.cat([codes.z_x[rows], codes.z_y[columns]], 1),
+    }.get(name, codes.z_y)
     naive = {
         "infonce-symmetric": MANY["symmetric"],
         "multi-label-cpc": partial(Naive.multi_label, alpha=1.0),
+        "infonce-anchor": lambda one, c: one.shifted(c[:, None]).joint(),
         "donsker-varadhan": MANY["dv"],
         "mine": MANY["dv"],
         "js": Naive.nwj_of_ratio,
@@ -598,6 +631,56 @@ def test_shared_negatives_break_the_proof_of_multi_label_cpc_below_one():
     assert (MultiLabelCPC().status, MultiLabelCPC(alpha=alpha).status) == ("lower", "neither")
 
 
+def test_anchor_with_one_negative_is_a_logistic_classifier():
+    scores = draw(2, 2)
+    value = bounds.infonce_anchor(scores)
+    torch.testing.assert_close(value, bounds.jensen_shannon(scores) + 2 * math.log(2))
+
+
+def test_anchor_of_little_weight_is_infonce_with_one_negative_fewer():
+    scores = 2 * draw(6, 6)
+    without = [scores[:1, [0, *(j for j in range(1, 6) if j != out)]] for out in range(1, 6)]
+    expected = mean(bounds.infonce(part).item() for part in without)
+    assert bounds.infonce_anchor(scores[:1], nu=1e-12).item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_anchor_of_much_weight_is_nwj_of_the_log_ratio():
+    scores = draw(6, 6)
+    torch.testing.assert_close(
+        bounds.infonce_anchor(scores, nu=1e8), bounds.nwj_of_ratio(scores), rtol=0, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("nu", [0.1, 1.0, 30.0])
+def test_anchor_is_largest_at_the_log_ratio_and_below_the_mutual_information(nu):
+    """Two binary variables, every batch of three columns with its probability."""
+    joint = np.array([[0.4, 0.1], [0.15, 0.35]])
+    ratio = np.log(joint / np.outer(joint.sum(1), joint.sum(0)))
+    true_mi, p_y = (joint * ratio).sum(), joint.sum(0)
+
+    def expected(table):
+        total = 0.0
+        for x, y, a, b in np.ndindex(2, 2, 2, 2):
+            row = torch.as_tensor(table[x, [y, a, b]])[None]
+            weight = joint[x, y] * p_y[a] * p_y[b]
+            total += weight * bounds.infonce_anchor(row, nu=nu).item()
+        return total
+
+    best = expected(ratio)
+    assert 0 < best < true_mi
+    for seed in range(8):
+        change = np.random.default_rng(seed).normal(0, 0.1, size=(2, 2))
+        assert expected(ratio + change) < best
+    # A constant for each row, which InfoNCE does not see.
+    assert expected(ratio + [[0.2], [0.0]]) < best - 1e-5
+
+
+def test_ceiling_of_the_anchor_is_reached():
+    for nu, k in ((0.5, 3), (1.0, 7)):
+        value = bounds.infonce_anchor(100 * torch.eye(k + 1).double() - 50, nu=nu).item()
+        assert value == pytest.approx(math.log(k + nu) + nu / k * math.log(1 + k / nu), abs=1e-9)
+
+
 def test_smile_without_clipping_is_donsker_varadhan():
     scores = draw(6, 6)
     torch.testing.assert_close(bounds.smile(scores, tau=math.inf), bounds.donsker_varadhan(scores))
@@ -625,6 +708,8 @@ def at_optimum(b, c):
         "infonce": lambda f: bounds.infonce(f + c[:, None]),
         "symmetric": bounds.symmetric_infonce,
         "multi_label": lambda f: bounds.multi_label_cpc(f + 2, alpha=0.5),
+        "anchor": partial(bounds.infonce_anchor, nu=20.0),
+        "plug_in": lambda f: BOUNDS["infonce-anchor"]()(f),
         "nwj": lambda f: bounds.nwj(f + 1),
         "nwj_of_ratio": bounds.nwj_of_ratio,
         "dv": lambda f: bounds.donsker_varadhan(f + 2),
@@ -650,7 +735,7 @@ def test_best_critic_attains_the_gaussian_mutual_information(d):
 
 
 @pytest.mark.parametrize(
-    "name", ["infonce", "symmetric", "multi_label", "nwj", "nwj_of_ratio", "tuba", "flo"]
+    "name", ["infonce", "symmetric", "multi_label", "anchor", "nwj", "nwj_of_ratio", "tuba", "flo"]
 )
 @pytest.mark.parametrize("factor", [0.6, 1.6])
 def test_another_critic_stays_below(name, factor):
@@ -789,7 +874,7 @@ def test_description_is_plain(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_status(name):
-    neither = {"donsker-varadhan", "mine", "smile"}
+    neither = {"donsker-varadhan", "infonce-anchor", "mine", "smile"}
     assert BOUNDS[name]().status == ("neither" if name in neither else "lower")
 
 
@@ -813,6 +898,16 @@ def test_head_is_what_the_function_is_given(name):
     }[name]
     expected = naive(codes.scores.detach(), None, numbers.detach())
     assert module.report(codes).item() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_head_of_the_anchor_gives_every_row_its_constant(masked):
+    module, codes = build(InfoNCEAnchor(nu=0.7)), make_codes(6, 9)
+    codes.negatives = half_mask(6, 9) if masked else None
+    ratios = (codes.scores + module.head(codes.z_x)[:, None]).detach()
+    expected = naive_anchor(ratios, codes.negatives)
+    assert module(codes).item() == pytest.approx(expected, abs=1e-12)
+    assert module.report(codes).item() == pytest.approx(joint(ratios), abs=1e-12)
 
 
 @pytest.mark.parametrize("name", WITH_HEAD)
@@ -839,7 +934,8 @@ def test_head_learns(name):
 
 @pytest.mark.parametrize("hidden", [(), (5,), (5, 7)])
 def test_widths_of_a_head(hidden):
-    for bound, n_inputs in ((TUBA(hidden), D_Y), (FLO(hidden), D_X + D_Y)):
+    built = (TUBA(hidden), D_Y), (FLO(hidden), D_X + D_Y), (InfoNCEAnchor(hidden=hidden), D_X)
+    for bound, n_inputs in built:
         widths = [p.shape for p in build(bound).parameters() if p.ndim == 2]
         sizes = [n_inputs, *hidden, 1]
         assert widths == [(b, a) for a, b in zip(sizes, sizes[1:], strict=False)]
@@ -1012,9 +1108,12 @@ def test_wrong_shapes(name, scores, negatives, error, message):
         (lambda s: bounds.smile(s, tau=math.nan), "tau=nan"),
         (lambda s: bounds.interpolated(s, s[0], 1.5), "alpha=1.5; expected a number from 0 to 1"),
         (lambda s: MultiLabelCPC(alpha=-1)(s), "alpha=-1; expected a number from 0 to 1"),
+        (lambda s: bounds.infonce_anchor(s, nu=0.0), "nu=0.0; expected a positive number"),
+        (lambda s: InfoNCEAnchor(nu=math.inf).surrogate(s), "nu=inf; expected a positive number"),
         (lambda s: bounds.interpolated(s, s[0, :2], 0.5), r"log_baseline of shape \(2,\)"),
         (lambda s: bounds.tuba(s, s), r"log_baseline of shape \(3, 3\); expected \(3,\)"),
         (lambda s: bounds.flo(s, s[:, :1]), r"u of shape \(3, 1\); expected \(3,\)"),
+        (lambda s: InfoNCEAnchor(nu=-1.0).build(1, 1), "nu=-1.0; expected a positive number"),
         (lambda s: MINE(decay=1.0).build(1, 1), "decay=1.0; expected at least 0 and below 1"),
         (lambda s: TUBA(hidden=(0,)).build(1, 1), "each of hidden=0; expected a positive integer"),
         (lambda s: BOUNDS["infonce"]().ceiling(0), "n=0; expected at least 1"),

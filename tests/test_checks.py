@@ -3,7 +3,19 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
-from sklearn_mi._checks import check_classes, check_codes, check_values, is_continuous
+from sklearn_mi import MIRepresentationLearner
+from sklearn_mi._checks import (
+    check_classes,
+    check_codes,
+    check_random_state,
+    check_values,
+    is_continuous,
+)
+from sklearn_mi.diagnostics import cluster_stability
+from sklearn_mi.ensemble import Ensemble
+from sklearn_mi.paper.adversarial import AdversarialEncoder
+from sklearn_mi.probes import mlp_probe, v_information
+from sklearn_mi.selection import select_rows
 
 
 @pytest.mark.parametrize(
@@ -72,3 +84,35 @@ def test_codes_keep_their_floating_type_or_are_brought_to_one():
 def test_codes_that_are_not_real_numbers_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
         check_codes("Z", given)
+
+
+ROWS = np.random.default_rng(0).normal(size=(20, 3))
+LABELS = np.arange(20) % 2
+LEARNER = MIRepresentationLearner(2, max_steps=1)
+PROBED = (ROWS, LABELS, ROWS, LABELS)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda rng: check_random_state(rng),
+        lambda rng: MIRepresentationLearner(2, max_steps=1, random_state=rng).fit(ROWS),
+        lambda rng: Ensemble(LEARNER, 2, random_state=rng).fit(ROWS),
+        lambda rng: AdversarialEncoder(max_steps=1, random_state=rng).fit(ROWS, LABELS),
+        lambda rng: cluster_stability(ROWS, n_clusters=2, random_state=rng),
+        lambda rng: select_rows(ROWS, 2, random_state=rng),
+        lambda rng: mlp_probe(*PROBED, random_state=rng),
+        lambda rng: v_information(*PROBED, random_state=rng),
+    ],
+)
+def test_a_generator_of_numpy_is_refused_with_the_cure(call):
+    with pytest.raises(ValueError, match=r"random_state=Generator\(PCG64\).*integers\(2\*\*31\)"):
+        call(np.random.default_rng(0))
+
+
+def test_random_states_are_those_of_scikit_learn():
+    generator = np.random.RandomState(0)
+    assert check_random_state(generator) is generator
+    assert check_random_state(3).randint(99) == np.random.RandomState(3).randint(99)
+    with pytest.raises(ValueError, match="'a' cannot be used to seed"):
+        check_random_state("a")

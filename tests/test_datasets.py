@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import quad
 from scipy.linalg import expm
-from scipy.stats import entropy
+from scipy.stats import entropy, norm, poisson
 
 from sklearn_mi import bounds, datasets
 
@@ -222,3 +223,262 @@ def test_staircase_maps():
         assert np.allclose(Y, wanted) == (name != "rotated cubic")
     with pytest.raises(ValueError, match="rotated cubic"):
         datasets.gaussian_staircase(map="square")
+
+
+def entropies(joint):
+    """The mutual information of a table of probabilities, by three entropies of scipy."""
+    return entropy(joint.sum(1)) + entropy(joint.sum(0)) - entropy(joint.ravel())
+
+
+def frequencies(X, Y, shape):
+    counts = np.zeros(shape)
+    np.add.at(counts, (X[:, 0], Y[:, 0]), 1)
+    return counts / len(X)
+
+
+def normal_ratio(x, y, rho):
+    """log p(x, y) / p(x) p(y) of standard normals with a correlation."""
+    conditional = norm(rho * x, math.sqrt(1 - rho**2)).logpdf(y)
+    return conditional - norm.logpdf(y)
+
+
+@pytest.mark.parametrize("rho", [0.9, -0.5])
+def test_half_atoms_by_the_mean_of_their_log_ratio(rho):
+    crossover = 0.1 if rho > 0 else 0.7
+    pairs = datasets.half_atoms_pairs(rho, crossover)
+    x, y = (side[:, 0] for side in pairs.sample(200_000, random_state=0))
+    is_atom = np.abs(x) == 1
+    assert np.array_equal(is_atom, np.abs(y) == 1)
+    # P(x, y) of two atoms over P(x) P(y) = 1/16, or half of the joint density over quarters.
+    atoms = np.log(np.where(x == y, 1 - crossover, crossover) / 4 * 16)
+    ratios = np.where(is_atom, atoms, math.log(2) + normal_ratio(x, y, rho))
+    stderr = ratios.std() / math.sqrt(len(x))
+    assert stderr < 0.003
+    assert ratios.mean() == pytest.approx(pairs.true_mi, abs=4 * stderr)
+
+
+@pytest.mark.parametrize("zeros", [0.0, 0.15, 0.6])
+def test_zero_inflated_poisson_by_quadrature(zeros):
+    counts = np.arange(150)
+    marginal = (1 - zeros) * 0.5 ** (counts + 1)
+    marginal[0] += zeros
+
+    def at(u):
+        # x = -log u turns the exponential weight into a uniform one.
+        given = (1 - zeros) * poisson.pmf(counts, -math.log(u))
+        given[0] += zeros
+        kept = given > 0
+        return (given[kept] * np.log(given[kept] / marginal[kept])).sum()
+
+    expected, _ = quad(at, 0, 1, epsabs=1e-9, epsrel=1e-9, limit=200)
+    pairs = datasets.zero_inflated_poisson_pairs(zeros)
+    assert pairs.true_mi == pytest.approx(expected, abs=1e-7)
+    x, y = pairs.sample(100_000, random_state=0)
+    assert np.mean(y == 0) == pytest.approx(marginal[0], abs=0.006)
+    assert x.mean() == pytest.approx(1, abs=0.015) and y.mean() == pytest.approx(
+        1 - zeros, abs=0.02
+    )
+
+
+def test_zero_inflation_of_the_reference_is_right_at_no_zeros_only():
+    without = datasets.zero_inflated_poisson_pairs(0.0).true_mi
+    assert 0.85 * without == pytest.approx(0.2561, abs=1e-4)
+    assert datasets.zero_inflated_poisson_pairs(0.15).true_mi == pytest.approx(0.2298, abs=1e-4)
+
+
+def test_zero_inflated_counts_by_the_sum_over_what_made_them():
+    shared, own, zeros = 0.8, 0.5, 0.2
+    joint = np.zeros((25, 25))
+    for s, u, v in np.ndindex(16, 9, 9):
+        weight = poisson.pmf(s, shared) * poisson.pmf(u, own) * poisson.pmf(v, own)
+        for a, b in np.ndindex(2, 2):
+            kept = (1 - zeros if a else zeros) * (1 - zeros if b else zeros)
+            joint[a * (s + u), b * (s + v)] += weight * kept
+    pairs = datasets.zero_inflated_counts_pairs(shared, own, zeros)
+    assert pairs.true_mi == pytest.approx(entropies(joint), abs=1e-6)
+    rng, n = np.random.default_rng(0), 100_000
+    s, u, v = rng.poisson(shared, n), *rng.poisson(own, (2, n))
+    kept = rng.uniform(size=(2, n)) > zeros
+    made = frequencies((kept[0] * (s + u))[:, None], (kept[1] * (s + v))[:, None], (25, 25))
+    found = frequencies(*pairs.sample(n, random_state=1), (25, 25))
+    assert np.abs(made - found).max() < 0.008
+    independent = datasets.zero_inflated_counts_pairs(1e-9, 2.0, 0.3)
+    assert independent.true_mi == pytest.approx(0, abs=1e-7)
+
+
+def test_likert_items_by_their_definition():
+    joint = np.zeros((6, 6))
+    for x in range(1, 6):
+        for coin in (0, 1):
+            joint[x, abs(x - 3) + 1 + coin] += 0.1
+    pairs = datasets.likert_pairs()
+    assert pairs.true_mi == pytest.approx(entropies(joint))
+    X, Y = pairs.sample(50_000, random_state=0)
+    assert np.abs(frequencies(X, Y, (6, 6)) - joint).max() < 0.008
+    assert abs(np.corrcoef(X[:, 0], Y[:, 0])[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize(("phi", "rho"), [(0.9, 0.6), (-0.5, -0.8), (0.0, 0.0), (0.99, 0.0)])
+def test_autoregressive_series_by_many_short_ones(phi, rho):
+    pairs = datasets.autoregressive_pairs(phi, rho)
+    series = np.array([np.hstack(pairs.sample(3, random_state=s)).ravel() for s in range(4000)])
+    # Columns x_0, y_0, x_1, y_1, x_2, y_2: stationary from the first row on.
+    lags = phi ** np.abs(np.subtract.outer(range(3), range(3)))
+    expected = np.kron(lags, [[1, rho], [rho, 1]])
+    assert np.cov(series.T) == pytest.approx(expected, abs=0.1)
+    x, y = series[:, 4], series[:, 5]
+    ratios = normal_ratio(x, y, rho)
+    stderr = ratios.std() / math.sqrt(len(x))
+    assert ratios.mean() == pytest.approx(pairs.true_mi, abs=4 * stderr + 1e-12)
+
+
+@pytest.mark.parametrize("signal", [0.0, 3.0, 30.0])
+def test_low_rank_pairs_by_the_determinants_of_their_covariance(signal):
+    pairs = datasets.low_rank_pairs(40, 30, 3, signal)
+    X, Y = pairs.sample(60_000, random_state=0)
+    # Loadings by the cross-covariance, whose singular values are the signal of each latent.
+    u, s, vt = np.linalg.svd(X.T @ Y / len(X))
+    assert s[:3] == pytest.approx(signal, abs=0.03 * signal + 0.1) and s[3:].max() < 0.2
+    U, V = u[:, :3], vt[:3].T
+    cross = signal * U @ V.T
+    joint = np.block(
+        [[np.eye(40) + signal * U @ U.T, cross], [cross.T, np.eye(30) + signal * V @ V.T]]
+    )
+    x, y, both = (np.linalg.slogdet(m)[1] for m in (joint[:40, :40], joint[40:, 40:], joint))
+    assert pairs.true_mi == pytest.approx((x + y - both) / 2, abs=1e-9)
+    scale = (1 + signal) ** 0.5
+    assert np.abs(np.cov(np.hstack([X, Y]).T) - joint).max() < 0.03 * scale**2
+    again = pairs.sample(5, random_state=1)[0]
+    assert not np.array_equal(again, X[:5])
+
+
+def coloured_images(m=40):
+    """Images whose first pixel is their number, so that a tile tells which image it is."""
+    images = np.zeros((m, 2, 3, 3), np.uint8)
+    images[:, 0, 0, 0] = np.arange(m)
+    images[:, 1, 2, 2] = 7
+    return images, np.array(list("ab"))[np.arange(m) % 2]
+
+
+@pytest.mark.parametrize(("n_tiles", "rows"), [(1, 1), (3, 1), (10, 2), (12, 3)])
+def test_tiles_of_image_pairs_carry_the_bits_of_a_channel(n_tiles, rows):
+    images, labels = coloured_images()
+    pairs = datasets.image_pairs(images, labels, n_tiles=n_tiles, true_mi=0.3 * n_tiles)
+    X, Y = pairs.sample(4000, random_state=0)
+    columns = n_tiles // rows
+    assert X.shape == Y.shape == (4000, 2 * rows, 3 * columns, 3) and X.dtype == np.uint8
+    assert (X[:, 1::2, 2::3, 2] == 7).all() and (Y[:, 1::2, 2::3, 2] == 7).all()
+    of_x, of_y = X[:, ::2, ::3, 0].astype(int), Y[:, ::2, ::3, 0].astype(int)
+    assert of_x.shape == (4000, rows, columns)
+    p, bits = pairs.crossover, (of_x % 2, of_y % 2)
+    assert np.mean(bits[0] != bits[1]) == pytest.approx(p, abs=4 * math.sqrt(p / 4000 / n_tiles))
+    assert np.mean(bits[0]) == pytest.approx(0.5, abs=0.035)
+    # Given the bits nothing is shared, and every image comes as often as the others of its class.
+    assert np.corrcoef(of_x.ravel() // 2, of_y.ravel() // 2)[0, 1] == pytest.approx(0, abs=0.07)
+    counts = np.bincount(np.concatenate([of_x.ravel(), of_y.ravel()]), minlength=40)
+    assert counts.mean() == pytest.approx(pairs.reuse(4000))
+    assert counts.max() < 1.4 * counts.mean() and counts.min() > 0.6 * counts.mean()
+    # The sum over both bits of a tile, and over the images that each bit stands for.
+    joint = np.array([[1 - p, p], [p, 1 - p]]) / 2
+    assert pairs.true_mi == pytest.approx(n_tiles * entropies(joint), abs=1e-9)
+    assert entropies(np.kron(joint, np.full((20, 20), 1 / 400))) == pytest.approx(entropies(joint))
+
+
+@pytest.mark.parametrize("true_mi", [0.0, 1e-6, 2.0, 6.93, 10 * math.log(2)])
+def test_crossover_gives_the_information_that_was_asked_for(true_mi):
+    p = datasets.image_pairs("digits", true_mi=true_mi).crossover
+    found = 10 * (math.log(2) - entropy([p, 1 - p]))
+    assert 0 <= p <= 0.5 and found == pytest.approx(true_mi, abs=1e-12)
+
+
+def test_images_by_name_are_halved(tmp_path, monkeypatch):
+    monkeypatch.setenv("SKLEARN_MI_DATA", str(tmp_path))
+    images = np.arange(4 * 28 * 28).reshape(4, 28, 28).astype(np.uint8)
+    parts = {"x_train": images[:3], "y_train": np.array([5, 0, 1]), "x_test": images[3:]}
+    np.savez(tmp_path / "mnist.npz", **parts, y_test=np.array([5]))
+    pairs = datasets.image_pairs("mnist", n_tiles=2, true_mi=2 * math.log(2), classes=(5, 1))
+    X, Y = pairs.sample(50, random_state=0)
+    assert X.shape == Y.shape == (50, 14, 28) and pairs.n_images == 3
+    small = [
+        [[np.rint(image[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].mean()) for j in range(14)]
+         for i in range(14)]
+        for image in images
+    ]  # fmt: skip
+    known = {np.asarray(image, np.uint8).tobytes(): n for n, image in enumerate(small)}
+    numbers = [
+        [known[np.ascontiguousarray(row[:, cut]).tobytes()] for row in side]
+        for side in (X, Y)
+        for cut in (slice(14), slice(14, 28))
+    ]
+    left_x, right_x, left_y, right_y = (np.array(n) for n in numbers)
+    assert set(left_x) == {0, 2, 3}
+    # Without noise both sides show the same class in each tile.
+    assert np.array_equal(left_x == 2, left_y == 2) and np.array_equal(right_x == 2, right_y == 2)
+    assert np.mean(left_x == 2) == pytest.approx(0.5, abs=0.25)
+    monkeypatch.setattr(datasets.images, "fetch_cifar10", coloured_splits)
+    X, _ = datasets.image_pairs("cifar10").sample(3, random_state=0)
+    assert X.shape == (3, 32, 80, 3) and X.dtype == np.uint8
+
+
+def coloured_splits():
+    images = np.random.default_rng(0).integers(256, size=(6, 32, 32, 3)).astype(np.uint8)
+    return images[:4], np.array([0, 1, 2, 1]), images[4:], np.array([0, 9])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda d: d.image_pairs("faces"), "images='faces'; expected one of digits, mnist, cif"),
+        (lambda d: d.image_pairs(true_mi=8.0), "n_tiles=10; 8.0 nats need 12 tiles"),
+        (lambda d: d.image_pairs(true_mi=-1.0), "true_mi=-1.0; expected 0 to 6.931 nats"),
+        (lambda d: d.image_pairs(true_mi=math.nan), "true_mi=nan"),
+        (lambda d: d.image_pairs(n_tiles=2.5), "n_tiles=2.5; expected a positive integer"),
+        (lambda d: d.image_pairs(np.zeros((4, 9)), [0, 1, 0, 1]), r"images of shape \(4, 9\)"),
+        (lambda d: d.image_pairs(np.zeros((4, 2, 2))), r"labels of shape \(\); expected \(4,\)"),
+        (lambda d: d.image_pairs(np.zeros((2, 2, 2)), [1, 1]), "two different labels"),
+        (lambda d: d.image_pairs(classes=(3, 3)), r"classes=\(3, 3\)"),
+        (lambda d: d.image_pairs(classes=(3, 30)), r"classes=\(3, 30\)"),
+        (lambda d: d.half_atoms_pairs(1.0), "correlation=1.0; expected a number between -1 and 1"),
+        (lambda d: d.half_atoms_pairs(0.5, 1.2), "crossover=1.2; expected a number from 0 to 1"),
+        (lambda d: d.zero_inflated_poisson_pairs(1.0), "zeros=1.0; expected a number of at least"),
+        (lambda d: d.zero_inflated_counts_pairs(0.0), "shared=0.0; expected a positive number"),
+        (lambda d: d.zero_inflated_counts_pairs(zeros=-0.1), "zeros=-0.1"),
+        (lambda d: d.autoregressive_pairs(1.0), "phi=1.0; expected a number between -1 and 1"),
+        (lambda d: d.autoregressive_pairs(0.9, -1), "correlation=-1; expected a number between"),
+        (lambda d: d.low_rank_pairs(9, 3, 4), "n_latents=4; expected 1 to 3, the columns of the"),
+        (lambda d: d.low_rank_pairs(signal=-1.0), "signal=-1.0; expected a number of 0 or more"),
+    ],
+)
+def test_what_no_pairs_can_be_made_of_is_told(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(datasets)
+
+
+KNOWN = datasets.known_pairs()
+
+
+def test_known_pairs_hold_every_function_that_makes_some():
+    makers = {
+        *("beyond_normal", "gaussian_staircase", "independent", "discrete", "likert"),
+        *("discrete_continuous", "half_atoms", "zero_inflated_poisson", "zero_inflated_counts"),
+        *("autoregressive", "low_rank"),
+    }
+    named = {name.removesuffix("_pairs") for name in datasets.__all__}
+    assert makers < named
+    starts = {maker.replace("_", "-") for maker in makers - {"beyond_normal", "gaussian_staircase"}}
+    starts |= {"gaussian-20", "cubic-", "rotated cubic-", "digits-10"}
+    assert {s for s in starts if not any(name.startswith(s) for name in KNOWN)} == set()
+    assert set(datasets.beyond_normal()) < set(KNOWN)
+
+
+@pytest.mark.parametrize("name", [name for name in KNOWN if name not in datasets.beyond_normal()])
+def test_every_known_task_is_drawn_by_its_seed(name):
+    task = KNOWN[name]
+    assert task.name == name and 0 <= task.true_mi < 11
+    (X, Y), again = task.sample(7, random_state=0), task.sample(7, random_state=0)
+    assert len(X) == len(Y) == 7 and X.ndim >= 2 and Y.ndim >= 2
+    assert np.isfinite(X).all() and np.isfinite(Y).all()
+    assert np.array_equal(X, again[0]) and np.array_equal(Y, again[1])
+    other = task.sample(7, random_state=1)
+    assert not (np.array_equal(X, other[0]) and np.array_equal(Y, other[1]))
+    assert all(len(side) == 1 for side in task.sample(1, random_state=0))

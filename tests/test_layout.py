@@ -31,7 +31,7 @@ LINES = [
     {"_checks", "_html"},
     {"runtime"},
     {"rows"},
-    {"layers", "cells", "tiles"},
+    {"layers", "cells", "tiles", "compression"},
     {"views", "encoders", "critics", "negatives", "bounds"},
     {"comparisons"},
     {"objectives"},
@@ -57,10 +57,12 @@ RANKS = {name: rank for rank, line in enumerate(LINES) for name in line}
 # What takes arrays, tables and anything with transform knows no learner.
 BLIND = {"evaluation", "selection", "ensemble", "study", "plots", "diagnostics", "probes"}
 HOMES = {"skorch": {"training", "callbacks"}, "matplotlib": {"plots", "summary"}, "click": {"cli"}}
+# What users of information call; the rest of the folder is how.
+TOLD = {f"information.{name}" for name in ("estimator", "features", "lags", "neighbors", "copulas")}
 # Plumbing between the modules: a line says what each is; nobody calls it from outside.
 PLUMBING = {
     *("model", "runtime", "callbacks", "preparation", "persistence", "recipe", "reports"),
-    *(f"information.{name}" for name in ("inference", "ratios", "tables")),
+    *(name for name in SOURCES if name.startswith("information.") and name not in TOLD),
     *(f"paper.{name}" for name in ("data", "measures")),
     *(name for name in SOURCES if name.split(".")[0] in ("rows", "training")),
 }

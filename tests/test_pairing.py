@@ -189,11 +189,11 @@ def test_a_grid_routes_groups(X):
 @pytest.mark.parametrize(
     ("view", "given", "words"),
     [
-        ("same-group", {"groups": GROUPS[1:]}, "X has 120 rows, but groups has 119"),
-        ("same-group", {"groups": np.where(GROUPS, GROUPS, np.nan)}, "groups has missing values"),
+        ("same-group", {"groups": GROUPS[1:]}, "groups has 119 values, but X has 120 rows"),
+        ("same-group", {"groups": np.where(GROUPS, GROUPS, np.nan)}, "groups has 6 missing"),
         ("same-group", {"groups": np.arange(120)}, "finds a partner for 0 of 108 training rows"),
         ("same-group", {"groups": np.zeros(120)}, "groups has 1 groups; expected at least 2"),
-        ("same-class", {"y": np.zeros(3)}, "X has 120 rows, but y has 3"),
+        ("same-class", {"y": np.zeros(3)}, "y has 3 values, but X has 120 rows"),
         (TimeLag(200), {}, "a smaller lag"),
     ],
 )

@@ -460,9 +460,12 @@ NO_NUMBERS = {
     ),
     "missing": (
         lambda: pd.DataFrame(with_missing(normal(40, 2)), columns=["age", "pay"]),
-        r" contains NaN(.|\n)* has missing values in columns \['pay'\]: fill them",
+        r" contains NaN(.|\n)* has missing values in columns \['pay'\] \(1 of 40 rows\): fill them",
     ),
-    "missing in an array": (lambda: with_missing(normal(40, 2)), r"contains NaN(.|\n)*\[1\]: fill"),
+    "missing in an array": (
+        lambda: with_missing(normal(40, 2)),
+        r"contains NaN(.|\n)* \[1\] \(1 of 40 rows\): fill",
+    ),
     "missing in images": (lambda: with_missing(normal(40, 2))[..., None], "contains NaN"),
     "None": (
         lambda: np.where(normal(40, 2) > 1, None, normal(40, 2)),
@@ -482,7 +485,10 @@ NO_NUMBERS = {
     ),
     "sparse, missing": (lambda: sparse.csr_array(with_missing(normal(40, 2))), "contains NaN"),
     "masked": (lambda: np.ma.masked_greater(normal(40, 2), 1), r"has \d+ masked values; fill"),
-    "infinite": (lambda: np.where(normal(40, 2) > 1, np.inf, 0.0), "contains infinity"),
+    "infinite": (
+        lambda: np.where(normal(40, 2) > 1, np.inf, 0.0),
+        r"contains infinity(.|\n)* has infinite values in columns \[0, 1\] \(\d+, \d+ of 40 rows\)",
+    ),
     "complex": (lambda: normal(40, 2) + 1j, "Complex data not supported"),
     "unequal rows": (lambda: [[1.0, 2.0], [3.0]] * 20, "has rows of unequal lengths"),
     "no columns": (lambda: np.empty((40, 0)), r"0 feature\(s\)"),

@@ -12,6 +12,7 @@ TOGETHER = {
     "sklearn_mi.bounds.DonskerVaradhan": ["donsker_varadhan"],
     "sklearn_mi.bounds.JensenShannon": ["jensen_shannon"],
     "sklearn_mi.bounds.SMILE": ["smile"],
+    "sklearn_mi.bounds.InfoNCEAnchor": ["infonce_anchor"],
     "sklearn_mi.bounds.TUBA": ["tuba"],
     "sklearn_mi.bounds.Interpolated": ["interpolated"],
     "sklearn_mi.bounds.FLO": ["flo"],

@@ -7,8 +7,10 @@ the other folds. It keeps two numbers apart: a bound with a lower limit, and a b
 from sklearn_mi.information.copulas import NormalScores
 from sklearn_mi.information.estimator import MIEstimator
 from sklearn_mi.information.features import mutual_info_features, mutual_info_table
-from sklearn_mi.information.inference import Independence, Refutation
+from sklearn_mi.information.inference import Independence
+from sklearn_mi.information.lags import mutual_info_lags
 from sklearn_mi.information.neighbors import neighbors_mi
+from sklearn_mi.information.refutation import Refutation
 
 __all__ = [
     "Independence",
@@ -16,6 +18,7 @@ __all__ = [
     "NormalScores",
     "Refutation",
     "mutual_info_features",
+    "mutual_info_lags",
     "mutual_info_table",
     "neighbors_mi",
 ]

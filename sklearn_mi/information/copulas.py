@@ -176,16 +176,21 @@ class Copula(nn.Module):
         -------
         scores : Tensor of shape (n, k)
         """
-        return torch.stack([self.pairs(u, v[column]) for column in columns.T], dim=1)
+        many = u.repeat_interleave(columns.shape[1], dim=0), v[columns.flatten()]
+        return self.pairs(*many).view(columns.shape)
 
 
 @dataclass(frozen=True)
 class _Canonical:
-    """Directions of unit variance; each correlates with its partner and with no other."""
+    """Directions of unit variance; each correlates with its partner and with no other.
+
+    ``sample`` holds all correlations as they appear in the rows, those of noise included.
+    """
 
     first: np.ndarray
     second: np.ndarray
     squared: np.ndarray
+    sample: np.ndarray
 
 
 def canonical_correlations(U: NDArray[Any], V: NDArray[Any], at_least: int = 0) -> _Canonical:
@@ -209,8 +214,8 @@ def canonical_correlations(U: NDArray[Any], V: NDArray[Any], at_least: int = 0) 
     Returns
     -------
     canonical : object
-        ``first`` (n_features_x, k), ``second`` (n_features_y, k) and ``squared`` (k,), the squared
-        correlations.
+        ``first`` (n_features_x, k), ``second`` (n_features_y, k), ``squared`` (k,), the squared
+        correlations, and ``sample``, all correlations without correction.
 
     References
     ----------
@@ -234,7 +239,7 @@ def canonical_correlations(U: NDArray[Any], V: NDArray[Any], at_least: int = 0) 
     leading, middle = (1 - a) * (1 - b), a + b - 2 * a * b - squared
     rho = (-middle + np.sqrt(np.maximum(middle**2 - 4 * leading * a * b, 0))) / (2 * leading)
     rho = np.where(noise[kept], squared / 4, rho)
-    return _Canonical(whiten_x @ left[:, kept], whiten_y @ right[kept].T, rho)
+    return _Canonical(whiten_x @ left[:, kept], whiten_y @ right[kept].T, rho, np.clip(r, 0, 1))
 
 
 def _inverse_root(covariance: np.ndarray) -> np.ndarray:

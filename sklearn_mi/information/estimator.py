@@ -3,70 +3,62 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
-from joblib import Parallel, delayed
-from scipy.sparse import issparse
-from scipy.stats import norm
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
 from sklearn_mi._base import DocLinkMixin
+from sklearn_mi._checks import check_random_state, check_values
 from sklearn_mi._compat import Interval, StrOptions
 from sklearn_mi._html import estimator_html
 from sklearn_mi.bounds import infonce
 from sklearn_mi.encoders import as_encoder
-from sklearn_mi.information.copulas import NormalScores
+from sklearn_mi.information.atoms import Coded
+from sklearn_mi.information.conditional import conditional_guess, conditional_test
+from sklearn_mi.information.crossfit import CrossFit, Fitting, Half
+from sklearn_mi.information.folds import blocks_of_rows
+from sklearn_mi.information.guess import Guess
 from sklearn_mi.information.inference import (
-    BOUNDS_OF_RATIO,
     GUARANTEES,
     Fold,
     Independence,
-    Pairs,
-    blocks_of_rows,
-    bounds_on,
     bounds_table,
     candidates_table,
-    certified_limit,
     curves_table,
-    duplicates,
-    entropy,
-    fold_of_rows,
-    one_a_group,
-    permutation_test,
-    refute,
-    standard_error,
     two_sided,
 )
-from sklearn_mi.information.neighbors import neighbors_mi
-from sklearn_mi.information.ratios import (
-    ClassRatio,
-    Plan,
-    Ratio,
-    Training,
-    copula_of_all,
-    fit_class_ratio,
-    fit_ratio,
+from sklearn_mi.information.networks import Training
+from sklearn_mi.information.pairs import Pairs, RowLabels, is_wide_pair, route_of
+from sklearn_mi.information.ratios import Plan
+from sklearn_mi.information.refutation import refute
+from sklearn_mi.information.serial import block_length, check_blocks, effective_size
+from sklearn_mi.information.settle import (
+    Evidence,
+    best_guess,
+    ceiling_of,
+    guarantee,
+    warnings_about,
 )
-from sklearn_mi.information.tables import TableReader, side_by_side
+from sklearn_mi.information.tables import TableReader, as_frame, side_by_side
+from sklearn_mi.information.wide import shared_dimensions
 from sklearn_mi.reports import MIEstimate
-from sklearn_mi.rows import read_values, split_rows
+from sklearn_mi.rows import warn_of_labels
 from sklearn_mi.runtime import threads
 
 __all__ = ["MIEstimator"]
 
 COPULAS = ("gaussian", "unmixed", "student")
-EARLIEST = 50
-FEW_DIMENSIONS = 3
-PERMUTED_ROWS = 2000
-STOPPING = 0.2
+FEWEST_ROWS = 8
+METHODS = {"auto", "closed-form", "copula", "network", "neighbors", "classifier"}
 
 
 def _towers(encoders: tuple[Any, Any], shapes: tuple[Any, Any], width: int) -> Any:
@@ -84,24 +76,32 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
 
     - ``mi_.lower_limit`` belongs to a lower bound: with the given confidence, the information is at
       least this large.
-    - ``mi_.value`` and ``mi_.interval`` are a best guess. If no candidate is near the truth, the
-      guess is too low and its interval misses the truth; ``refutation_`` tests for that.
+    - ``mi_.value`` and ``mi_.interval`` are a best guess, never below that limit. It says "at
+      least" where the information may be infinite or beyond what the rows resolve.
 
-    Rows are split into folds, and each fold is scored by models fitted to the other folds. The
-    models are candidates for the log-ratio, the logarithm above: Gaussian and t copulas on ranks, a
-    network, and a network on top of a copula. They are fitted to most of the other rows. The
-    remaining ones, the stopping rows, decide when a network stops, how the candidates are weighted
-    and which bound is reported.
+    Rows are split into folds, and each fold is scored by a critic, a model of the log-ratio (the
+    logarithm above), that was fitted to the other folds. The kind of data decides what is fitted:
+
+    - categories and few values: frequencies, and the plug-in as the best guess;
+    - a class beside numbers: classifiers, or bins of one column;
+    - numbers: Gaussian and t copulas on ranks, and networks where a short training shows that these
+      see more; with at most three columns in all, nearest neighbours give the best guess;
+    - more than a column for every five rows: both tables are compressed first.
+
+    Stopping rows, set aside in each fold, decide when a network stops, how the candidates are
+    weighted and which bound is reported. The interval is widened by what other numbers leave
+    possible: candidates that disagree, a critic that is refuted, a bound that still grows with the
+    rows.
 
     Use it for a number that others will read. To choose features, use `mutual_info_features`. If
-    rows depend on one another, pass ``groups``.
+    rows belong together, pass ``groups``; if they follow each other in time, ``blocks``.
 
     Parameters
     ----------
-    method : {"auto", "copula", "network", "neighbors", "classifier"}, default="auto"
-        "auto": copulas and networks, weighted by their logistic loss on the stopping rows; nearest
-        neighbours for the best guess if X and Y have at most three columns in all and no copula
-        fits; classifiers if Y or X is one column of categories.
+    method : str, default="auto"
+        "auto": as above. "closed-form": the same without networks and in a fraction of the time,
+        for screening. "copula", "network", "neighbors", "classifier": this kind alone, whatever the
+        data.
     copulas : tuple of {"gaussian", "unmixed", "student"}, default=all
         "unmixed": Gaussian after independent components of each side.
     offset : bool, default=True
@@ -113,29 +113,36 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
     bound : {"auto", "infonce", "interpolated"}, default="auto"
         The bound of the lower limit. "auto": the one with the larger limit on the stopping rows.
     discrete_target : bool or "auto", default="auto"
-        Whether Y is a category. "auto": one column of strings or booleans, or of integers with at
-        most 50 values.
+        Whether Y is a category. "auto": one column of text, booleans or a categorical dtype, or
+        numbers whose few values recur: at most 12 that hold 95 % of the rows in tens or more, or
+        the labels 0, 1, 2, ... or 1, 2, 3, ..., up to 50 in 10 rows each. The dtype of numbers does
+        not matter.
     n_folds : int, default=5
+        Fewer are made of fewer than 20 rows.
     confidence : float, default=0.95
         Confidence level of the interval and of the one-sided limit.
     split_test : bool, default=True
-        Fit once more, to half of the rows, for ``test_independence`` and ``certified_limit_``.
-    max_steps : int, default=1500
+        Fit once more, to half of the rows, for ``test_independence``, ``certified_limit_``, and to
+        see whether the bound still grows with the rows.
+    max_steps : int, default=600
         Largest number of training steps of each network.
     batch_size : int, default=256
-    lr : float, default=2e-3
+    lr : float, default=4e-3
     weight_decay : float, default=1e-2
     n_jobs : int, default=None
-        Number of folds that are fitted at the same time.
+        Number of folds that are fitted at the same time, in threads. None: as many as there are
+        cores, or as `joblib.parallel_config` says.
+    verbose : int, default=0
+        Whether to show a progress bar.
     random_state : int, RandomState or None, default=None
 
     Attributes
     ----------
     mi_ : MIEstimate
         The best guess with standard error and interval, the lower limit, and warnings.
-    guaranteed_ : MIEstimate
-        The bound that the lower limit belongs to.
-    bounds_ : DataFrame
+    guaranteed_ : MIEstimate or None
+        The bound that the lower limit belongs to; None for a conditional information.
+    bounds_ : DataFrame or None
         Every bound of the critics, with status, ceiling and interval.
     candidates_ : DataFrame
         The loss of each candidate on the stopping rows, its weight, and its mean log-ratio on new
@@ -151,13 +158,18 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
         Tests whether boosted trees find an error of the critics.
     certified_limit_ : float
         A lower limit that assumes nothing about the distribution: InfoNCE of a bounded critic, with
-        a confidence limit by betting (`sklearn_mi.information.inference.betting_limit`).
+        a confidence limit by betting (`sklearn_mi.information.inference.betting_limit`). NaN if
+        rows are a series.
+    shared_dimensions_ : DataFrame or None
+        Canonical correlations of two tables of numbers on new rows: ``correlation``, ``p_value``
+        and ``is_shared`` by ``dimension``. None unless both tables have two columns or more.
     n_features_in_ : int
 
     See Also
     --------
     MIRepresentationLearner : Learns features by maximising a bound.
     mutual_info_features : A score and a p-value for each column.
+    mutual_info_lags : The information between two series, lag by lag.
 
     References
     ----------
@@ -179,7 +191,7 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
-        "method": [StrOptions({"auto", "copula", "network", "neighbors", "classifier"})],
+        "method": [StrOptions(METHODS)],
         "copulas": [tuple, list],
         "offset": ["boolean"],
         "marginals": [StrOptions({"ranks", "standard"}), None],
@@ -192,6 +204,7 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -208,11 +221,12 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
         n_folds: int = 5,
         confidence: float = 0.95,
         split_test: bool = True,
-        max_steps: int = 1500,
+        max_steps: int = 600,
         batch_size: int = 256,
-        lr: float = 2e-3,
+        lr: float = 4e-3,
         weight_decay: float = 1e-2,
         n_jobs: int | None = None,
+        verbose: int = 0,
         random_state: Any = None,
     ) -> None:
         self.method = method
@@ -231,11 +245,14 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
         self.lr = lr
         self.weight_decay = weight_decay
         self.n_jobs = n_jobs
+        self.verbose = verbose
         self.random_state = random_state
 
     # What scikit-learn calls
 
-    def fit(self, X: Any, y: Any, Z: Any = None, *, groups: Any = None) -> MIEstimator:
+    def fit(
+        self, X: Any, y: Any, Z: Any = None, *, groups: Any = None, blocks: Any = None
+    ) -> MIEstimator:
         """Estimate the mutual information of X and y; given Z, the conditional one.
 
         Parameters
@@ -245,12 +262,15 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_features_y)
             The partner of each row: another table, one number or one category.
         Z : array-like of shape (n_samples, n_features_z), default=None
-            For the information that X and y share given Z,
-            :math:`I(X; Y | Z) = I(X; YZ) - I(X; Z)`. This difference of two estimates is not a
-            bound, so it has no lower limit.
+            For the information that X and y share given Z, :math:`I(X; Y | Z)`. It has a p-value
+            but no lower limit, as no bound is known.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group may depend on one another. They stay in one fold and never serve as
             unrelated pairs.
+        blocks : int or "auto", default=None
+            For rows that follow each other in time: rows of a block may depend on one another.
+            Folds are then stretches of the series with gaps of a block, and p-values come from
+            shifts of one side along the other. "auto": twice the autocorrelation time.
 
         Returns
         -------
@@ -267,13 +287,10 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
             raise ValueError(f"copulas={self.copulas!r}; expected names among {COPULAS}.")
         self._is_conditional = Z is not None
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        pairs = self._read(X, y, groups)
         if Z is not None:
-            self._condition(X, y, Z, groups)
+            self._condition(X, y, Z, groups, blocks)
             return self
-        folds, self.folds_ = self._cross_fit(pairs)
-        with threads(1), threadpool_limits(1):
-            self._describe(pairs, folds)
+        self._describe(self._read(X, y, groups, blocks))
         return self
 
     def pointwise(self, X: Any, y: Any) -> np.ndarray:
@@ -336,165 +353,143 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
             )
         return self._independence
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
+
     def _html_repr(self) -> str:
         return super()._html_repr() + estimator_html(self)
 
     # Rows
 
-    def _read(self, X: Any, Y: Any, groups: Any) -> Pairs:
+    def _read(self, X: Any, Y: Any, groups: Any, blocks: Any) -> Pairs:
         """Check both tables and store how to read them."""
-        if np.ndim(X) == 1:
-            raise ValueError(
-                "Expected 2D array, got 1D array instead. Reshape your data: X.reshape(-1, 1) if "
-                "it has a single feature."
-            )
-        if issparse(X) or issparse(Y):
-            raise TypeError("Sparse data was passed, but dense data is required; use X.toarray().")
+        self._readers = (TableReader("X", X, self.encoder), TableReader("Y", Y, self.encoder_y))
         validate_data(self, X, skip_check_array=True)
-        self._columns = [TableReader("X", X, self.encoder), TableReader("Y", Y, self.encoder_y)]
-        for columns in self._columns:
-            if columns.n_rows < 8:
-                raise ValueError(
-                    f"{columns.name} has n_samples={columns.n_rows}; expected at least 8 rows."
-                )
-        x_is_class = self._columns[0].is_category
-        y_is_class = self._columns[1].is_class(self.discrete_target)
-        wanted = self.method == "classifier" or (
-            self.method == "auto" and (x_is_class or y_is_class)
-        )
-        if self.method == "classifier" and not (x_is_class or y_is_class):
+        check_consistent_length(X, Y)
+        n = self._readers[0].n_rows
+        if n < FEWEST_ROWS:
             raise ValueError(
-                "method='classifier' needs a category: one column of strings, booleans or few "
-                "integers; set discrete_target=True to treat Y as one."
+                f"X has n_samples={n}; expected at least {FEWEST_ROWS} rows, since rows are needed "
+                "to train, to stop and to report."
             )
-        self._swapped = wanted and not y_is_class
-        self._by_class = wanted
-        return self._pairs(X, Y, groups)
+        warn_of_labels(X, Y)
+        if groups is not None:
+            groups = np.unique(check_values("groups", groups, n), return_inverse=True)[1]
+        check_blocks(blocks, n, groups)
+        x, y = self._coded(X, Y)
+        self._decide(x, y)
+        pairs = self._pairs(X, Y, x, y, groups)
+        if blocks is None:
+            return pairs
+        length = block_length(pairs.X, pairs.Y) if blocks == "auto" else int(blocks)
+        return replace(pairs, block=length)
 
-    def _pairs(self, X: Any, Y: Any, groups: Any) -> Pairs:
-        sides = list(zip(self._columns, (X, Y), strict=True))
+    def _coded(self, X: Any, Y: Any) -> tuple[Coded | None, Coded | None]:
+        """Return both tables as closed forms see them, if neither has images."""
+        if self.encoder is not None or self.encoder_y is not None:
+            return None, None
+        if any(len(reader.row_shape) > 1 for reader in self._readers):
+            return None, None
+        reader_x, reader_y = self._readers
+        as_class = self.discrete_target is True and reader_y.is_class(True)
+        return reader_x.columns(X), reader_y.columns(Y, as_class=as_class)
+
+    def _decide(self, x: Coded | None, y: Coded | None) -> None:
+        """Decide which kind of critic the tables call for, and remember it."""
+        first, second = self._readers
+        wanted = self.discrete_target
+        if self.method == "classifier" and wanted == "auto" and not first.is_class("auto"):
+            wanted = second.can_be_class or "auto"
+        is_class = first.is_class("auto"), second.is_class(wanted)
+        self._route, self._labels = "ratio", None
+        if x is not None and y is not None:
+            self._route = route_of(x, y, self.method, is_class)
+            if self._route == "labels":
+                self._labels = RowLabels(x.values), RowLabels(y.values)
+        elif self.method in ("auto", "closed-form", "classifier") and any(is_class):
+            self._route = "class"
+        if self._route == "class" and not any(is_class):
+            raise ValueError(
+                "method='classifier' needs a category: one column of strings, booleans, or few "
+                "values that recur; set discrete_target=True to treat Y as one."
+            )
+        self._swapped = self._route == "class" and not is_class[1]
+
+    def _pairs(
+        self, X: Any, Y: Any, x: Coded | None, y: Coded | None, groups: np.ndarray | None = None
+    ) -> Pairs:
+        if self._labels is not None and x is not None and y is not None:
+            labels = self._labels[0](x.values), self._labels[1](y.values)
+            return Pairs(*labels, "labels", None, x, y, groups)
+        sides = list(zip(self._readers, (X, Y), (x, y), strict=True))
         if self._swapped:
             sides.reverse()
-        (columns_x, first), (columns_y, second) = sides
-        check_consistent_length(X, Y)
-        if groups is not None:
-            groups = np.unique(read_values("groups", groups, len(X)), return_inverse=True)[1]
-        if not self._by_class:
-            return Pairs(columns_x(first), columns_y(second), None, groups)
-        labels = columns_y.labels(second)
-        return Pairs(columns_x(first), labels, np.unique(labels), groups)
+        (reader, rows, first), (reader_y, rows_y, second) = sides
+        if self._route == "class":
+            labels = reader_y.labels(rows_y)
+            return Pairs(reader(rows), labels, "class", np.unique(labels), first, second, groups)
+        wide = first is not None and second is not None and is_wide_pair(first, second)
+        return Pairs(
+            reader(rows), reader_y(rows_y), "ratio", None, first, second, groups, None, wide
+        )
 
     def _read_again(self, X: Any, Y: Any) -> Pairs:
         check_is_fitted(self)
         self._without_third_table()
-        validate_data(self, X, skip_check_array=True, reset=False)
-        return self._pairs(X, Y, None)
+        check_consistent_length(X, Y)
+        return self._pairs(X, Y, *self._coded(X, Y))
 
     def _without_third_table(self) -> None:
         if self._is_conditional:
             raise ValueError(
-                "This estimator was fitted with a third table Z and has only mi_, bounds_ and "
-                "pointwise_; fit without Z for the rest."
+                "This estimator was fitted with a third table Z and has only mi_, bounds_, "
+                "pointwise_ and test_independence(); fit without Z for the rest."
             )
 
     # Fitting
 
-    def _cross_fit(self, pairs: Pairs) -> tuple[list[Fold], np.ndarray]:
-        """Return the critic and the scores of each fold, and the fold of each row."""
-        fold_of = fold_of_rows(len(pairs), pairs.groups, self.n_folds, self._seed)
-        work = (
-            delayed(self._fit_fold)(
-                pairs, np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k), self._seed + k
-            )
-            for k in range(self.n_folds)
-        )
-        folds: Any = Parallel(n_jobs=self.n_jobs)(work)
-        return folds, fold_of
-
-    def _fit_fold(self, pairs: Pairs, kept: np.ndarray, report: np.ndarray, seed: int) -> Fold:
+    def _describe(self, pairs: Pairs) -> None:
+        """Fit critics to folds, and set everything that they say."""
+        fit = CrossFit(pairs, self._how(pairs), self.n_folds, self._seed, self.n_jobs, self.verbose)
+        folds, self.folds_, half = fit.run(with_half=self.split_test)
+        self._folds = folds
         with threads(1), threadpool_limits(1):
-            return self._fit_and_report(pairs, kept, report, seed)
+            self._report(pairs, folds, half)
 
-    def _fit_and_report(
-        self, pairs: Pairs, kept: np.ndarray, report: np.ndarray, seed: int
-    ) -> Fold:
-        """Fit to most of the kept rows, stop and choose on the others, score the rest."""
-        ratio, stop = self._fit_ratio(pairs, kept, seed)
-        rng = np.random.default_rng(seed)
-        stopping = bounds_on(ratio, pairs, stop, rng, GUARANTEES)
-        guarantee = self.bound
-        if guarantee == "auto":
-            z = norm.ppf(self.confidence)
-            limits = {name: value - z * stderr for name, (value, stderr) in stopping[0].items()}
-            guarantee = max(limits, key=limits.__getitem__)
-        bounds, block, facts = bounds_on(ratio, pairs, report, rng, tuple(BOUNDS_OF_RATIO))
-        plug_in = float(ratio.pairs(*pairs.take(stop)).mean()) + ratio.correction(*pairs.take(stop))
-        facts["bound is above"] = float(stopping[0][guarantee][0] > plug_in)
-        X, Y = pairs.take(report)
-        pointwise = ratio.pairs(X, Y)
-        estimate = float(pointwise.mean()) + ratio.correction(X, Y)
-        facts["train"] = float(ratio.pairs(*pairs.take(kept)).mean())
-        return Fold(ratio, report, pointwise, estimate, bounds, guarantee, block, facts)
-
-    def _fit_ratio(
-        self, pairs: Pairs, kept: np.ndarray, seed: int, *, never_constant: bool = False
-    ) -> tuple[Ratio | ClassRatio, np.ndarray]:
-        """Return a log-ratio fitted to the kept rows, and its stopping rows among them."""
-        n_stop = max(2, round(STOPPING * len(kept)))
-        groups = None if pairs.groups is None else pairs.groups[kept]
-        train, stop, _ = split_rows(len(kept), (n_stop, n_stop), seed, groups=groups)
-        parts = [pairs.take(kept[rows]) for rows in (train, stop)]
-        marginals = self._marginals()
-        how: Any = {"seed": seed, "never_constant": never_constant}
-        if pairs.classes is not None:
-            ratio: Any = fit_class_ratio(
-                parts[0], parts[1], pairs.classes, marginals=marginals[0], **how
-            )
-        else:
-            ratio = fit_ratio(
-                parts[0],
-                parts[1],
-                plan=self._plan(pairs),
-                training=self._training(earliest=EARLIEST if never_constant else 0),
-                marginals=marginals,
-                groups=None if groups is None else (groups[train], groups[stop]),
-                **how,
-            )
-        return ratio, kept[stop]
-
-    def _training(self, earliest: int) -> Training:
-        return Training(
-            earliest=min(earliest, self.max_steps),
+    def _how(self, pairs: Pairs) -> Fitting:
+        """Return how a critic is fitted to rows."""
+        encoders = [self.encoder, self.encoder_y]
+        if self._swapped:
+            encoders.reverse()
+        marginals = tuple(self.marginals if encoder is None else None for encoder in encoders)
+        copulas = tuple(self.copulas)
+        if set(marginals) != {"ranks"} or (self.method == "network" and not self.offset):
+            copulas = ()
+        is_closed = self.method in ("copula", "closed-form", "neighbors")
+        towers = None
+        if self.encoder is not None or self.encoder_y is not None:
+            shapes = pairs.X.shape[1:], pairs.Y.shape[1:]
+            towers = partial(_towers, (self.encoder, self.encoder_y), shapes)
+        plan = Plan(
+            copulas,
+            network=not (is_closed and copulas),
+            offset=self.offset,
+            screen=self.method == "auto",
+            towers=towers,
+        )
+        training = Training(
             steps=self.max_steps,
             batch_size=self.batch_size,
             lr=self.lr,
             weight_decay=self.weight_decay,
         )
+        return Fitting(plan, training, marginals, self.bound, self.confidence)
 
-    def _marginals(self) -> tuple[str | None, str | None]:
-        """Return the transformation of each side; rows that an encoder reads stay as they are."""
-        encoders = [self.encoder, self.encoder_y]
-        if self._swapped:
-            encoders.reverse()
-        first, second = (self.marginals if encoder is None else None for encoder in encoders)
-        return first, second
-
-    def _plan(self, pairs: Pairs) -> Plan:
-        """Return which candidates the method fits."""
-        copulas = tuple(self.copulas)
-        if set(self._marginals()) != {"ranks"} or (self.method == "network" and not self.offset):
-            copulas = ()
-        has_network = self.method in ("auto", "network") or not copulas
-        if self.encoder is None and self.encoder_y is None:
-            return Plan(copulas, has_network, self.offset)
-        shapes = pairs.X.shape[1:], pairs.Y.shape[1:]
-        towers = partial(_towers, (self.encoder, self.encoder_y), shapes)
-        return Plan(copulas, has_network, self.offset, towers)
-
-    # Describing
-
-    def _describe(self, pairs: Pairs, folds: list[Fold]) -> None:
-        self._folds = folds
+    def _report(self, pairs: Pairs, folds: list[Fold], half: Half | None) -> None:
         n = len(pairs)
         self.pointwise_ = np.empty(n)
         for fold in folds:
@@ -503,158 +498,106 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
         self.bounds_ = bounds_table(folds, share, self.confidence)
         self.candidates_ = candidates_table(folds, pairs)
         self.curves_ = curves_table(folds)
-        self.guaranteed_ = self._guarantee(folds, share)
-        half = self._split_half(pairs) if self.split_test else None
-        self._independence = None if half is None else half[0]
-        self.certified_limit_ = math.nan if half is None else half[1]
+        self.guaranteed_ = guarantee(folds, share, self.confidence)
+        self._independence = None if half is None else half.independence
+        self.certified_limit_ = math.nan if half is None else half.certified_limit
         self.refutation_ = refute(pairs, folds, self._seed)
-        value, stderr, how = self._best_guess(pairs, folds, share)
+        series = None if pairs.block is None else effective_size(pairs.X, pairs.Y)
+        evidence = Evidence(
+            pairs=pairs,
+            folds=folds,
+            fold_of=self.folds_,
+            pointwise=self.pointwise_,
+            guaranteed=self.guaranteed_,
+            refutation=self.refutation_,
+            growth=(0.0, 0.0) if half is None else half.growth(folds, pairs),
+            confidence=self.confidence,
+            seed=self._seed,
+            n_folds=self.n_folds,
+            n_effective=series,
+        )
+        guess = best_guess(evidence, self.method)
+        self.shared_dimensions_ = self._dimensions(pairs)
         self.mi_ = MIEstimate(
-            bound=how,
-            value=value,
-            stderr=stderr,
-            ceiling=math.inf if pairs.classes is None else entropy(pairs.Y),
+            bound=guess.how,
+            value=guess.value,
+            stderr=guess.stderr,
+            ceiling=ceiling_of(pairs),
             n_pairs=n,
             n_candidates=min(fold.block for fold in folds),
             status="neither",
-            warnings=tuple(self._warnings(pairs, folds, value, stderr)),
-            interval=two_sided(value, stderr, self.confidence),
+            warnings=tuple(warnings_about(evidence, guess, self.max_steps)),
+            interval=guess.interval,
             confidence=self.confidence,
             lower_limit=self.guaranteed_.lower_limit,
+            at_least=guess.at_least,
         )
 
-    def _guarantee(self, folds: list[Fold], share: np.ndarray) -> MIEstimate:
-        """Return the bound that each fold chose on its stopping rows, averaged over the folds."""
-        values = np.array([fold.bounds[fold.guarantee] for fold in folds])
-        value = float(share @ values[:, 0])
-        stderr = float(math.sqrt(share**2 @ values[:, 1] ** 2))
-        names = {fold.guarantee for fold in folds}
-        block = min(fold.block for fold in folds)
-        return MIEstimate(
-            bound=" and ".join(sorted(names)),
-            value=value,
-            stderr=stderr,
-            ceiling=max(BOUNDS_OF_RATIO[name].ceiling(block) for name in names),
-            n_pairs=sum(len(fold.rows) for fold in folds),
-            n_candidates=block,
-            status="lower",
-            interval=two_sided(value, stderr, self.confidence),
+    def _dimensions(self, pairs: Pairs) -> pd.DataFrame | None:
+        """Return the canonical correlations of two tables of numbers."""
+        if pairs.route != "ratio" or min(np.prod(A.shape[1:]) for A in (pairs.X, pairs.Y)) < 2:
+            return None
+        if pairs.x is None:
+            return None
+        return shared_dimensions(
+            pairs.X, pairs.Y, self.folds_, seed=self._seed, groups=pairs.groups
+        )
+
+    # Given a third table
+
+    def _condition(self, X: Any, Y: Any, Z: Any, groups: Any, blocks: Any) -> None:
+        """Estimate I(X; Y | Z): by what holds for the data, else as I(X; YZ) - I(X; Z)."""
+        pairs = self._read(X, Y, groups, blocks)
+        reader = TableReader("Z", Z)
+        check_consistent_length(X, Z)
+        x, y = self._coded(X, Y)
+        if x is None or y is None:
+            raise ValueError(
+                "Z was passed beside images or sequences; expected tables: encode them first."
+            )
+        clusters = pairs.groups
+        if pairs.block is not None:
+            clusters = np.arange(len(pairs)) // pairs.block
+        z, how = reader.columns(Z), {"seed": self._seed, "groups": clusters}
+        guess = None
+        if self.method in ("auto", "closed-form"):
+            guess = conditional_guess(x, y, z, confidence=self.confidence, **how)
+        p_value, statistic, self._test = conditional_test(x, y, z, **how)
+        self._independence = Independence(p_value, statistic, len(pairs))
+        self.bounds_ = self.guaranteed_ = self.shared_dimensions_ = None
+        self.certified_limit_ = math.nan
+        if guess is None:
+            guess = self._difference(X, Y, Z, groups, blocks)
+        self.mi_ = MIEstimate(
+            bound=guess.how,
+            value=guess.value,
+            stderr=guess.stderr,
+            ceiling=ceiling_of(pairs),
+            n_pairs=len(pairs),
+            n_candidates=len(pairs),
+            status="neither",
+            warnings=guess.warnings,
+            interval=guess.interval,
             confidence=self.confidence,
-            lower_limit=value - stderr * float(norm.ppf(self.confidence)),
+            at_least=guess.at_least,
         )
 
-    def _best_guess(
-        self, pairs: Pairs, folds: list[Fold], share: np.ndarray
-    ) -> tuple[float, float, str]:
-        """Return the estimate, its standard error, and what kind of estimate it is."""
-        n = len(pairs)
-        flat = pairs.classes is None and pairs.X.ndim == 2 and pairs.Y.ndim == 2
-        few = flat and pairs.X.shape[1] + pairs.Y.shape[1] <= FEW_DIMENSIONS
-        copula_fits = np.mean([fold.ratio.is_parametric for fold in folds]) > 0.5
-        if self.method == "neighbors" or (self.method == "auto" and few and not copula_fits):
-            sides = (NormalScores().fit_transform(A.reshape(n, -1)) for A in (pairs.X, pairs.Y))
-            local = neighbors_mi(*sides)
-            return (
-                float(local.mean()),
-                standard_error(local, pairs.groups),
-                "nearest neighbours (in-sample)",
-            )
-        if copula_fits:
-            families = [fold.ratio.family for fold in folds if fold.ratio.is_parametric]
-            family: Any = max(families, key=families.count)
-            value = copula_of_all(family, pairs.X, pairs.Y, self._seed).mi
-            return value, standard_error(self.pointwise_, pairs.groups), f"{family} copula"
-        # A mean log-ratio below a lower bound is too low. The stopping rows decided whether it is.
-        if pairs.classes is None and np.mean([f.facts["bound is above"] for f in folds]) > 0.5:
-            own = self.guaranteed_
-            return own.value, own.stderr, f"{own.bound} (held out)"
-        value = float(share @ [fold.estimate for fold in folds])
-        return value, standard_error(self.pointwise_, pairs.groups), "mean log-ratio (held out)"
-
-    def _warnings(
-        self, pairs: Pairs, folds: list[Fold], value: float, stderr: float
-    ) -> Iterator[str]:
-        """Yield the facts that limit what the number means."""
-        block = min(fold.block for fold in folds)
-        nce, ceiling = self.bounds_.loc["infonce", "value"], math.log(block)
-        if nce > 0.8 * ceiling:
-            yield (
-                f"InfoNCE {nce:.2f} is near its ceiling log({block}) = {ceiling:.2f}; more rows or "
-                "fewer folds raise it"
-            )
-        size = np.mean([fold.facts["ess"] for fold in folds])
-        if size < 30:
-            yield (
-                f"the effective sample size of the unrelated pairs is {size:.0f}; do not trust "
-                "'nwj' and 'donsker-varadhan' here"
-            )
-        above = np.mean([fold.facts["above"] for fold in folds])
-        if above > 0.5:
-            yield (
-                f"{100 * above:.0f} % of the pairs score above every unrelated pair; the relation "
-                "may be deterministic and its information infinite, but values above the ceiling "
-                f"{ceiling:.2f} cannot be resolved"
-            )
-        best = self.curves_.sort_values("loss").drop_duplicates(["fold", "candidate"])
-        late = best["step"].to_numpy() >= 0.95 * self.max_steps
-        if late.sum() > len(late) / 2:
-            yield f"the critics were still improving at step {self.max_steps}; raise max_steps"
-        train = float(np.mean([fold.facts["train"] for fold in folds]))
-        if train - self.pointwise_.mean() > max(0.3, 0.3 * abs(train)):
-            yield (
-                f"the critics overfit: {train:.2f} nats on their training rows, "
-                f"{self.pointwise_.mean():.2f} on new rows; more rows would help"
-            )
-        yield from duplicates(pairs)
-        if value < -2 * stderr:
-            yield "the value is negative: consistent with no information; it is not clipped"
-        found = self.refutation_
-        if found.p_value < 0.01:
-            yield (
-                f"the critic is refuted (p = {found.p_value:.2g}): boosted trees tell partners "
-                "from reweighted unrelated pairs, so the best guess may be wrong, mostly too low"
-            )
-
-    def _split_half(self, pairs: Pairs) -> tuple[Independence, float]:
-        """Return a test of independence and a certified limit, by a critic of half the rows."""
-        seed = self._seed + self.n_folds
-        fold_of = fold_of_rows(len(pairs), pairs.groups, 2, seed)
-        rng = np.random.default_rng(seed)
-        ratio, _ = self._fit_ratio(pairs, np.flatnonzero(fold_of == 0), seed, never_constant=True)
-        rows = one_a_group(np.flatnonzero(fold_of == 1), pairs.groups, rng)
-        return (
-            permutation_test(ratio, pairs, rows[:PERMUTED_ROWS], rng),
-            certified_limit(ratio, pairs, rows, 1 - self.confidence),
-        )
-
-    def _condition(self, X: Any, Y: Any, Z: Any, groups: Any) -> None:
-        """Estimate I(X; YZ) - I(X; Z), both on the same folds."""
+    def _difference(self, X: Any, Y: Any, Z: Any, groups: Any, blocks: Any) -> Guess:
+        """Return I(X; YZ) - I(X; Z), and keep the pointwise values and differences of bounds."""
         parts = []
-        for partner in (side_by_side(Y, Z), Z):
+        for partner in (side_by_side(Y, Z), as_frame(Z, "Z")):
             other: Any = clone(self)
-            other.set_params(random_state=self._seed)
-            parts.append(other.fit(X, partner, groups=groups))
+            other.set_params(random_state=self._seed, split_test=False)
+            parts.append(other.fit(X, partner, groups=groups, blocks=blocks))
         both, alone = parts
         self.pointwise_ = both.pointwise_ - alone.pointwise_
-        value = both.mi_.value - alone.mi_.value
-        groups = None if groups is None else np.unique(groups, return_inverse=True)[1]
-        stderr = standard_error(self.pointwise_, groups)
-        self.mi_ = MIEstimate(
-            bound="difference of two estimates",
-            value=value,
-            stderr=stderr,
-            ceiling=math.inf,
-            n_pairs=both.mi_.n_pairs,
-            n_candidates=both.mi_.n_candidates,
-            status="neither",
-            warnings=tuple(dict.fromkeys((*both.mi_.warnings, *alone.mi_.warnings))),
-            interval=two_sided(value, stderr, self.confidence),
-            confidence=self.confidence,
-        )
         difference = both.bounds_[["value"]] - alone.bounds_[["value"]]
         self.bounds_ = difference.assign(status="neither", ceiling=math.inf)
-        self.guaranteed_, self.certified_limit_ = self.mi_, math.nan
-        self._folds, self._independence = both._folds, None
-        self._columns, self.folds_ = both._columns, both.folds_
-        self.candidates_, self.refutation_ = both.candidates_, both.refutation_
-        self.curves_ = both.curves_
+        value = both.mi_.value - alone.mi_.value
+        stderr = math.hypot(both.mi_.stderr, alone.mi_.stderr)
+        low, high = two_sided(value, stderr, self.confidence)
+        at_least = both.mi_.at_least or alone.mi_.at_least
+        facts = tuple(dict.fromkeys((*both.mi_.warnings, *alone.mi_.warnings)))
+        interval = max(low, 0.0), math.inf if at_least else max(high, 0.0)
+        how = "difference of two estimates"
+        return Guess(max(value, 0.0), stderr, interval, how, at_least, facts)

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import check_consistent_length, check_random_state, gen_batches
+from sklearn.utils import check_consistent_length, gen_batches
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sklearn_mi._base import DocLinkMixin
+from sklearn_mi._checks import check_random_state
 from sklearn_mi._compat import Interval
 from sklearn_mi.encoders import as_encoder, code_width
 from sklearn_mi.model import encode

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from sklearn_mi._checks import check_codes, check_values, is_continuous
+from sklearn_mi._checks import check_codes, check_random_state, check_values, is_continuous
 from sklearn_mi.plots.style import (
     axes_for,
     clear_axes,
@@ -218,7 +218,8 @@ def _two_dimensions(
             reduced = pca.fit_transform(Z)
         shares = np.nan_to_num(pca.explained_variance_ratio_)
         return reduced, [f"principal component {k + 1} ({s:.0%})" for k, s in enumerate(shares)]
-    tsne = TSNE(random_state=random_state, perplexity=min(30, len(Z) / 4))
+    generator = check_random_state(random_state)
+    tsne = TSNE(random_state=generator, perplexity=min(30, len(Z) / 4))
     return tsne.fit_transform(Z), ["t-SNE 1", "t-SNE 2"]
 
 

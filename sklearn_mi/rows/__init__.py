@@ -5,16 +5,26 @@ from sklearn_mi.rows.checks import (
     CheckedRows,
     codes_like,
     empty_like_rows,
+    from_torch,
     read_codes,
     read_pair,
     read_rows,
-    read_values,
     warn_of_large_values,
     warn_of_targets,
 )
 from sklearn_mi.rows.copies import count_copies, row_hashes
 from sklearn_mi.rows.data import Data
-from sklearn_mi.rows.frames import input_names, names_out
+from sklearn_mi.rows.frames import (
+    check_names,
+    check_types,
+    columns_are_told,
+    input_names,
+    listed,
+    names_of,
+    names_out,
+    told_of_values,
+    warn_of_labels,
+)
 from sklearn_mi.rows.indexed import Rows
 from sklearn_mi.rows.kinds import KINDS, Image, Kind, Schema, Table, Volume, kind_of
 from sklearn_mi.rows.pairs import AnyRows, PairedRows, PartnerRows
@@ -42,20 +52,27 @@ __all__ = [
     "Table",
     "Volume",
     "as_source",
+    "check_names",
+    "check_types",
     "codes_like",
+    "columns_are_told",
     "count_copies",
     "empty_like_rows",
     "find_flags",
     "fit_standardize",
+    "from_torch",
     "row_hashes",
     "input_names",
     "kind_of",
+    "listed",
+    "names_of",
     "names_out",
     "read_codes",
     "read_pair",
     "read_rows",
-    "read_values",
     "split_rows",
+    "told_of_values",
+    "warn_of_labels",
     "warn_of_large_values",
     "warn_of_targets",
 ]

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from scipy import sparse
 from sklearn import get_config
-from sklearn.utils.validation import check_array, column_or_1d, validate_data
+from sklearn.utils.validation import check_array, validate_data
 
 from sklearn_mi._base import MIWarning, Shape
 from sklearn_mi._compat import _convert_to_numpy, device, get_namespace
@@ -34,13 +34,14 @@ __all__ = [
     "CheckedRows",
     "codes_like",
     "empty_like_rows",
+    "from_torch",
     "read_codes",
     "read_pair",
     "read_rows",
-    "read_values",
     "warn_of_large_values",
     "warn_of_targets",
 ]
+
 
 # Of images that are taken as they are; digits of 0 to 16 were measured and are fine.
 LARGEST_PIXEL = 128
@@ -260,40 +261,18 @@ def _is_table_of_floats(y: Any) -> bool:
     return array.ndim == 2 and array.shape[1] > 1 and array.dtype.kind == "f"
 
 
-def read_values(name: str, values: Any, n_rows: int) -> np.ndarray:
-    """Check one value a row: groups or classes.
-
-    Parameters
-    ----------
-    name : str
-        Name of the argument, for error messages.
-    values : array-like of shape (n_rows,)
-    n_rows : int
-
-    Returns
-    -------
-    values : ndarray of shape (n_rows,)
-
-    Raises
-    ------
-    ValueError
-        If there is not one value a row, or one is missing.
-    """
-    array = column_or_1d(values, input_name=name)
-    if len(array) != n_rows:
-        raise ValueError(f"X has {n_rows} rows, but {name} has {len(array)}; expected one a row.")
-    if pd.isna(array).any():
-        raise ValueError(f"{name} has missing values; drop these rows, or give them a value.")
-    return array
-
-
-def _plain(X: Any) -> Any:
-    """Return tensors as numpy unless scikit-learn dispatches to their own namespace."""
-    if not isinstance(X, torch.Tensor) or get_config()["array_api_dispatch"]:
+def from_torch(X: Any) -> Any:
+    """Return a tensor as an array of numpy, and anything else unchanged."""
+    if not isinstance(X, torch.Tensor):
         return X
     plain = X.detach().cpu()
     # numpy has no such type.
     return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+
+
+def _plain(X: Any) -> Any:
+    """Return tensors as numpy unless scikit-learn dispatches to their own namespace."""
+    return X if get_config()["array_api_dispatch"] else from_torch(X)
 
 
 def _check_shape(source: Source, schema: Schema, name: str, estimator: str) -> None:

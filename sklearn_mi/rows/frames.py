@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from pandas.api.types import infer_dtype
 
+from sklearn_mi._base import MIWarning
 from sklearn_mi._compat import (
     _check_feature_names,
     _check_feature_names_in,
@@ -26,11 +28,15 @@ __all__ = [
     "check_types",
     "columns_are_told",
     "input_names",
+    "listed",
     "names_of",
     "names_out",
+    "told_of_values",
+    "warn_of_labels",
 ]
 
 MOST_LISTED = 5
+DATES = {"date", "datetime", "datetime64", "period", "time", "timedelta", "timedelta64"}
 
 
 def names_of(X: Any, name: str) -> tuple[str, ...] | None:
@@ -43,7 +49,7 @@ def names_of(X: Any, name: str) -> tuple[str, ...] | None:
     """
     if isinstance(X, pd.DataFrame) and not X.columns.is_unique:
         twice = X.columns[X.columns.duplicated()].unique().tolist()
-        raise ValueError(f"{name} has several columns of one name: {_listed(twice)}; rename them.")
+        raise ValueError(f"{name} has several columns of one name: {listed(twice)}; rename them.")
     if isinstance(X, pd.DataFrame) and X.columns.nlevels > 1:
         raise ValueError(
             f"{name} has columns of {X.columns.nlevels} levels (MultiIndex), whose names cannot be "
@@ -101,18 +107,44 @@ def check_labels(X: Any, X_pair: Any) -> None:
     ValueError
         If so; the message names the cure.
     """
-    if not (isinstance(X, pd.DataFrame) and isinstance(X_pair, pd.DataFrame)):
-        return
-    first, second = X.index, X_pair.index
+    if isinstance(X, pd.DataFrame) and isinstance(X_pair, pd.DataFrame):
+        told = _told_of_labels(X, X_pair, "X_pair")
+        if told is not None:
+            raise ValueError(told)
+
+
+def warn_of_labels(X: Any, y: Any, name: str = "y") -> None:
+    """Warn of pandas rows with the same labels in another order; a permutation test has them.
+
+    Parameters
+    ----------
+    X, y : object
+        Both tables as the user passes them; other than a DataFrame or Series: no warning.
+    name : str, default="y"
+        Of the second table, for messages.
+    """
+    kinds = pd.DataFrame | pd.Series
+    if isinstance(X, kinds) and isinstance(y, kinds):
+        told = _told_of_labels(X, y, name)
+        if told is not None:
+            warnings.warn(told, MIWarning, stacklevel=2)
+
+
+def _told_of_labels(
+    X: pd.DataFrame | pd.Series, pair: pd.DataFrame | pd.Series, name: str
+) -> str | None:
+    """Return a sentence if both hold the same row labels in another order, else None."""
+    first, second = X.index, pair.index
     if len(first) != len(second) or first.equals(second):
-        return
+        return None
     counts = [labels.value_counts(sort=False, dropna=False).to_dict() for labels in (first, second)]
-    if counts[0] == counts[1]:
-        cure = "X_pair.loc[X.index]" if first.is_unique else "tables in one order"
-        raise ValueError(
-            "X and X_pair hold the same row labels in another order, but rows are paired by "
-            f"position; pass {cure}, or X_pair.reset_index(drop=True) if positions are right."
-        )
+    if counts[0] != counts[1]:
+        return None
+    cure = f"{name}.loc[X.index]" if first.is_unique else "tables in one order"
+    return (
+        f"X and {name} hold the same row labels in another order, but rows are paired by "
+        f"position; pass {cure}, or {name}.reset_index(drop=True) if positions are right."
+    )
 
 
 def input_names(estimator: Any, kind: Kind, given: Any) -> Sequence[str]:
@@ -189,7 +221,7 @@ def check_types(X: Any, name: str) -> None:
     dates = _dates(X)
     if dates or (isinstance(X, np.ndarray) and X.dtype.kind in "mM"):
         raise ValueError(
-            f"{name} holds dates or times{f' in columns {_listed(dates)}' if dates else ''}; "
+            f"{name} holds dates or times{f' in columns {listed(dates)}' if dates else ''}; "
             "expected numbers: turn them into numbers, such as days since the first one, or drop "
             "them."
         )
@@ -197,11 +229,20 @@ def check_types(X: Any, name: str) -> None:
 
 def _dates(X: Any) -> list[Any]:
     """Return the columns of a data frame of pandas or polars that hold dates or times."""
+    if isinstance(X, pd.Series):
+        X = X.to_frame()
     if isinstance(X, pd.DataFrame):
-        return [column for column, dtype in X.dtypes.items() if dtype.kind in "mM"]
+        return [column for column, dtype in X.dtypes.items() if _is_date(X, column, dtype)]
     if type(X).__module__.partition(".")[0] == "polars" and _get_feature_names(X) is not None:
         return [column for column, dtype in X.schema.items() if dtype.is_temporal()]
     return []
+
+
+def _is_date(X: pd.DataFrame, column: Any, dtype: Any) -> bool:
+    """Return whether a column holds dates or times; only objects are looked through."""
+    if isinstance(dtype, np.dtype) and dtype.kind == "O":
+        return infer_dtype(X[column]) in DATES
+    return dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype)
 
 
 @contextmanager
@@ -234,9 +275,7 @@ def _told(X: Any, name: str, error: Exception) -> Exception | None:
     if array.ndim != 2:
         return None
     labels = _labels(X, array.shape[1])
-    no_numbers = _told_no_numbers(array, labels, name, error)
-    is_of_numbers = no_numbers is None and "nfinity" not in str(error)
-    return _told_missing(array, labels, name, error) if is_of_numbers else no_numbers
+    return _told_no_numbers(array, labels, name, error) or _told_missing(array, labels, name, error)
 
 
 def _as_objects(X: Any) -> np.ndarray | None:
@@ -260,13 +299,39 @@ def _labels(X: Any, n_columns: int) -> list[Any]:
 def _told_missing(
     array: np.ndarray, labels: list[Any], name: str, error: Exception
 ) -> Exception | None:
-    found = [label for label, column in zip(labels, array.T, strict=True) if pd.isna(column).any()]
-    if not found:
-        return None
-    return ValueError(
-        f"{error}\n{name} has missing values in columns {_listed(found)}: fill them, such as by "
-        "SimpleImputer, or drop these rows."
+    for what, is_bad in (("missing", pd.isna), ("infinite", _is_infinite)):
+        numbers = (int(is_bad(column).sum()) for column in array.T)
+        counts = {label: n for label, n in zip(labels, numbers, strict=True) if n}
+        if counts:
+            return ValueError(f"{error}\n{told_of_values(what, counts, name, len(array))}")
+    return None
+
+
+def told_of_values(what: str, counts: dict[Any, int], name: str, n_rows: int) -> str:
+    """Return a sentence on missing or infinite values: their columns, how many, and the cure.
+
+    Parameters
+    ----------
+    what : {"missing", "infinite"}
+    counts : dict
+        How many, by the name of the column.
+    name : str
+        Of the table.
+    n_rows : int
+
+    Returns
+    -------
+    sentence : str
+    """
+    cure = "fill them, such as by SimpleImputer" if what == "missing" else "clip them"
+    return (
+        f"{name} has {what} values in columns {listed(list(counts))} "
+        f"({listed(list(counts.values()), '')} of {n_rows} rows): {cure}, or drop these rows."
     )
+
+
+def _is_infinite(column: np.ndarray) -> np.ndarray:
+    return np.isinf(column.astype(np.float64))
 
 
 def _told_no_numbers(
@@ -281,7 +346,7 @@ def _told_no_numbers(
         return ValueError(f"{name} holds numbers as text; pass {name}.astype(float).")
     if not found:
         return None
-    columns, value = _listed(list(found)), next(iter(found.values()))
+    columns, value = listed(list(found)), next(iter(found.values()))
     if isinstance(value, str | bytes):
         return ValueError(
             f"{name} holds text in columns {columns}, such as {value!r}; expected numbers: encode "
@@ -304,6 +369,8 @@ def _is_number(value: Any) -> bool:
     return True
 
 
-def _listed(labels: list[Any]) -> str:
-    more = f" and {len(labels) - MOST_LISTED} more" if len(labels) > MOST_LISTED else ""
-    return f"{labels[:MOST_LISTED]}{more}"
+def listed(values: list[Any], brackets: str = "[]") -> str:
+    """Return the first five values as text, and how many more there are."""
+    first = ", ".join(map(repr, values[:MOST_LISTED])).join(brackets or ("", ""))
+    more = f" and {len(values) - MOST_LISTED} more" if len(values) > MOST_LISTED else ""
+    return f"{first}{more}"

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.utils import check_random_state
 
+from sklearn_mi._checks import check_random_state
 from sklearn_mi._version import __version__
 from sklearn_mi.evaluation import differences, summarise
 from sklearn_mi.summary.code import reproduce

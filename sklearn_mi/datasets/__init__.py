@@ -1,0 +1,58 @@
+"""Data for examples and studies: plain arrays, and pairs whose mutual information is known."""
+
+from sklearn_mi.datasets.fetching import data_home, fetch_cifar10, fetch_mnist
+from sklearn_mi.datasets.gaussians import (
+    autoregressive_pairs,
+    correlated_gaussian,
+    gaussian_pairs,
+    gaussian_staircase,
+    independent_pairs,
+    low_rank_pairs,
+)
+from sklearn_mi.datasets.images import ImagePairs, image_pairs
+from sklearn_mi.datasets.known import (
+    KnownPairs,
+    additive_uniform_pairs,
+    discrete_continuous_pairs,
+    discrete_pairs,
+    student_pairs,
+)
+from sklearn_mi.datasets.known import (
+    student_entropy as student_entropy,
+)
+from sklearn_mi.datasets.mixtures import (
+    half_atoms_pairs,
+    likert_pairs,
+    zero_inflated_counts_pairs,
+    zero_inflated_poisson_pairs,
+)
+from sklearn_mi.datasets.tasks import beyond_normal, known_pairs
+from sklearn_mi.datasets.toys import toy_ceiling, toy_pairs, toy_true_mi
+
+__all__ = [
+    "ImagePairs",
+    "KnownPairs",
+    "additive_uniform_pairs",
+    "autoregressive_pairs",
+    "beyond_normal",
+    "correlated_gaussian",
+    "data_home",
+    "discrete_continuous_pairs",
+    "discrete_pairs",
+    "fetch_cifar10",
+    "fetch_mnist",
+    "gaussian_pairs",
+    "gaussian_staircase",
+    "half_atoms_pairs",
+    "image_pairs",
+    "independent_pairs",
+    "known_pairs",
+    "likert_pairs",
+    "low_rank_pairs",
+    "student_pairs",
+    "toy_ceiling",
+    "toy_pairs",
+    "toy_true_mi",
+    "zero_inflated_counts_pairs",
+    "zero_inflated_poisson_pairs",
+]

@@ -1,0 +1,313 @@
+"""The best guess: by the method that holds for the data, and held against all other numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.stats import norm
+
+from sklearn_mi.information.closed import copula_guess
+from sklearn_mi.information.guess import Guess
+from sklearn_mi.information.inference import (
+    BOUNDS_OF_RATIO,
+    Fold,
+    duplicates,
+    entropy,
+    standard_error,
+    two_sided,
+)
+from sklearn_mi.information.neighbors import few_columns_guess
+from sklearn_mi.information.pairs import Pairs
+from sklearn_mi.information.plugin import table_guess
+from sklearn_mi.information.refutation import Refutation
+from sklearn_mi.information.serial import serial_warning
+from sklearn_mi.information.wide import wide_guess
+from sklearn_mi.reports import MIEstimate
+
+__all__ = ["Evidence", "best_guess", "ceiling_of", "guarantee", "warnings_about"]
+
+FAR = 3.0
+GROWTH_LEFT = 2.5
+LARGEST_ABOVE = 0.5
+LARGEST_GROWTH = 0.25
+REFUTED = 0.01
+ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that one fit has found out, for the best guess to be held against.
+
+    Attributes
+    ----------
+    pairs : Pairs
+    folds : list of Fold
+    fold_of : ndarray of shape (n_samples,)
+    pointwise : ndarray of shape (n_samples,)
+        Log-ratios on new rows.
+    guaranteed : MIEstimate
+        The lower bound.
+    refutation : Refutation
+    growth : tuple of float
+        By how much InfoNCE grows from a critic of half of the rows to those of the folds, and its
+        standard error.
+    confidence : float
+    seed : int
+    n_folds : int
+        As asked for.
+    n_effective : float or None
+        Number of independent rows that tell as much, if rows are a series.
+    """
+
+    pairs: Pairs
+    folds: list[Fold]
+    fold_of: np.ndarray
+    pointwise: np.ndarray
+    guaranteed: MIEstimate
+    refutation: Refutation
+    growth: tuple[float, float]
+    confidence: float
+    seed: int
+    n_folds: int
+    n_effective: float | None
+
+    @property
+    def share(self) -> np.ndarray:
+        """Share of the rows of each fold."""
+        return np.array([len(fold.rows) for fold in self.folds]) / len(self.pairs)
+
+
+def best_guess(evidence: Evidence, method: str) -> Guess:
+    """Return the best guess, held against the bound, other candidates and the refutation."""
+    guess = _by_method(evidence, method)
+    guess = _not_below_limit(guess, evidence)
+    if "held out" in guess.how and not guess.at_least:
+        guess = _extrapolated(guess, evidence)
+    guess = _widened(guess, evidence, method)
+    return _within_reason(guess, evidence)
+
+
+def _by_method(evidence: Evidence, method: str) -> Guess:
+    """Return the guess of the method that the data call for."""
+    pairs = evidence.pairs
+    if method == "neighbors":
+        return _neighbors(evidence)
+    if pairs.route == "labels":
+        guess = table_guess(pairs.x, pairs.y, **_rows(evidence))  # type: ignore[arg-type]
+        assert guess is not None
+        return guess
+    fits = _copula_fits(evidence)
+    is_smooth = fits and not pairs.has_atoms and pairs.route == "ratio"
+    if method in ("auto", "closed-form") and pairs.has_few_columns and not is_smooth:
+        return _neighbors(evidence)
+    if pairs.is_wide:
+        how = {"confidence": evidence.confidence, "seed": evidence.seed, "groups": pairs.groups}
+        wide = wide_guess(pairs.X, pairs.Y, evidence.fold_of, **how)[0]
+        return wide if fits else replace(_held_out(evidence), at_least=True)
+    if fits:
+        families = [f.ratio.family for f in evidence.folds if f.ratio.is_parametric]
+        family = max(families, key=families.count)
+        how = {"pointwise": evidence.pointwise, "seed": evidence.seed, **_rows(evidence)}
+        return copula_guess(str(family), pairs.X, pairs.Y, **how)
+    return _held_out(evidence)
+
+
+def _rows(evidence: Evidence) -> dict:
+    """Return what says how many independent rows there are."""
+    return {
+        "confidence": evidence.confidence,
+        "groups": evidence.pairs.groups,
+        "n_effective": evidence.n_effective,
+    }
+
+
+def _neighbors(evidence: Evidence) -> Guess:
+    pairs = evidence.pairs
+    assert pairs.x is not None
+    assert pairs.y is not None
+    return few_columns_guess(pairs.x, pairs.y, seed=evidence.seed, **_rows(evidence))
+
+
+def _copula_fits(evidence: Evidence) -> bool:
+    return bool(np.mean([fold.ratio.is_parametric for fold in evidence.folds]) > 0.5)
+
+
+def _held_out(evidence: Evidence) -> Guess:
+    """Return the mean log-ratio on new rows, or the lower bound where that is larger."""
+    pairs, own = evidence.pairs, evidence.guaranteed
+    # A mean log-ratio below a lower bound is too low. The stopping rows decided whether it is.
+    if np.mean([fold.facts["bound is above"] for fold in evidence.folds]) > 0.5:
+        return Guess(own.value, own.stderr, own.interval, f"{own.bound} (held out)")
+    value = float(evidence.share @ [fold.estimate for fold in evidence.folds])
+    stderr = standard_error(evidence.pointwise, pairs.groups, pairs.block)
+    interval = two_sided(value, stderr, evidence.confidence)
+    return Guess(value, stderr, interval, "mean log-ratio (held out)")
+
+
+def _extrapolated(guess: Guess, evidence: Evidence) -> Guess:
+    """Return a held-out guess, carried on to more rows.
+
+    A number that grew by g from five eighths of the rows to all of them has 1.7 g left to go, if
+    what is missing falls as one over the rows, and 3.8 g if as one over their root. The value goes
+    on by g, the interval by 2.5 g. Where g is large, the value stays, as few rows tell no law.
+    """
+    growth, error = evidence.growth
+    if growth <= 0:
+        return guess
+    low, high = guess.interval
+    guess = replace(guess, interval=(low, high + GROWTH_LEFT * growth))
+    if not error < growth < LARGEST_GROWTH * guess.value:
+        return guess
+    return replace(
+        guess,
+        value=guess.value + growth,
+        stderr=math.hypot(guess.stderr, error),
+        how=f"{guess.how}, extrapolated to more rows",
+    )
+
+
+def _not_below_limit(guess: Guess, evidence: Evidence) -> Guess:
+    """Return the value of the bound if the guess is below the bound's lower limit."""
+    own = evidence.guaranteed
+    if own.lower_limit is None or not guess.value < own.lower_limit - ROUNDING:
+        return guess
+    how = f"{own.bound} (held out), above: {guess.how}"
+    raised = Guess(own.value, own.stderr, own.interval, how, guess.at_least, guess.warnings)
+    return raised.reaching(own.lower_limit, guess.interval[1])
+
+
+def _widened(guess: Guess, evidence: Evidence, method: str) -> Guess:
+    """Return the guess with an interval that holds what other numbers leave possible."""
+    is_model = not ("plug-in" in guess.how or "neighbours" in guess.how or guess.how == "constant")
+    high = guess.interval[1]
+    found = evidence.refutation
+    if is_model and found.p_value < REFUTED and found.missing > 0:
+        high += found.missing
+    guess = guess.reaching(guess.interval[0], high)
+    if is_model and method == "auto" and evidence.pairs.has_few_columns:
+        near = _neighbors(evidence)
+        if abs(near.value - guess.value) > FAR * math.hypot(near.stderr, guess.stderr):
+            guess = guess.reaching(near.value, near.value)
+    return guess
+
+
+def _within_reason(guess: Guess, evidence: Evidence) -> Guess:
+    """Return the guess between 0 and the entropy of a class; "at least", if nothing resolves it."""
+    pairs = evidence.pairs
+    low, high = guess.interval
+    if pairs.route == "ratio":
+        above = float(np.mean([fold.facts["above"] for fold in evidence.folds]))
+        is_fitted = "copula" in guess.how and evidence.refutation.p_value >= REFUTED
+        if above > LARGEST_ABOVE and not is_fitted:
+            guess, high = replace(guess, at_least=True), math.inf
+    if pairs.route == "class":
+        most = entropy(pairs.Y)
+        guess = replace(guess, value=min(guess.value, most))
+        high = min(high, max(most, guess.value))
+    low = min(max(low, 0.0), max(guess.value, 0.0))
+    least = _least_width(len(pairs), evidence.n_effective)
+    is_constant = guess.how == "constant column"
+    high = max(high, guess.value, 0.0 if is_constant else low + least)
+    return replace(guess, interval=(low, math.inf if guess.at_least else high))
+
+
+def _least_width(n: int, n_effective: float | None) -> float:
+    """Return an information that so many rows cannot tell from 0."""
+    return 1.92 / (n if n_effective is None else n_effective)
+
+
+def ceiling_of(pairs: Pairs) -> float:
+    """Return the largest information that categories allow: the least entropy of a side."""
+    if pairs.route == "class":
+        return entropy(pairs.Y)
+    if pairs.route == "labels":
+        return min(entropy(pairs.X), entropy(pairs.Y))
+    return math.inf
+
+
+def guarantee(folds: list[Fold], share: np.ndarray, confidence: float) -> MIEstimate:
+    """Return the bound that each fold chose on its stopping rows, averaged over the folds."""
+    values = np.array([fold.bounds[fold.guarantee] for fold in folds])
+    value = float(share @ values[:, 0])
+    stderr = float(math.sqrt(share**2 @ np.nan_to_num(values[:, 1]) ** 2))
+    names = {fold.guarantee for fold in folds}
+    block = min(fold.block for fold in folds)
+    return MIEstimate(
+        bound=" and ".join(sorted(names)),
+        value=value,
+        stderr=stderr,
+        ceiling=max(BOUNDS_OF_RATIO[name].ceiling(block) for name in names),
+        n_pairs=sum(len(fold.rows) for fold in folds),
+        n_candidates=block,
+        status="lower",
+        interval=two_sided(value, stderr, confidence),
+        confidence=confidence,
+        lower_limit=value - stderr * float(norm.ppf(confidence)),
+    )
+
+
+def warnings_about(evidence: Evidence, guess: Guess, max_steps: int) -> Iterator[str]:
+    """Yield the facts that limit what the number means."""
+    yield from guess.warnings
+    pairs, folds = evidence.pairs, evidence.folds
+    if pairs.route == "ratio":
+        yield from _about_critics(evidence, max_steps)
+    yield from duplicates(pairs)
+    if pairs.block is None and pairs.groups is None:
+        said = serial_warning(pairs.X, pairs.Y)
+        if said is not None:
+            yield said
+    found = evidence.refutation
+    if found.p_value < REFUTED:
+        yield (
+            f"the critic is refuted (p = {found.p_value:.2g}): boosted trees tell partners "
+            "from reweighted unrelated pairs, so the best guess may be wrong, mostly too low"
+        )
+    if len(folds) < evidence.n_folds:
+        yield (
+            f"{len(folds)} folds in the place of n_folds={evidence.n_folds}, since "
+            f"{len(pairs)} rows are too few for more"
+        )
+
+
+def _about_critics(evidence: Evidence, max_steps: int) -> Iterator[str]:
+    folds = evidence.folds
+    block = min(fold.block for fold in folds)
+    ceiling = math.log(block)
+    nce = float(evidence.share @ [fold.bounds["infonce"][0] for fold in folds])
+    if nce > 0.8 * ceiling:
+        yield (
+            f"InfoNCE {nce:.2f} is near its ceiling log({block}) = {ceiling:.2f}; more rows or "
+            "fewer folds raise it"
+        )
+    size = np.mean([fold.facts["ess"] for fold in folds])
+    if size < 30:
+        yield (
+            f"the effective sample size of the unrelated pairs is {size:.0f}; do not trust "
+            "'nwj' and 'donsker-varadhan' here"
+        )
+    above = np.mean([fold.facts["above"] for fold in folds])
+    if above > LARGEST_ABOVE:
+        yield (
+            f"{100 * above:.0f} % of the pairs score above every unrelated pair; the relation "
+            "may be deterministic and its information infinite, but values above the ceiling "
+            f"{ceiling:.2f} cannot be resolved"
+        )
+    best = [
+        min(curve, key=lambda at: at[1])[0]
+        for fold in folds
+        for curve in fold.ratio.curves.values()
+    ]
+    late = [step >= 0.95 * max_steps for step in best]
+    if sum(late) > len(late) / 2:
+        yield f"the critics were still improving at step {max_steps}; raise max_steps"
+    train = float(np.mean([fold.facts["train"] for fold in folds]))
+    new = float(evidence.pointwise.mean())
+    if train - new > max(0.3, 0.3 * abs(train)):
+        yield (
+            f"the critics overfit: {train:.2f} nats on their training rows, {new:.2f} on new rows; "
+            "more rows would help"
+        )

@@ -16,6 +16,7 @@ from sklearn_mi.encoders.dense import MLP, Identity, Linear, SkipMLP
 from sklearn_mi.encoders.flows import RealNVP
 from sklearn_mi.encoders.images import Backbone, ChannelsFirst, ConvNet, LeNet
 from sklearn_mi.encoders.passthrough import ENCODERS, Passthrough, as_encoder
+from sklearn_mi.encoders.tiled import Tiled
 
 __all__ = [
     "DEFAULT_WIDTH",
@@ -34,6 +35,7 @@ __all__ = [
     "Ready",
     "RealNVP",
     "SkipMLP",
+    "Tiled",
     "as_encoder",
     "code_width",
 ]

@@ -93,6 +93,21 @@ class Encoder(Component, ABC):
         """
         return self
 
+    def n_parts(self, input_shape: Shape) -> int:
+        """Return how many parts of one kind and width the code is made of, side by side.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Shape of one row.
+
+        Returns
+        -------
+        n_parts : int
+            By default 1.
+        """
+        return 1
+
     def kept_columns(self, input_shape: Shape) -> int:
         """Return how many leading components of the code are unchanged columns of the row.
 

@@ -61,7 +61,25 @@ FEWEST_ROWS = 8
 METHODS = {"auto", "closed-form", "copula", "network", "neighbors", "classifier"}
 
 
+def _n_parts(encoders: tuple[Any, Any], shapes: tuple[Any, Any]) -> int:
+    """Return how many parts both codes are made of, 1 if they differ."""
+    first, second = encoders
+    if isinstance(second, str) and second == "shared":
+        second = first
+    sides = zip((first, second), shapes, strict=True)
+    found = {as_encoder(e or "gelu-mlp").n_parts(shape) for e, shape in sides}
+    return found.pop() if len(found) == 1 else 1
+
+
 def _towers(encoders: tuple[Any, Any], shapes: tuple[Any, Any], width: int) -> Any:
+    if isinstance(encoders[1], str) and encoders[1] == "shared":
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"encoder_y='shared' with rows of shape {shapes[0]} and {shapes[1]}; expected one "
+                "shape: give encoder_y an encoder of its own."
+            )
+        tower = as_encoder(encoders[0] or "gelu-mlp").build(shapes[0], width)
+        return tower, tower
     sides = zip(encoders, shapes, ("encoder", "encoder_y"), strict=True)
     return tuple(as_encoder(e or "gelu-mlp", name).build(shape, width) for e, shape, name in sides)
 
@@ -109,7 +127,9 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
     marginals : {"ranks", "standard", None}, default="ranks"
         Transformation of each column. Ranks leave the information unchanged and tame heavy tails.
     encoder, encoder_y : str, Encoder, Module or callable, default=None
-        Turns rows that are images or sequences into codes; see `sklearn_mi.encoders`.
+        Turns rows that are images or sequences into codes; see `sklearn_mi.encoders`. For mosaics
+        of images, `Tiled` has one encoder for all tiles; ``encoder_y="shared"`` has one for both
+        sides.
     bound : {"auto", "infonce", "interpolated"}, default="auto"
         The bound of the lower limit. "auto": the one with the larger limit on the stopping rows.
     discrete_target : bool or "auto", default="auto"
@@ -470,20 +490,23 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
         if set(marginals) != {"ranks"} or (self.method == "network" and not self.offset):
             copulas = ()
         is_closed = self.method in ("copula", "closed-form", "neighbors")
-        towers = None
+        towers, n_parts = None, 1
         if self.encoder is not None or self.encoder_y is not None:
             shapes = pairs.X.shape[1:], pairs.Y.shape[1:]
             towers = partial(_towers, (self.encoder, self.encoder_y), shapes)
+            n_parts = _n_parts((self.encoder, self.encoder_y), shapes)
         plan = Plan(
             copulas,
             network=not (is_closed and copulas),
             offset=self.offset,
             screen=self.method == "auto",
             towers=towers,
+            n_parts=n_parts,
         )
         training = Training(
-            steps=self.max_steps,
-            batch_size=self.batch_size,
+            steps=self.max_steps * min(n_parts, 3),
+            # Each row of a batch has as many pairs of parts: more steps of fewer rows learn faster.
+            batch_size=self.batch_size // min(n_parts, 8),
             lr=self.lr,
             weight_decay=self.weight_decay,
         )

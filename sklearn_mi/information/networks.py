@@ -18,6 +18,8 @@ CELLS_AT_ONCE = 2**17
 FEWEST_STEPS = 150
 FIRST_LOOKS = 10
 MOST_PASSES = 40
+PART_HIDDEN = 16
+PART_WIDTH = 4
 PATIENCE_SHARE = 1.5
 SMALLEST_BATCH = 64
 TOWER = 64
@@ -71,7 +73,11 @@ class Training:
 class PairNetwork(nn.Module):
     r"""A critic: two towers, then a small network on both codes and their product.
 
-    .. math:: f(x, y) = c \tanh(h(g_x(x), g_y(y), g_x(x) \odot g_y(y)) / c)
+    .. math:: f(x, y) = \sum_t c \tanh(h(a_t, b_t, a_t \odot b_t) / c)
+
+    Here :math:`a_t` and :math:`b_t` are the parts of the codes :math:`g_x(x)` and :math:`g_y(y)`,
+    such as those of tiles; else the whole codes. All parts share h, and each has its own logistic
+    loss: that of their sum is flat where the information is high.
 
     The towers cost as much as those of a separable critic, and the network on top can express more
     than a scalar product. Its output starts at zero.
@@ -79,17 +85,19 @@ class PairNetwork(nn.Module):
     Parameters
     ----------
     towers : tuple of Module
-        One for each side, from rows to ``WIDTH`` numbers.
+        One for each side, from rows to ``WIDTH`` numbers, or to ``PART_WIDTH`` for each part.
     bound : float
         The constant c.
+    n_parts : int
     """
 
-    def __init__(self, towers: tuple[nn.Module, nn.Module], bound: float) -> None:
+    def __init__(self, towers: tuple[nn.Module, nn.Module], bound: float, n_parts: int = 1) -> None:
         super().__init__()
         self.tower_x, self.tower_y = towers
-        self.bound = bound
-        self.first = nn.Linear(3 * WIDTH, 128)
-        self.last = nn.Linear(128, 1)
+        self.bound, self.n_parts = bound, n_parts
+        self.width, hidden = (WIDTH, 128) if n_parts == 1 else (PART_WIDTH, PART_HIDDEN)
+        self.first = nn.Linear(3 * self.width, hidden)
+        self.last = nn.Linear(hidden, 1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
@@ -98,34 +106,40 @@ class PairNetwork(nn.Module):
 
         Computed once a row instead of once a pair, these terms leave a third of the work.
         """
-        a, b = self.tower_x(x), self.tower_y(y)
-        own_a, own_b, _ = self.first.weight.split(WIDTH, dim=1)
+        codes = self.tower_x(x), self.tower_y(y)
+        a, b = (code.unflatten(1, (self.n_parts, -1)) for code in codes)
+        own_a, own_b, _ = self.first.weight.split(self.width, dim=1)
         return (a, a @ own_a.T + self.first.bias), (b, b @ own_b.T)
 
     def _score(self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
-        shared = self.first.weight[:, 2 * WIDTH :]
+        """Return the scores of parts, of shape (..., n_parts)."""
+        shared = self.first.weight[:, 2 * self.width :]
         hidden = (first[0] * second[0]) @ shared.T + first[1] + second[1]
         h = self.last(functional.gelu(hidden)).squeeze(-1)
         return self.bound * torch.tanh(h / self.bound)
 
     def cells(self, x: Tensor, y: Tensor, columns: Tensor) -> Tensor:
         """Return the scores of row i with the rows ``columns[i]`` of y, of shape (n, k)."""
+        return self.cells_of_parts(x, y, columns).sum(-1)
+
+    def cells_of_parts(self, x: Tensor, y: Tensor, columns: Tensor) -> Tensor:
+        """Return the terms of `cells`, of shape (n, k, n_parts)."""
         first, (b, own) = self._codes(x, y)
-        at_once = max(1, CELLS_AT_ONCE // columns.shape[1])
+        at_once = max(1, CELLS_AT_ONCE // (columns.shape[1] * self.n_parts))
         parts = zip(*(side[:, None].split(at_once) for side in first), strict=True)
         both = zip(parts, columns.split(at_once), strict=True)
         return torch.cat([self._score(part, (b[column], own[column])) for part, column in both])
 
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the scores of partners, of shape (n,)."""
-        return self._score(*self._codes(x, y))
+        return self._score(*self._codes(x, y)).sum(-1)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the scores of every pair, of shape (n, m)."""
         first, second = self._codes(x, y)
-        at_once = max(1, CELLS_AT_ONCE // len(y))
+        at_once = max(1, CELLS_AT_ONCE // (len(y) * self.n_parts))
         parts = zip(*(side[:, None].split(at_once) for side in first), strict=True)
-        return torch.cat([self._score(part, second) for part in parts])
+        return torch.cat([self._score(part, second).sum(-1) for part in parts])
 
 
 def perceptrons(d_x: int, d_y: int, width: int = TOWER) -> tuple[nn.Module, nn.Module]:
@@ -231,13 +245,13 @@ def _steps(
         for group in optimizer.param_groups:
             group["lr"] = training.lr * (1 + math.cos(math.pi * step / training.steps)) / 2
         columns = _cells(len(batch), training.negatives, generator)
-        scores = network.cells(x[batch], y[batch], columns)
+        scores = network.cells_of_parts(x[batch], y[batch], columns)
         if known is not None:
-            scores = scores + known(batch, columns)
-        other = functional.softplus(scores[:, 1:])
+            scores = scores.sum(-1, keepdim=True) + known(batch, columns)[..., None]
+        other = functional.softplus(scores[:, 1:]).sum(-1)
         if groups is not None:
             other = other * (groups[batch][:, None] != groups[batch][columns[:, 1:]])
-        loss = functional.softplus(-scores[:, 0]).mean() + other.mean()
+        loss = functional.softplus(-scores[:, 0]).sum(-1).mean() + other.mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from sklearn_mi.information.atoms import Coded
 from sklearn_mi.information.copulas import Copula, fit_gaussian, fit_student
 from sklearn_mi.information.networks import (
+    PART_WIDTH,
     WIDTH,
     PairNetwork,
     Training,
@@ -29,6 +30,7 @@ from sklearn_mi.information.networks import (
     train_network,
 )
 from sklearn_mi.information.plugin import BinnedCritic
+from sklearn_mi.information.scale import Calibration, fit_scale
 from sklearn_mi.information.sides import Side
 from sklearn_mi.runtime import own_randomness
 
@@ -62,6 +64,8 @@ class Plan:
         Whether the network on top of the best candidate is enough.
     towers : callable or None
         ``towers(width)`` returns two networks, each from a row to ``width`` numbers; None: MLPs.
+    n_parts : int
+        Parts that the codes of ``towers`` are made of.
     """
 
     copulas: tuple[str, ...] = ("gaussian", "unmixed", "student")
@@ -70,6 +74,7 @@ class Plan:
     screen: bool = True
     one_network: bool = False
     towers: Callable[[int], tuple[nn.Module, nn.Module]] | None = None
+    n_parts: int = 1
 
 
 class _BinnedRatio:
@@ -175,6 +180,7 @@ class Ratio:
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     is_parametric: bool = False
     own_means: dict[str, float] = field(default_factory=dict)
+    calibration: Calibration = field(default_factory=Calibration)
 
     @property
     def family(self) -> str | None:
@@ -192,12 +198,12 @@ class Ratio:
     def pairs(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """Return the log-ratio of partners, of shape (n,)."""
         x, y = self.sides[0](X), self.sides[1](Y)
-        return self._weighted(lambda part: part.pairs(x, y)).numpy()
+        return self.calibration(self._weighted(lambda part: part.pairs(x, y))).numpy()
 
     def matrix(self, X: np.ndarray, Y: np.ndarray) -> Tensor:
         """Return the log-ratio of every pair of rows, of shape (n, m)."""
         x, y = self.sides[0](X), self.sides[1](Y)
-        return self._weighted(lambda part: part.matrix(x, y))
+        return self.calibration(self._weighted(lambda part: part.matrix(x, y)))
 
     def each(self, X: np.ndarray, Y: np.ndarray) -> dict[str, np.ndarray]:
         """Return the log-ratio of partners by each candidate alone."""
@@ -273,6 +279,13 @@ def fit_ratio(
     if plan.network:
         fitter.add_to(stack)
     ratio = stack.ratio(sides, fitter.curves)
+    if plan.towers is not None:
+        # The logistic loss of pairs says little about the scale of a network that reads images.
+        ratio.weights = np.eye(len(stack.parts))[int(np.argmin(stack.losses()))]
+        own = np.arange(len(stop[0])) if groups is None else groups[1]
+        related = torch.as_tensor(own[:, None] == own)
+        scores = ratio.matrix(*stop)
+        ratio.calibration = fit_scale(scores.diagonal(), scores.masked_fill(related, -math.inf))
     for part in stack.parts:
         if isinstance(part.known, Copula):
             ratio.own_means[part.name] = float(part.alone().pairs(*seen[0]).mean())
@@ -399,7 +412,9 @@ class _Networks:
         rows: Any = tuple(_seen_in(side, space).float() for side in self.seen)
         towers = self.plan.towers or (lambda _: perceptrons(*(side.shape[1] for side in rows)))
         with own_randomness(self.seed):
-            network = PairNetwork(towers(WIDTH), training.bound)
+            parts = self.plan.n_parts
+            width = WIDTH if parts == 1 else parts * PART_WIDTH
+            network = PairNetwork(towers(width), training.bound, parts)
         name = "network" if base is None else f"network on {base.name}"
         part = _Part(name, network=network, network_space=space)
         beside = None
@@ -410,12 +425,22 @@ class _Networks:
             network,
             rows,
             beside,
-            lambda: float(self.judge.rows(self.judge.scores(part)).mean()),
+            partial(self._loss_now, part),
             training,
             self.seed,
             self.groups,
         )
         return part
+
+    @torch.no_grad()
+    def _loss_now(self, part: _Part) -> float:
+        """Return the loss on the stopping rows: that of the pairs, or the sum of those of parts."""
+        judge, network = self.judge, part.network
+        if network is None or network.n_parts == 1:
+            return float(judge.rows(judge.scores(part)).mean())
+        x, y = (_seen_in(side, part.network_space) for side in (judge.x, judge.y))
+        scores = network.cells_of_parts(x, y, judge.others).double().numpy()
+        return float(sum(judge.rows(one).mean() for one in np.moveaxis(scores, -1, 0)))
 
     def _known(self, part: _Part, batch: Tensor, columns: Tensor) -> Tensor:
         x, y = ({part.space: _seen_in(side, part.space)[batch]} for side in self.seen)

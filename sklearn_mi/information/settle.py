@@ -21,8 +21,9 @@ from sklearn_mi.information.inference import (
 )
 from sklearn_mi.information.neighbors import few_columns_guess
 from sklearn_mi.information.pairs import Pairs
-from sklearn_mi.information.plugin import table_guess
+from sklearn_mi.information.plugin import entropy_limits, table_guess
 from sklearn_mi.information.refutation import Refutation
+from sklearn_mi.information.scale import Calibration
 from sklearn_mi.information.serial import serial_warning
 from sklearn_mi.information.wide import wide_guess
 from sklearn_mi.reports import MIEstimate
@@ -143,8 +144,12 @@ def _held_out(evidence: Evidence) -> Guess:
         return Guess(own.value, own.stderr, own.interval, f"{own.bound} (held out)")
     value = float(evidence.share @ [fold.estimate for fold in evidence.folds])
     stderr = standard_error(evidence.pointwise, pairs.groups, pairs.block)
+    scales = [getattr(fold.ratio, "calibration", Calibration()) for fold in evidence.folds]
+    shift_errors = np.array([scale.shift_error for scale in scales])
+    stderr = math.hypot(stderr, math.sqrt(float(evidence.share**2 @ shift_errors**2)))
     interval = two_sided(value, stderr, evidence.confidence)
-    return Guess(value, stderr, interval, "mean log-ratio (held out)")
+    is_known = all(scale.is_known for scale in scales)
+    return Guess(value, stderr, interval, "mean log-ratio (held out)", at_least=not is_known)
 
 
 def _extrapolated(guess: Guess, evidence: Evidence) -> Guess:
@@ -204,9 +209,14 @@ def _within_reason(guess: Guess, evidence: Evidence) -> Guess:
         if above > LARGEST_ABOVE and not is_fitted:
             guess, high = replace(guess, at_least=True), math.inf
     if pairs.route == "class":
-        most = entropy(pairs.Y)
+        counts, z = (
+            np.unique(pairs.Y, return_counts=True)[1],
+            float(norm.ppf(0.5 + evidence.confidence / 2)),
+        )
+        most, far = entropy_limits(counts, len(pairs), z)
         guess = replace(guess, value=min(guess.value, most))
-        high = min(high, max(most, guess.value))
+        # Classes that the critic never confuses tell no error; it shows once in the rows so far.
+        high = min(high + most * z**2 / len(pairs), max(far, guess.value))
     low = min(max(low, 0.0), max(guess.value, 0.0))
     least = _least_width(len(pairs), evidence.n_effective)
     is_constant = guess.how == "constant column"

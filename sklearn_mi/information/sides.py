@@ -47,6 +47,9 @@ class Side:
         if marginals == "standard":
             spread = rows.std(0)
             self.scale = rows.mean(0), np.where(spread > 0, spread, 1.0)
+        elif marginals is None and rows.ndim > 2:
+            # One scale for all pixels.
+            self.scale = rows.mean(dtype=float), max(rows.std(dtype=float), 1e-12)
         self.flags = _frequent_values(rows) if marginals else []
         self.unmixed = None
         if unmix and self.scores is not None:

@@ -12,9 +12,37 @@ from sklearn_mi.information.atoms import Coded
 from sklearn_mi.information.plugin import BinnedCritic, TableCritic
 from sklearn_mi.information.sides import Side
 
-__all__ = ["ClassRatio", "TableRatio", "fit_class_ratio"]
+__all__ = ["ClassRatio", "NoRatio", "TableRatio", "fit_class_ratio"]
 
 MIXING_STEPS = 200
+
+
+class NoRatio:
+    """The log-ratio 0 of every pair, where rows are too few to learn another."""
+
+    is_parametric = False
+    family = None
+    weights = np.ones(1)
+
+    def __init__(self) -> None:
+        self.losses: dict[str, float] = {}
+        self.curves: dict[str, list[tuple[int, float]]] = {}
+
+    def pairs(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """Return 0 for each pair."""
+        return np.zeros(len(X))
+
+    def matrix(self, X: np.ndarray, Y: np.ndarray) -> Tensor:
+        """Return 0 for every pair of rows."""
+        return torch.zeros(len(X), len(Y), dtype=torch.float64)
+
+    def each(self, X: np.ndarray, Y: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the log-ratio of partners by name."""
+        return {"nothing": self.pairs(X, Y)}
+
+    def correction(self, X: np.ndarray, Y: np.ndarray) -> float:
+        """Return 0."""
+        return 0.0
 
 
 class TableRatio:

@@ -6,11 +6,11 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import chndtr
 
-from sklearn_mi.information.copulas import GaussianRatio, canonical_correlations
+from sklearn_mi.information.copulas import GaussianRatio, NormalScores, canonical_correlations
 from sklearn_mi.information.guess import Guess
 from sklearn_mi.information.inference import standard_error, two_sided
 from sklearn_mi.information.ratios import copula_of_all
-from sklearn_mi.information.sides import Side
+from sklearn_mi.information.sides import Side, independent_components
 
 __all__ = ["copula_guess", "gaussian_interval"]
 
@@ -47,7 +47,12 @@ def copula_guess(
     -------
     guess : Guess
     """
-    copula = copula_of_all(family, X, Y, seed)
+    try:
+        copula = copula_of_all(family, X, Y, seed)
+    except np.linalg.LinAlgError:
+        # Columns follow from others, so only correlations are left.
+        family = "gaussian"
+        copula = copula_of_all(family, X, Y, seed)
     stderr = standard_error(pointwise, groups)
     n = len(X) if n_effective is None else n_effective
     if groups is not None:
@@ -62,15 +67,29 @@ def copula_guess(
         more = max(copula.mi + float(0.5 * np.log1p(-found.squared).sum()), 0.0)
         plain = two_sided(copula.mi, stderr, confidence)
         low, high = min(max(plain[0], 0), low + more), max(plain[1], high + more)
+    if family == "unmixed":
+        high += 2 * _unmixing_growth(X, Y, copula.mi, seed)
     value = float(np.clip(copula.mi, low, high))
     how = f"{family} copula (in-sample)"
-    if found.squared.max(initial=0.0) < NO_NOISE:
+    if found.sample.max(initial=0.0) ** 2 < NO_NOISE:
         return Guess(value, stderr, (low, high), how)
     fact = (
         "a column of one table follows from the other table without noise, so the information is "
         "infinite, or beyond what these rows resolve"
     )
     return Guess(value, stderr, (low, np.inf), how, at_least=True, warnings=(fact,))
+
+
+def _unmixing_growth(X: np.ndarray, Y: np.ndarray, mi: float, seed: int) -> float:
+    """Return how much more information components of all rows show than those of every other row.
+
+    About as much is left to gain with ever more rows.
+    """
+    scores = []
+    for rows in (X, Y):
+        found = independent_components(rows[::2], seed)
+        scores.append(NormalScores().fit_transform(rows if found is None else rows @ found))
+    return max(mi - GaussianRatio(canonical_correlations(*scores)).mi, 0.0)
 
 
 def gaussian_interval(

@@ -16,7 +16,7 @@ from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 from sklearn_mi.compression import PairCompression
-from sklearn_mi.information.classes import TableRatio, fit_class_ratio
+from sklearn_mi.information.classes import NoRatio, TableRatio, fit_class_ratio
 from sklearn_mi.information.folds import (
     cut_in_folds,
     halves,
@@ -229,6 +229,8 @@ class CrossFit:
         """Return a log-ratio fitted to the kept rows, and its stopping rows among them."""
         pairs = self.pairs
         train, stop = training_and_stopping(pairs, kept, STOPPING, seed)
+        if pairs.tells_nothing:
+            return NoRatio(), stop
         if pairs.route == "labels":
             return TableRatio().fit(*pairs.take(kept)), stop
         if pairs.route == "class":

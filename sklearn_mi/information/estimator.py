@@ -37,7 +37,13 @@ from sklearn_mi.information.inference import (
     two_sided,
 )
 from sklearn_mi.information.networks import Training
-from sklearn_mi.information.pairs import Pairs, RowLabels, is_wide_pair, route_of
+from sklearn_mi.information.pairs import (
+    FEWEST_ROWS_WIDE,
+    Pairs,
+    RowLabels,
+    is_wide_pair,
+    route_of,
+)
 from sklearn_mi.information.ratios import Plan
 from sklearn_mi.information.refutation import refute
 from sklearn_mi.information.serial import block_length, check_blocks, effective_size
@@ -182,7 +188,8 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
         rows are a series.
     shared_dimensions_ : DataFrame or None
         Canonical correlations of two tables of numbers on new rows: ``correlation``, ``p_value``
-        and ``is_shared`` by ``dimension``. None unless both tables have two columns or more.
+        and ``is_shared`` by ``dimension``. None unless both tables have two columns or more, and
+        there are 30 rows.
     n_features_in_ : int
 
     See Also
@@ -560,7 +567,7 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
         """Return the canonical correlations of two tables of numbers."""
         if pairs.route != "ratio" or min(np.prod(A.shape[1:]) for A in (pairs.X, pairs.Y)) < 2:
             return None
-        if pairs.x is None:
+        if pairs.x is None or len(pairs) < FEWEST_ROWS_WIDE:
             return None
         return shared_dimensions(
             pairs.X, pairs.Y, self.folds_, seed=self._seed, groups=pairs.groups

@@ -12,10 +12,20 @@ from sklearn_mi.compression import is_wide
 from sklearn_mi.information.atoms import Coded, find_atoms
 from sklearn_mi.information.plugin import table_guess
 
-__all__ = ["FEW_COLUMNS", "Pairs", "Route", "RowLabels", "is_wide_pair", "route_of"]
+__all__ = [
+    "FEWEST_ROWS_WIDE",
+    "FEW_COLUMNS",
+    "Pairs",
+    "Route",
+    "RowLabels",
+    "is_wide_pair",
+    "route_of",
+]
 
 FEW_COLUMNS = 3
+FEWEST_ROWS_WIDE = 30
 MANY_VALUES = 0.3
+SOME_COLUMNS = 10
 Route = Literal["labels", "class", "ratio"]
 
 
@@ -68,6 +78,11 @@ class Pairs:
     def has_few_columns(self) -> bool:
         """Whether nearest neighbours can be trusted: at most three columns in all."""
         return self.n_columns is not None and self.n_columns <= FEW_COLUMNS
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether there are too few rows for so many columns."""
+        return self.is_wide and len(self) < FEWEST_ROWS_WIDE
 
     @property
     def has_atoms(self) -> bool:
@@ -138,5 +153,9 @@ def _is_table(x: Coded, y: Coded) -> bool:
 
 
 def is_wide_pair(x: Coded, y: Coded) -> bool:
-    """Return whether two tables have so many columns that they are compressed first."""
-    return is_wide(len(x), x.values.shape[1], y.values.shape[1])
+    """Return whether two tables have so many columns that they are compressed first.
+
+    More than a column for every five rows, and for few columns in all, more than for every two.
+    """
+    n, p, q = len(x), x.values.shape[1], y.values.shape[1]
+    return is_wide(n, p, q) and (p + q > SOME_COLUMNS or 2 * (p + q) > n)

@@ -304,11 +304,18 @@ def copula_of_all(name: str, X: np.ndarray, Y: np.ndarray, seed: int) -> Copula:
     Returns
     -------
     copula : Copula
+
+    Raises
+    ------
+    LinAlgError
+        If these rows have none of this name.
     """
     seen = tuple(Side(rows, "ranks", name == "unmixed", seed)(rows) for rows in (X, Y))
-    copula = _copulas(Plan((name,)), seen, at_least=0)[0].known
-    assert isinstance(copula, Copula)
-    return copula
+    found = _copulas(Plan((name,)), seen, at_least=0)
+    if not found:
+        raise np.linalg.LinAlgError(f"There is no {name} copula of these rows.")
+    assert isinstance(found[0].known, Copula)
+    return found[0].known
 
 
 def _copulas(plan: Plan, seen: tuple[dict[str, Tensor], ...], at_least: int) -> list[_Part]:

@@ -94,6 +94,9 @@ def best_guess(evidence: Evidence, method: str) -> Guess:
 def _by_method(evidence: Evidence, method: str) -> Guess:
     """Return the guess of the method that the data call for."""
     pairs = evidence.pairs
+    if pairs.tells_nothing:
+        fact = f"{len(pairs)} rows are too few for {pairs.n_columns} columns"
+        return Guess(0.0, 0.0, (0.0, math.inf), "nothing (held out)", True, (fact,))
     if method == "neighbors":
         return _neighbors(evidence)
     if pairs.route == "labels":
@@ -202,6 +205,7 @@ def _widened(guess: Guess, evidence: Evidence, method: str) -> Guess:
 def _within_reason(guess: Guess, evidence: Evidence) -> Guess:
     """Return the guess between 0 and the entropy of a class; "at least", if nothing resolves it."""
     pairs = evidence.pairs
+    guess = replace(guess, value=max(guess.value, 0.0))
     low, high = guess.interval
     if pairs.route == "ratio":
         above = float(np.mean([fold.facts["above"] for fold in evidence.folds]))

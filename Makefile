@@ -12,7 +12,7 @@ help:
 	@echo "make study   the paper's experiments at a small scale: SCALE=cpu FIGURES=3 for more"
 	@echo "make bench   a step, a fit, a transform: beside loops by hand, skorch and peers; 10 to 15 minutes"
 	@echo "make bench-gpu    tests, steps and CIFAR10 on a GPU, in parts of ten minutes; goes on where it was"
-	@echo "make bench-information    MIEstimator on pairs of known mutual information, and by simulation: hours"
+	@echo "make bench-information    MIEstimator on pairs of known mutual information, and by simulation: hours; OTHER=../before for speed"
 	@echo "make bench-features    few labels, beside UMAP, CEBRA, lightly, ...: hours; DATA='digits wine' for less"
 	@echo "make lint    ruff, pyright, codespell, proselint"
 	@echo "make docs    the site, into docs/_build/html"
@@ -75,8 +75,11 @@ bench-gpu: $(VENV)/installed-dev $(PEERS)/installed
 	$(BIN)/python benchmarks/gpu.py --report
 
 bench-information: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/information_kinds.py --jobs $(JOBS)
 	$(BIN)/python benchmarks/information_tasks.py --jobs $(JOBS)
 	$(BIN)/python benchmarks/information_coverage.py --jobs $(JOBS)
+	$(BIN)/python benchmarks/information_images.py
+	$(if $(OTHER),$(BIN)/python benchmarks/information_speed.py --other $(OTHER))
 
 bench-features: $(PEERS)/installed
 	$(PEERS)/bin/python benchmarks/features.py --tune --jobs $(JOBS) $(if $(DATA),--data $(TUNED_ON))

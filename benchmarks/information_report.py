@@ -1,12 +1,19 @@
-"""Tables out of the cells of `information_tasks.py`."""
+"""Tables of the benchmarks of `MIEstimator`.
+
+Those of `information_tasks.py` come out of its cells. Those of `information_coverage.py`,
+`information_kinds.py`, `information_images.py` and `information_speed.py` come out of their CSV:
+``python benchmarks/information_report.py`` prints what is there.
+"""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+RESULTS = Path(__file__).resolve().parent / "results" / "information"
 COLUMNS = ("task", "seed", "setting", "true_mi", "value", "stderr", "lower_limit", "how", "seconds")
 # The tasks on which peers were measured, five samples each.
 BESIDE_PEERS = (
@@ -219,3 +226,139 @@ def machines(rows: pd.DataFrame) -> str:
         for row in rows.itertuples()
     }
     return "\n".join(sorted(made))
+
+
+# Tables from CSV
+
+
+def write_table(name: str, table: pd.DataFrame, out: Path) -> str:
+    """Write ``name.csv`` and ``name.txt`` to the folder, and return the text."""
+    out.mkdir(parents=True, exist_ok=True)
+    # Large numbers keep no digits that nobody reads, small ones keep four that count.
+    table.to_csv(out / f"{name}.csv", index=False, float_format="%.5g")
+    text = text_of(name, out)
+    (out / f"{name}.txt").write_text(text, encoding="utf-8")
+    return text
+
+
+def text_of(name: str, out: Path) -> str:
+    """Return the table of ``name.csv`` as text."""
+    # A commit may look like a number.
+    commits = dict.fromkeys(("commit", "commits", "before"), str)
+    return shown(TEXTS[name](pd.read_csv(out / f"{name}.csv", dtype=commits))) + "\n"
+
+
+def coverage_text(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a line a task."""
+    return pd.DataFrame(
+        {
+            "task": rows["task"],
+            "draws": rows["draws"],
+            "truth": rows["truth"].map("{:.4f}".format),
+            "mean": rows["mean"].map("{:.4f}".format),
+            "sd": rows["sd"].map("{:.4f}".format),
+            "width": rows["width"].map("{:.4f}".format),
+            "interval holds": _shares(rows, "holds"),
+            "limit below truth": _shares(rows, "below"),
+            "p <= .05, no information": _shares(rows, "rejects"),
+            "at least": rows["at_least"].map("{:.2f}".format),
+            "s": rows["seconds"].map("{:.1f}".format),
+            "below its bar": rows["below_bar"],
+            "how": rows["how"],
+        }
+    )
+
+
+def _shares(rows: pd.DataFrame, name: str) -> pd.Series:
+    """Return shares with their intervals."""
+    if name not in rows:
+        return pd.Series("", index=rows.index)
+    text = [
+        f"{share:.3f} ({low:.3f}, {high:.3f})" if share == share else ""
+        for share, low, high in zip(rows[name], rows[f"{name}_low"], rows[f"{name}_high"],
+                                    strict=True)
+    ]  # fmt: skip
+    return pd.Series(text, index=rows.index)
+
+
+def kinds_text(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a line a case and setting, over seeds."""
+    made = []
+    for (line, task, setting), part in rows.groupby(["line", "task", "setting"], sort=False):
+        first = part.iloc[0]
+        missed = part["misses"].dropna().astype(str).str.split(", ").explode()
+        made.append(
+            {
+                "line": line,
+                "case": task,
+                "setting": setting,
+                "truth": f"{first['truth']:.4g}",
+                "value": f"{part['value'].mean():.4f}",
+                "largest |error|": f"{(part['value'] - part['truth']).abs().max():.3f}",
+                "ok": f"{part['ok'].sum()} of {len(part)}",
+                "misses": ", ".join(f"{name} {n}" for name, n in missed.value_counts().items()),
+                "s": f"{part['seconds'].max():.1f}",
+                "how": first["how"],
+            }
+        )
+    return pd.DataFrame(made)
+
+
+def images_text(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a line a fit."""
+    return pd.DataFrame(
+        {
+            "pairs": rows["task"],
+            "setting": rows["setting"],
+            "seed": rows["seed"],
+            "truth": rows["truth"],
+            "value": rows["value"].map("{:.3f}".format),
+            "interval": [
+                f"{a:.2f} to {b:.2f}" for a, b in zip(rows["low"], rows["high"], strict=True)
+            ],
+            "limit": rows["limit"].map("{:.2f}".format),
+            "at least": rows["at_least"],
+            "reuse": rows["reuse"].map("{:.1f}".format),
+            "minutes": (rows["seconds"] / 60).map("{:.1f}".format),
+            "misses": rows["misses"],
+            "how": rows["how"],
+        }
+    )
+
+
+def speed_text(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return medians over rounds, a line a case."""
+    made = []
+    for task, part in rows.groupby("task", sort=False):
+        middle = part.median(numeric_only=True)
+        made.append(
+            {
+                "case": task,
+                "rounds": len(part),
+                "bar s": f"{middle['bar']:.0f}",
+                "s": f"{middle['seconds']:.2f}",
+                "before s": f"{middle['before_seconds']:.2f}",
+                "ratio": f"{middle['ratio']:.3f}",
+                "CPU s": f"{middle['cpu_seconds']:.2f}",
+                "before CPU s": f"{middle['before_cpu_seconds']:.2f}",
+                "peak MB": f"{middle['peak_mb']:.0f}",
+                "before peak MB": f"{middle['before_peak_mb']:.0f}",
+                "value": f"{middle['value']:.3f}",
+                "before": part["before"].iloc[-1],
+            }
+        )
+    return pd.DataFrame(made)
+
+
+TEXTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "coverage": coverage_text,
+    "kinds": kinds_text,
+    "images": images_text,
+    "speed": speed_text,
+}
+
+
+if __name__ == "__main__":
+    for table in TEXTS:
+        if (RESULTS / table / f"{table}.csv").exists():
+            print(f"{table}\n\n{text_of(table, RESULTS / table)}")

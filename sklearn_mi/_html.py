@@ -214,7 +214,8 @@ def interval_chart(
     ----------
     rows : list of (label, value, low, high, colour)
         From top to bottom. A value that is not finite has no dot, and an end that is not finite
-        no interval; a colour is what CSS takes.
+        no interval, except that an interval up to ``inf`` leaves the chart in an arrow; a colour is
+        what CSS takes.
     x_label : str
         With its unit.
     title : str
@@ -276,15 +277,20 @@ def _dot(
     value, low, high = numbers
     least, most = limits
     line = dot = ""
-    if _is_drawn(low) and _is_drawn(high) and low <= most and high >= least:
-        line = _rule(scale(max(low, least)), y, scale(min(high, most)), y, _stroke(colour, 2))
+    if _between(low, high) and low <= most and high >= least:
+        end = scale.end if high == math.inf else scale(min(high, most))
+        line = _rule(scale(max(low, least)), y, end, y, _stroke(colour, 2))
+        line += _arrow(end, y, 6, colour) if high == math.inf else ""
     if _is_drawn(value):
         x = scale(min(max(value, least), most))
         dot = _disc(x, y, 4, colour)
         if not least <= value <= most:
-            tip = x - 6 if value < least else x + 6
-            dot = f'<path d="M{tip} {y}L{x} {y - 5}V{y + 5}Z" fill="{escape(colour)}"/>'
+            dot = _arrow(x, y, -6 if value < least else 6, colour)
     return line + dot
+
+
+def _arrow(x: float, y: float, length: int, colour: str) -> str:
+    return f'<path d="M{x + length} {y}L{x} {y - 5}V{y + 5}Z" fill="{escape(colour)}"/>'
 
 
 # Text and tables
@@ -299,6 +305,8 @@ def _number(value: Any, digits: int = 3) -> str:
 
 
 def _between(low: Any, high: Any) -> str:
+    if _is_drawn(low) and high == math.inf:
+        return f"{_number(low)} and more"
     return f"{_number(low)} to {_number(high)}" if _is_drawn(low) and _is_drawn(high) else ""
 
 
@@ -399,6 +407,8 @@ def estimator_html(estimator: Any) -> str:
     """
     if not hasattr(estimator, "mi_"):
         return ""
+    if estimator.bounds_ is None:
+        return estimate_html(estimator.mi_)
     return _framed(_said(estimator.mi_) + _fold("Ladder of bounds", _ladder(estimator), True))
 
 
@@ -415,7 +425,8 @@ def _ladder(estimator: Any) -> str:
         numbers = _number(row["value"]), _between(low, high) or "none"
         cells.append((name, *numbers, row["status"], _number(row["ceiling"], 2)))
         rows.append((name, row["value"], low, high, STATUS_COLOURS[row["status"]]))
-    reach = max(1.0, abs(mi.value), mi.interval[1] - mi.value)
+    high = mi.interval[1]
+    reach = max(1.0, abs(mi.value), high - mi.value if _is_drawn(high) else 0.0)
     key = "".join(
         f'<span style="color:{STATUS_COLOURS[status]}">&#9679;</span> {words}&emsp;'
         for status, words in {"lower": "lower bounds", "neither": "no bounds"}.items()

@@ -216,10 +216,10 @@ def test_the_first_array_of_several_is_read():
 
 
 def test_mutual_information_of_two_files():
-    shown = run("mi plain.tsv pair.npy --max-steps 2")
+    command = "mi plain.tsv pair.npy --method network --max-steps 2"
+    shown = run(command)
     assert "mutual information" in shown.stdout and "lower limit" in shown.stdout
-    assert "warning: the critics were still improving" in shown.stdout
-    found = json.loads(run("mi plain.tsv pair.npy --max-steps 2 --json").stdout)
+    found = json.loads(run(f"{command} --json").stdout)
     assert f"{found['value']:.3f} nats" in shown.stdout and found["n_rows"] == N_ROWS
     low, high = found["interval"]
     assert low <= found["value"] <= high and found["lower_limit"] < found["value"]
@@ -231,9 +231,11 @@ class Spy:
     def __init__(self, **parameters):
         Spy.given = {"parameters": parameters}
 
-    def fit(self, X, Y, groups=None):
-        Spy.given |= {"X": X, "Y": Y, "groups": groups}
-        self.mi_ = MIEstimate("spy", math.nan, math.nan, math.inf, 0, 0, "neither", ("spied",))
+    mi = MIEstimate("spy", math.nan, math.nan, math.inf, 0, 0, "neither", ("spied",))
+
+    def fit(self, X, Y, Z=None, groups=None, blocks=None):
+        Spy.given |= {"X": X, "Y": Y, "Z": Z, "groups": groups, "blocks": blocks}
+        self.mi_ = Spy.mi
         return self
 
 
@@ -253,10 +255,35 @@ def test_mutual_information_of_columns(words, x, y, monkeypatch):
     shown = run(f"mi {words} --seed 4").stdout
     assert "mutual information  none" in shown and "warning: spied" in shown
     assert "".join(Spy.given["X"]) == x and "".join(Spy.given["Y"]) == y
-    assert Spy.given["parameters"] == {"n_jobs": 1, "random_state": 4}
+    assert Spy.given["parameters"] == {"verbose": 0, "random_state": 4}
     assert (Spy.given["groups"] is not None) == ("--groups" in words)
+    assert Spy.given["Z"] is None and Spy.given["blocks"] is None
     as_json = json.loads(run(f"mi {words} --json").stdout)
     assert as_json["value"] is None and as_json["interval"] == [None, None]
+
+
+@pytest.mark.parametrize(("words", "blocks"), [("auto", "auto"), ("12", 12)])
+def test_a_third_table_blocks_and_a_method_are_passed_on(words, blocks, monkeypatch):
+    monkeypatch.setattr(information, "MIEstimator", Spy)
+    run(f"mi rows.csv --y c --index id --given b,y --blocks {words} --method closed-form --jobs 2")
+    assert list(Spy.given["X"]) == ["a", "d"] and list(Spy.given["Z"]) == ["b", "y"]
+    assert Spy.given["blocks"] == blocks
+    expected = {"verbose": 0, "random_state": 0, "n_jobs": 2, "method": "closed-form"}
+    assert Spy.given["parameters"] == expected
+
+
+def test_a_number_without_an_end_is_null_in_json(monkeypatch):
+    monkeypatch.setattr(information, "MIEstimator", Spy)
+    how = "nearest neighbours (in-sample)"
+    facts = {"interval": (2.5, math.inf), "lower_limit": 1.0, "at_least": True}
+    monkeypatch.setattr(Spy, "mi", MIEstimate(how, 3.0, 0.1, math.inf, 9, 9, "neither", **facts))
+    shown = run("mi plain.tsv pair.npy").stdout.splitlines()
+    assert shown[0].split() == ["mutual", "information", "at", "least", "3.000", "nats"]
+    assert shown[1].split()[3:] == ["2.500", "and", "more"]
+    assert shown[3].endswith(how)
+    as_json = json.loads(run("mi plain.tsv pair.npy --json").stdout)
+    assert as_json["interval"] == [2.5, None] and as_json["at_least"] is True
+    assert as_json["computed_as"] == how
 
 
 COMPARE = "compare rows.csv --label y --index id --folds 2 --draws 1 --max-steps 2 --jobs 1"
@@ -403,6 +430,8 @@ MISTAKES = {
     f"fit plain.tsv {FIT} --input-shape 0x4": (2, "'0x4'; expected positive numbers"),
     f"fit plain.tsv {FIT} --seed -1": (2, "--seed"),
     f"fit plain.tsv {FIT} --effort much": (2, "'much' is not one of 'quick'"),
+    "mi plain.tsv pair.npy --blocks 0": (2, "'0'; expected a positive number of rows, or auto"),
+    "mi plain.tsv pair.npy --method best": (2, "'best' is not one of 'auto'"),
     "mi plain.tsv": (2, "Pass a second file, or columns by --x and --y; see sklearn-mi mi --help"),
     "transform gone.safetensors plain.tsv --out codes.csv": (2, "does not exist"),
     "transform bad.safetensors plain.tsv --out there.csv": (2, "there.csv exists"),
@@ -436,6 +465,7 @@ MISTAKES = {
     "transform model.safetensors rows.csv --out codes.csv": (1, "with ['y', 'id']; name those"),
     "transform model.safetensors one.csv --label z --out codes.csv": (1, "no column 'z'"),
     "mi plain.tsv short.csv": (1, "plain.tsv has 40 rows, but short.csv has 2"),
+    "mi rows.csv --y a --given z": (1, "rows.csv has no column 'z'"),
     "mi one.csv --y a": (1, "expected at least 8 rows"),
     "mi rows.csv --y z": (1, "rows.csv has no column 'z'"),
     "mi wide.npy --y z": (1, "wide.npy is an array"),

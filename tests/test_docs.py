@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 
 import sklearn_mi
 from sklearn_mi import MIEstimator, MIRepresentationLearner
@@ -17,6 +18,7 @@ from sklearn_mi.bounds import BOUNDS
 from sklearn_mi.comparisons import COMPARISONS
 from sklearn_mi.critics import CRITICS
 from sklearn_mi.encoders import ENCODERS
+from sklearn_mi.information import mutual_info_lags
 from sklearn_mi.negatives import NEGATIVES
 from sklearn_mi.objectives import OBJECTIVES
 from sklearn_mi.recipe import ENTRIES
@@ -45,7 +47,6 @@ LONG = {
     "tutorials/few_labels.rst",
     "tutorials/first_number.rst",
     "evidence/label_free.rst",
-    "explanation/which_number.rst",
     "how_to/saving.rst",
     "how_to/tuning.rst",
     "how_to/extending.rst",
@@ -250,6 +251,20 @@ def quick(**parameters):
     return MIRepresentationLearner(max_steps=2, random_state=0, **parameters)
 
 
+COLOURS = np.array(["red", "green", "blue"]).repeat(20)
+MANY = np.random.default_rng(1).integers(0, 20, (60, 2))
+TURN = np.linspace(0, 40, 400)
+RINGS = np.cos(TURN)[:, None], np.sin(TURN) + 0.1 * np.cos(100 * TURN)
+WALKS = ROWS.cumsum(axis=0)
+WIDE = np.random.default_rng(2).normal(size=(3, 120, 300))
+
+
+def closed(random_state=0, **parameters):
+    return MIEstimator(
+        "closed-form", n_folds=2, split_test=False, random_state=random_state, **parameters
+    )
+
+
 # What provokes the message that an entry of the FAQ is named by.
 PROVOKED = {
     "Input X contains NaN": lambda: quick().fit(GAPS),
@@ -301,9 +316,82 @@ PROVOKED = {
     "of the pairs score above every unrelated pair": lambda: MIEstimator(
         n_folds=2, max_steps=50, random_state=0
     ).fit(ROWS, ROWS),
-    "repeat another row": lambda: MIEstimator(n_folds=2, max_steps=10, random_state=0).fit(
-        ROWS, np.ones(60)
+    "repeat another row": lambda: closed().fit(ROWS.repeat(2, axis=0), ROWS[:, 0].repeat(2)),
+    "mixes text and numbers in columns": lambda: closed().fit(FRAME.assign(b=["x", 1] * 30), ROWS),
+    "holds numbers as text in columns": lambda: closed().fit(FRAME.astype(str), ROWS),
+    "categories in 60 rows in columns": lambda: closed().fit(
+        FRAME.assign(b=[f"name {i}" for i in range(60)]), ROWS
     ),
+    "Complex data not supported": lambda: closed().fit(1j * ROWS, ROWS),
+    "GB as a dense table": lambda: closed().fit(csr_matrix((60, 10**7)), ROWS),
+    "has images or sequences as its rows": lambda: closed().fit(ROWS.reshape(60, 2, 2), ROWS),
+    "expected one column of classes": lambda: closed(discrete_target=True).fit(ROWS, ROWS),
+    "expected classes that recur": lambda: closed(discrete_target=True).fit(ROWS, ROWS[:, 0]),
+    "which fit did not see; expected classes among": lambda: (
+        closed().fit(ROWS, COLOURS).score(ROWS[:2], ["red", "black"])
+    ),
+    "categories that fit did not see in columns": lambda: (
+        closed().fit(FRAME.assign(b=COLOURS), ROWS).score(FRAME[:2].assign(b="black"), ROWS[:2])
+    ),
+    "expected at least 8 rows": lambda: closed().fit(ROWS[:7], ROWS[:7]),
+    "expected an integer, a RandomState or None, as in scikit-learn": lambda: closed(
+        random_state=np.random.default_rng(0)
+    ).fit(ROWS, ROWS),
+    "method='classifier' needs a category": lambda: MIEstimator("classifier").fit(ROWS, ROWS),
+    "split_test=False keeps no rows for a test": lambda: (
+        closed().fit(ROWS, COLOURS).test_independence()
+    ),
+    "This estimator was fitted with a third table Z": lambda: (
+        closed().fit(ROWS[:, :1], ROWS[:, 1], ROWS[:, 2:]).score(ROWS[:, :1], ROWS[:, 1])
+    ),
+    "Z was passed beside images or sequences": lambda: MIEstimator(encoder="mlp").fit(
+        ROWS.reshape(60, 2, 2), ROWS, ROWS
+    ),
+    "each row is like the rows before it on both sides": lambda: closed().fit(WALKS[:, :1], WALKS),
+    "the rows are sorted by a column": lambda: closed().fit(
+        np.sort(ROWS[:, :1], axis=0), WALKS[:, 0]
+    ),
+    "blocks and groups were both passed": lambda: closed().fit(
+        ROWS, ROWS, blocks=5, groups=COLOURS
+    ),
+    "expected None, 'auto' or a positive integer, the rows of a block": lambda: closed().fit(
+        ROWS, ROWS, blocks=0.5
+    ),
+    "expected at most half of the rows": lambda: closed().fit(ROWS, ROWS, blocks=31),
+    "groups has 2 different values": lambda: closed().fit(ROWS, ROWS, groups=np.arange(60) % 2),
+    "x and y have different indices": lambda: mutual_info_lags(FRAME["a"], FRAME["b"][::-1], [0]),
+    "fill these rows, as a lag counts rows": lambda: mutual_info_lags(GAPS, ROWS, [0]),
+    "expected integers, such as range(-20, 21)": lambda: mutual_info_lags(ROWS, ROWS, [0.5]),
+    "the estimate still rises as neighbours come nearer": lambda: closed().fit(
+        ROWS[:, :1], np.abs(ROWS[:, 0])
+    ),
+    "follows from the other table without noise": lambda: closed().fit(ROWS, ROWS),
+    "the critic is refuted": lambda: MIEstimator(
+        "copula", n_folds=2, split_test=False, random_state=0
+    ).fit(*RINGS),
+    "are alone in their pair of categories": lambda: closed().fit(
+        MANY[:, :1].astype(str), MANY[:, 1].astype(str)
+    ),
+    "the columns are correlated beyond a few factors": lambda: closed().fit(
+        WIDE[0, :60, :80] / np.arange(0.2, 16.2, 0.2) + ROWS[:, :1], WIDE[1, :60, :80] + ROWS[:, :1]
+    ),
+    "the tables share more than their factors above the noise": lambda: closed().fit(
+        WIDE[0, :60, :80], WIDE[0, :60, :80] + ROWS[:, :1]
+    ),
+    "the shared factors are weak for so many columns and so few rows": lambda: closed().fit(
+        WIDE[0] + 0.13 * WIDE[2, :, :1], WIDE[1] + 0.13 * WIDE[2, :, :1]
+    ),
+    "rows are too few for": lambda: closed().fit(WIDE[0, :20], WIDE[1, :20]),
+    "the critics were still improving at step": lambda: MIEstimator(
+        "network", n_folds=2, max_steps=10, split_test=False, random_state=0
+    ).fit(ROWS, ROWS),
+    "the critics overfit": lambda: MIEstimator(
+        "network", n_folds=2, max_steps=50, offset=False, split_test=False, random_state=0
+    ).fit(ROWS, ROWS[::-1]),
+    "the effective sample size of the unrelated pairs": lambda: closed().fit(ROWS, ROWS),
+    "folds in the place of n_folds": lambda: MIEstimator(
+        "closed-form", split_test=False, random_state=0
+    ).fit(ROWS[:16, :1], ROWS[:16, 1]),
 }
 # Beyond a test on a CPU, or of another library.
 NOT_PROVOKED = {"The GPU is out of memory", "MemoryError", "Killed", "already exists", "mi_"}

@@ -232,6 +232,28 @@ def test_a_category_and_a_third_table_are_shown(pairs):
     assert "lower limit" not in str(conditional.mi_)
 
 
+def test_an_interval_without_an_end_leaves_the_chart(pairs):
+    first, _ = pairs
+    copied = estimator(method="copula").fit(first, first)
+    low, high = copied.mi_.interval
+    assert copied.mi_.at_least and high == math.inf
+    shown = ours(copied)
+    assert f"at least {copied.mi_.value:.3f} nats" in shown.text
+    assert f"best guess: {copied.mi_.value:.3f}, {low:.3f} and more." in shown.text
+    assert not re.search(r"\b(inf|nan)\b", shown.text)
+    arrows = [attrs for attrs in shown.all("path") if attrs["fill"] == "currentColor"]
+    assert len(arrows) == 1
+
+
+def test_no_ladder_stands_where_no_bound_is_known(pairs):
+    first, second = pairs
+    known = estimator().fit(first[:, :1], second[:, 0], second[:, 1:])
+    assert known.bounds_ is None
+    shown = ours(known)
+    assert f"{known.mi_.value:.3f} nats" in shown.text
+    assert shown.all("table") == shown.all("svg") == []
+
+
 def test_a_number_shows_its_lines_and_warnings():
     number = MIEstimate("NWJ", 1.0, 0.1, math.inf, 1200, 50, "lower", ("a < b", "c"))
     shown = Reader(number._repr_html_())
@@ -356,6 +378,19 @@ def test_what_lies_beyond_the_limits_is_an_arrow():
     width = float(shown.all("svg")[0]["width"])
     assert all(0 <= float(line[end]) <= width for line in shown.all("line") for end in ("x1", "x2"))
     assert "-4000.000" in shown.text
+
+
+def test_an_end_at_infinity_is_an_arrow_at_the_edge():
+    rows = [("more", 1.0, 0.5, math.inf, "red"), ("known", 2.0, 1.0, 3.0, "blue")]
+    shown = intervals(rows)
+    (line,) = [line for line in shown.all("line") if line.get("stroke") == "red"]
+    (arrow,) = shown.all("path")
+    edge = max(float(rule["x2"]) for rule in shown.all("line"))
+    assert float(line["x2"]) == edge and arrow["fill"] == "red"
+    assert float(arrow["d"][1:].split()[0]) == edge + 6
+    assert "more: 1.000, 0.500 and more." in shown.text
+    alone = intervals(rows[:1]).all("path")
+    assert len(alone) == 1
 
 
 def test_rows_without_a_value_are_named():

@@ -19,8 +19,6 @@ from sklearn_mi.datasets import (
     independent_pairs,
 )
 from sklearn_mi.information import (
-    mutual_info_features,
-    mutual_info_table,
     neighbors_mi,
 )
 from sklearn_mi.information.folds import blocks_of_rows, fold_of_rows
@@ -337,20 +335,6 @@ def test_a_grid_by_the_held_out_bound():
     X, Y, _ = correlated_gaussian(400, 2, random_state=0)
     grid = GridSearchCV(copula(), {"marginals": ["ranks", "standard"], "max_steps": [20]}, cv=2)
     assert grid.fit(X, Y).best_score_ > 0.3
-
-
-def test_features_are_ranked():
-    X, Y, _ = correlated_gaussian(400, 2, true_mi=1.0, random_state=0)
-    table = np.hstack([X, np.random.default_rng(0).normal(size=(400, 1))])
-    scores, pvalues = mutual_info_features(table, Y)
-    assert scores[:2].min() > 0.2 > abs(scores[2])
-    assert pvalues[:2].max() == 0.001 and pvalues[2] > 0.001
-    shown = mutual_info_table(pd.DataFrame(table, columns=["a", "b", "noise"]), Y)
-    assert list(shown.index) == ["a", "b", "noise"]
-    assert (shown["low"] <= shown["value"]).all()
-
-
-# What is said
 
 
 def test_a_deterministic_relation_is_told():

@@ -18,6 +18,7 @@ from sklearn_mi.plots import (
     DIRECTIONS,
     INNERMOST,
     BoundsDisplay,
+    ColumnsDisplay,
     ConvergenceDisplay,
     DiagnosticsDisplay,
     EmbeddingDisplay,
@@ -430,6 +431,64 @@ def test_a_ladder_is_the_tables_numbers(ladder):
         BoundsDisplay(ladder.drop(columns="ceiling")).plot()
 
 
+def test_an_end_at_infinity_is_an_arrow(ladder):
+    display = BoundsDisplay(ladder, best_guess=(2.0, 1.9, np.inf)).plot()
+    _, _, (interval,) = display.bars_["best guess"]
+    low, edge = interval.get_segments()[0][:, 0]
+    assert low == pytest.approx(1.9)
+    assert 2.4 < edge < 2.6
+    assert [line.get_xdata()[0] for line in display.ax_.lines if line.get_marker() == ">"] == [edge]
+    assert "interval 1.90 and more" in display.alt_text_
+
+
+@pytest.fixture
+def columns():
+    rows = {"value": [0.02, 0.4, 0.3], "low": [0.0, 0.3, 0.2], "high": [0.1, 0.55, np.inf]}
+    return pd.DataFrame({**rows, "p_adjusted": [0.3, 1e-9, 0.04]}, index=["ash", "hue", "proline"])
+
+
+def test_a_forest_is_the_tables_numbers(columns):
+    display = ColumnsDisplay.from_table(columns)
+    assert list(display.bars_) == ["hue", "proline", "ash"]
+    assert [label.get_text() for label in display.ax_.get_yticklabels()] == list(display.bars_)
+    point, _, (interval,) = display.bars_["hue"]
+    np.testing.assert_array_equal(point.get_xydata(), [[0.4, 0]])
+    np.testing.assert_allclose(interval.get_segments()[0][:, 0], [0.3, 0.55])
+    assert [bar[0].get_markerfacecolor() == "none" for bar in display.bars_.values()] == [
+        False,
+        False,
+        True,
+    ]
+    (arrow,) = display.ax_.texts
+    assert arrow.xy[1] == 1 and arrow.xy[0] >= 0.55  # no upper end
+    assert [0, 0] in [list(line.get_xdata()) for line in display.ax_.lines]
+    assert legend_of(display) == [
+        "significant at an FDR of 0.05",
+        "not significant at an FDR of 0.05",
+        "0: independent",
+    ]
+    assert "hue has the most, 0.40, interval 0.30 to 0.55; 2 of 3 are sig" in display.alt_text_
+    assert "and more" in ColumnsDisplay(columns.iloc[[2]]).plot().alt_text_
+    some = ColumnsDisplay(columns).plot(fdr=0.01, max_columns=1)
+    assert list(some.bars_) == ["hue"] and "1 of 3" in some.alt_text_
+    assert "the last 2 are not shown" in some.alt_text_
+    with pytest.raises(ValueError, match="no column 'p_adjusted'"):
+        ColumnsDisplay(columns.drop(columns="p_adjusted")).plot()
+    with pytest.raises(ValueError, match="no row"):
+        ColumnsDisplay(columns.head(0)).plot()
+
+
+def test_names_of_forty_columns_do_not_touch():
+    values = np.linspace(1, 0, 60)
+    table = pd.DataFrame({"value": values, "low": values - 0.1, "high": values + 0.1})
+    table.index = pd.Index([f"column {k}" for k in range(60)])
+    display = ColumnsDisplay(table.assign(p_adjusted=1 - values)).plot()
+    assert len(display.bars_) == 40
+    display.figure_.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in display.ax_.get_yticklabels()]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
 def test_displays_of_an_estimator(ladder):
     curves = pd.DataFrame({"fold": 0, "candidate": "network", "step": [0, 50], "loss": [1.4, 1.2]})
     fitted = SimpleNamespace(
@@ -441,6 +500,9 @@ def test_displays_of_an_estimator(ladder):
     assert BoundsDisplay.from_estimator(fitted).best_guess == (2.0, 1.9, 2.2)
     assert PointwiseDisplay.from_estimator(fitted, bins=4).counts_.tolist() == [1, 1, 0, 1]
     assert list(ConvergenceDisplay.from_estimator(fitted).lines_) == [("network", 0)]
+    fitted.bounds_ = None
+    with pytest.raises(ValueError, match="bounds_=None; expected a table of bounds"):
+        BoundsDisplay.from_estimator(fitted)
 
 
 def test_a_histogram_tells_its_mean_and_what_is_below_zero():
@@ -723,7 +785,7 @@ def test_words_of_a_radar_touch_neither_each_other_nor_the_picture(n_axes, layou
 
 
 @pytest.fixture
-def drawings(summary, study, diagnosed, ladder):
+def drawings(summary, study, diagnosed, ladder, columns):
     """A function of axes for each Display, by its name."""
     points = np.random.default_rng(0).normal(size=(40, 2))
     classes = [None, *np.arange(39) % 12]
@@ -732,6 +794,7 @@ def drawings(summary, study, diagnosed, ladder):
     bounds = BoundsDisplay(ladder, best_guess=(2.0, 1.9, 2.2), lower_limit=1.72)
     return {
         "BoundsDisplay": lambda ax=None: bounds.plot(ax, true_mi=2.05),
+        "ColumnsDisplay": ColumnsDisplay(columns).plot,
         "ConvergenceDisplay": ConvergenceDisplay(curves).plot,
         "DiagnosticsDisplay": DiagnosticsDisplay(diagnosed).plot,
         "EmbeddingDisplay": EmbeddingDisplay(points, classes).plot,

@@ -1,5 +1,6 @@
+import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sklearn_mi.critics import Cosine, InnerProduct, Split
 from sklearn_mi.model import PairModel
 from sklearn_mi.negatives import InBatch
 from sklearn_mi.objectives import EachPart, KPair, Matched
+from sklearn_mi.persistence import read_estimate
 from sklearn_mi.reports import (
     MIEstimate,
     blocks,
@@ -166,6 +168,25 @@ def test_a_best_guess_tells_whose_limit_it_shows():
     assert str(guess).endswith(
         "lower limit 1.000\nbest guess: mean, no bound, 10 pairs, lower limit of guaranteed_"
     )
+
+
+def test_a_number_without_an_end_says_at_least():
+    guess = MIEstimate(
+        "nearest neighbours (in-sample)", 2.0, 0.1, math.inf, 10, 5, "neither",
+        interval=(1.5, math.inf), lower_limit=1.0, at_least=True,
+    )  # fmt: skip
+    assert str(guess).startswith(
+        "at least 2.000 nats, 95 % interval 1.500 and more, lower limit 1.000\n"
+        "best guess: nearest neighbours (in-sample), no bound, 10 pairs"
+    )
+    again = read_estimate(json.loads(json.dumps(asdict(guess))))
+    assert again == guess
+
+
+def test_an_estimate_of_an_older_file_has_an_end():
+    facts = asdict(MIEstimate("InfoNCE", 0.5, 0.1, math.inf, 12, 8, "lower"))
+    del facts["at_least"]
+    assert read_estimate(facts).at_least is False
 
 
 @pytest.mark.parametrize(("n", "said"), [(0, ""), (1, "; 1 warning"), (2, "; 2 warnings")])

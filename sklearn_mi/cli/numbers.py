@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import click
 from sklearn_mi.cli.base import examples, refuse, say
 from sklearn_mi.cli.files import read, select, set_aside, size_of, write
 from sklearn_mi.cli.options import (
+    Blocks,
     Names,
     Numbers,
     Rows,
@@ -37,6 +39,8 @@ FEW_LABELS = (1, 5, 20)
         "mi genes.csv proteins.csv",
         "mi flowers.csv --y species",
         "mi flowers.parquet --x petal_length,petal_width --y species --json",
+        "mi flowers.csv --x petal_length --y petal_width --given species",
+        "mi recording.npy behaviour.npy --blocks auto",
     )
 )
 @click.argument("x_file", metavar="X", type=Rows())
@@ -44,20 +48,39 @@ FEW_LABELS = (1, 5, 20)
 @click.option("--x", type=Names(), help="Columns of X; default: all others.")
 @click.option("--y", type=Names(), help="Columns of Y, or of X if that is the only file.")
 @index
+@click.option(
+    "--given",
+    "given_z",
+    type=Names(),
+    help="Columns of X; the information is then that beyond what they tell.",
+)
 @click.option("--groups", metavar="COLUMN", help="Subject of each row; a column of X.")
+@click.option(
+    "--blocks", type=Blocks(), help="For a series: rows that depend on one another, or auto."
+)
+@click.option(
+    "--method",
+    type=click.Choice(["auto", "closed-form", "copula", "network", "neighbors", "classifier"]),
+    help="closed-form: without networks, in a fraction of the time; default: auto.",
+)
 @number("--max-steps", "Longest training of a network.")
-@number("--jobs", "Processes; default: 1.", default=1)
+@number("--jobs", "Folds that are fitted at the same time; default: one for each core.")
 @seed
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON; null: no number, or no upper end."
+)
 def mi(
     x_file: Path,
     y_file: Path | None,
     x: list[str] | None,
     y: list[str] | None,
     index: str | None,
+    given_z: list[str] | None,
     groups: str | None,
+    blocks: int | str | None,
+    method: str | None,
     max_steps: int | None,
-    jobs: int,
+    jobs: int | None,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -67,13 +90,21 @@ def mi(
     """
     if y_file is None and x is None and y is None:
         refuse("Pass a second file, or columns by --x and --y.")
-    table, aside = set_aside(x_file, read(x_file, index=index), [groups] if groups else [])
+    names = [*(given_z or []), *([groups] if groups else [])]
+    table, aside = set_aside(x_file, read(x_file, index=index), names)
     X, Y = _sides(x_file, table, y_file, x, y, index)
     from sklearn_mi.information import MIEstimator
 
     say(f"Estimating from {size_of(X)} and {size_of(Y)} ...")
-    estimator = MIEstimator(n_jobs=jobs, random_state=seed, **given(max_steps=max_steps))
-    found = estimator.fit(X, Y, groups=aside[groups] if groups else None).mi_
+    settings = given(method=method, max_steps=max_steps, n_jobs=jobs)
+    estimator = MIEstimator(verbose=int(sys.stderr.isatty()), random_state=seed, **settings)
+    found = estimator.fit(
+        X,
+        Y,
+        Z=aside[given_z] if given_z else None,
+        groups=aside[groups] if groups else None,
+        blocks=blocks,
+    ).mi_
     if as_json:
         click.echo(_as_json(found, len(X)))
     else:
@@ -120,10 +151,13 @@ def as_lines(found: Any, name: str, rows: str, n_rows: int) -> str:
     """
     facts = {name: "none"}
     if math.isfinite(found.value):
+        low, high = found.interval
+        end = f"to {high:z.3f}" if math.isfinite(high) else "and more"
         facts = {
-            name: f"{found.value:.3f} {found.unit}",
-            "95 % interval": "{:.3f} to {:.3f}".format(*found.interval),
+            name: f"{'at least ' * found.at_least}{found.value:z.3f} {found.unit}",
+            "95 % interval": f"{low:z.3f} {end}",
             "lower limit, 95 %": _limit(found.lower_limit),
+            "computed as": found.bound,
             rows: f"{n_rows:,}",
         }
     lines = [f"{fact:<20}{value}" for fact, value in facts.items()]
@@ -131,7 +165,7 @@ def as_lines(found: Any, name: str, rows: str, n_rows: int) -> str:
 
 
 def _limit(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"
+    return "none" if value is None else f"{value:z.3f}"
 
 
 def _as_json(found: Any, n_rows: int) -> str:
@@ -141,9 +175,11 @@ def _as_json(found: Any, n_rows: int) -> str:
     facts = {
         "value": plain(found.value),
         "stderr": plain(found.stderr),
+        "at_least": found.at_least,
         "interval": [plain(end) for end in found.interval],
         "lower_limit": plain(found.lower_limit),
         "unit": found.unit,
+        "computed_as": found.bound,
         "n_rows": n_rows,
         "warnings": list(found.warnings),
     }

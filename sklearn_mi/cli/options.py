@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 __all__ = [
+    "Blocks",
     "Names",
     "Numbers",
     "Output",
@@ -104,6 +105,20 @@ class Numbers(click.ParamType):
         if not all(word == "all" or (word.isdigit() and int(word)) for word in words):
             self.fail(f"{value!r}; expected positive numbers, or all: 1,5,20,all.", param, ctx)
         return [None if word == "all" else int(word) for word in words]
+
+
+class Blocks(click.ParamType):
+    """A number of rows, or ``auto``."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        """Return the number; "auto" stays as it is."""
+        if value == "auto":
+            return value
+        if not (str(value).isdigit() and int(value)):
+            self.fail(f"{value!r}; expected a positive number of rows, or auto.", param, ctx)
+        return int(value)
 
 
 def _check_suffix(

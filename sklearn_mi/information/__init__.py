@@ -11,10 +11,12 @@ from sklearn_mi.information.inference import Independence
 from sklearn_mi.information.lags import mutual_info_lags
 from sklearn_mi.information.neighbors import neighbors_mi
 from sklearn_mi.information.refutation import Refutation
+from sklearn_mi.information.selector import MutualInfoSelector
 
 __all__ = [
     "Independence",
     "MIEstimator",
+    "MutualInfoSelector",
     "NormalScores",
     "Refutation",
     "mutual_info_features",

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import norm
 
 from sklearn_mi.information.closed import copula_guess
+from sklearn_mi.information.exact import predicted_information
 from sklearn_mi.information.guess import Guess
 from sklearn_mi.information.inference import (
     BOUNDS_OF_RATIO,
@@ -31,9 +32,11 @@ from sklearn_mi.reports import MIEstimate
 __all__ = ["Evidence", "best_guess", "ceiling_of", "guarantee", "warnings_about"]
 
 FAR = 3.0
+FAR_BEYOND = 0.5
 GROWTH_LEFT = 2.5
 LARGEST_ABOVE = 0.5
 LARGEST_GROWTH = 0.25
+NEARLY_EXACT = 2.3  # 99 % of a variance
 REFUTED = 0.01
 ROUNDING = 1e-6
 
@@ -210,7 +213,11 @@ def _within_reason(guess: Guess, evidence: Evidence) -> Guess:
     if pairs.route == "ratio":
         above = float(np.mean([fold.facts["above"] for fold in evidence.folds]))
         is_fitted = "copula" in guess.how and evidence.refutation.p_value >= REFUTED
-        if above > LARGEST_ABOVE and not is_fitted:
+        predicted = predicted_information(pairs)
+        is_exact = predicted > max(NEARLY_EXACT, guess.value + FAR_BEYOND)
+        if is_exact:
+            guess = replace(guess, warnings=(*guess.warnings, _exactness(predicted)))
+        if is_exact or (above > LARGEST_ABOVE and not is_fitted):
             guess, high = replace(guess, at_least=True), math.inf
     if pairs.route == "class":
         counts, z = (
@@ -226,6 +233,14 @@ def _within_reason(guess: Guess, evidence: Evidence) -> Guess:
     is_constant = guess.how == "constant column"
     high = max(high, guess.value, 0.0 if is_constant else low + least)
     return replace(guess, interval=(low, math.inf if guess.at_least else high))
+
+
+def _exactness(predicted: float) -> str:
+    share = 100 * math.exp(-2 * predicted)
+    return (
+        f"polynomials of one table predict a column of the other up to {share:.2g} % of its "
+        "variance; the relation may be deterministic and its information infinite"
+    )
 
 
 def _least_width(n: int, n_effective: float | None) -> float:

@@ -17,11 +17,17 @@ from sklearn_mi.plots.contestants import (
 )
 from sklearn_mi.plots.curves import ConvergenceDisplay, StudyDisplay, TrainingDisplay
 from sklearn_mi.plots.embedding import EmbeddingDisplay
-from sklearn_mi.plots.estimates import BoundsDisplay, PointwiseDisplay, StaircaseDisplay
+from sklearn_mi.plots.estimates import (
+    BoundsDisplay,
+    ColumnsDisplay,
+    PointwiseDisplay,
+    StaircaseDisplay,
+)
 from sklearn_mi.plots.style import COLOURS as COLOURS
 
 __all__ = [
     "BoundsDisplay",
+    "ColumnsDisplay",
     "ConvergenceDisplay",
     "DiagnosticsDisplay",
     "EmbeddingDisplay",

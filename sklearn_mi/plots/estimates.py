@@ -1,4 +1,4 @@
-"""Numbers in nats: a ladder of bounds, log-ratios of rows, estimates against the truth."""
+"""Numbers in nats: a ladder of bounds, columns, log-ratios of rows, estimates and the truth."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from sklearn_mi.plots.style import (
     written,
 )
 
-__all__ = ["BoundsDisplay", "PointwiseDisplay", "StaircaseDisplay"]
+__all__ = ["BoundsDisplay", "ColumnsDisplay", "PointwiseDisplay", "StaircaseDisplay"]
 
 # What a number in nats bounds: its colour, its marker, its name in the legend.
 STATUSES = {
@@ -53,7 +53,7 @@ class BoundsDisplay:
         As ``MIEstimator.bounds_``: named rows with ``value``, ``low``, ``high``, ``status``,
         ``ceiling``.
     best_guess : tuple of float, optional
-        A value and the two ends of its interval.
+        A value and the two ends of its interval; an upper end of ``inf`` is drawn as an arrow.
     lower_limit : float, optional
         A lower limit of the information, at the estimator's confidence.
 
@@ -109,7 +109,17 @@ class BoundsDisplay:
         Returns
         -------
         display : BoundsDisplay
+
+        Raises
+        ------
+        ValueError
+            If no bounds are known, as of a conditional information.
         """
+        if hasattr(estimator, "mi_") and estimator.bounds_ is None:
+            raise ValueError(
+                "bounds_=None; expected a table of bounds, and none is known of a conditional "
+                "information: print mi_, or fit without Z."
+            )
         bounds = read_fitted(estimator, "bounds_", "MIEstimator")
         mi = estimator.mi_
         display = cls(bounds, best_guess=(mi.value, *mi.interval), lower_limit=mi.lower_limit)
@@ -166,18 +176,23 @@ class BoundsDisplay:
         ]
         if self.best_guess is not None:
             rungs.append(("best guess", *self.best_guess, (ink(self.ax_), "*", "best guess")))
+        ends = [end for _, *numbers, _ in rungs for end in numbers if np.isfinite(end)]
+        edge = max(ends) + 0.1 * (max(ends) - min(ends)) if ends else 0.0
         self.bars_, kinds = {}, {}
         for k, (name, value, low, high, (colour, marker, kind)) in enumerate(rungs):
+            shown = legible(self.ax_, colour, LINE_CONTRAST)
             self.bars_[name] = self.ax_.errorbar(
                 value,
                 k,
-                xerr=np.maximum([[value - low], [high - value]], 0),
+                xerr=np.maximum([[value - low], [min(high, edge) - value]], 0),
                 fmt=marker,
                 ms=9 if marker == "*" else 5.5,
-                color=legible(self.ax_, colour, LINE_CONTRAST),
+                color=shown,
                 capsize=3,
                 label=kind,
             )
+            if high == np.inf:
+                self.ax_.plot(edge, k, ">", color=shown, ms=6)
             kinds.setdefault(kind, self.bars_[name])
         return list(kinds.values())
 
@@ -212,11 +227,161 @@ class BoundsDisplay:
         parts = [f"Bounds in nats: {', '.join(values)}"]
         if self.best_guess is not None:
             value, low, high = map(written, self.best_guess)
-            parts.append(f"the best guess is {value}, interval {low} to {high}")
+            end = "and more" if self.best_guess[2] == np.inf else f"to {high}"
+            parts.append(f"the best guess is {value}, interval {low} {end}")
         if self.lower_limit is not None:
             parts.append(f"the lower limit is {written(self.lower_limit)}")
         parts += [] if true_mi is None else [f"the truth is {written(true_mi)}"]
         return "; ".join(parts) + "."
+
+
+class ColumnsDisplay:
+    """A forest plot: what each column tells about the target, with its interval.
+
+    Columns stand in the order of their value, the largest on top. Filled points are significant
+    among all columns, at a false discovery rate; hollow ones are not. An arrow marks an interval
+    without an upper end.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `sklearn_mi.information.mutual_info_table` returns it: named rows with ``value``,
+        ``low``, ``high`` and ``p_adjusted``.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        Where the plot was drawn.
+    figure_ : Figure
+        Its figure.
+    bars_ : dict of str to ErrorbarContainer
+        The point and interval of each column that is shown, the largest value first.
+    alt_text_ : str
+        One sentence for those who cannot see it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_mi.plots import ColumnsDisplay
+    >>> table = pd.DataFrame({
+    ...     "value": [0.0, 0.4], "low": [0.0, 0.3], "high": [0.1, 0.5], "p_adjusted": [0.7, 0.001],
+    ... }, index=["ash", "alcohol"])
+    >>> list(ColumnsDisplay.from_table(table).bars_)
+    ['alcohol', 'ash']
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+
+    @classmethod
+    def from_table(
+        cls,
+        table: pd.DataFrame,
+        *,
+        fdr: float = 0.05,
+        max_columns: int = 40,
+        ax: Axes | None = None,
+    ) -> ColumnsDisplay:
+        """Make the display and draw it.
+
+        Parameters
+        ----------
+        table : DataFrame
+            As for the constructor.
+        fdr : float, default=0.05
+            As for :meth:`plot`.
+        max_columns : int, default=40
+            As for :meth:`plot`.
+        ax : Axes, optional
+            As for :meth:`plot`.
+
+        Returns
+        -------
+        display : ColumnsDisplay
+        """
+        return cls(table).plot(ax, fdr=fdr, max_columns=max_columns)
+
+    def plot(
+        self, ax: Axes | None = None, *, fdr: float = 0.05, max_columns: int = 40
+    ) -> ColumnsDisplay:
+        """Draw the columns.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; by default a new figure, whose height grows with the columns.
+        fdr : float, default=0.05
+            Largest adjusted p-value of a filled point.
+        max_columns : int, default=40
+            The largest values that are shown.
+
+        Returns
+        -------
+        self : ColumnsDisplay
+            With ``ax_``, ``figure_``, ``bars_`` and ``alt_text_``.
+
+        Raises
+        ------
+        ValueError
+            If the table has no row, or lacks a column.
+        """
+        need_columns(self.table, ("value", "low", "high", "p_adjusted"))
+        if self.table.empty:
+            raise ValueError("The table has no row; expected a row for each column of X.")
+        shown = self.table.sort_values("value", ascending=False, kind="stable").head(max_columns)
+        self.figure_, self.ax_ = axes_for(ax, figsize=(WIDE[0], 1.4 + 0.24 * max(len(shown), 6)))
+        zero = self.ax_.axvline(0, color=muted(self.ax_), lw=1.5, label="0: independent", zorder=1)
+        kinds = self._points(shown, fdr)
+        self.ax_.set_yticks(range(len(shown)), [str(name) for name in shown.index])
+        self.ax_.set(xlabel="mutual information, nats", ylim=(len(shown) - 0.5, -0.5))
+        self.ax_.tick_params(axis="y", length=0, labelsize=None if len(shown) <= 24 else "small")
+        clear_axes(self.ax_, grid="x")
+        self.ax_.spines["left"].set_visible(False)
+        place_legend(self.ax_, [*kinds, zero])
+        self.alt_text_ = self._told(shown, fdr)
+        return self
+
+    def _points(self, shown: pd.DataFrame, fdr: float) -> list[Any]:
+        """Draw a point and an interval for each column; return one of each kind."""
+        first, second = legible(self.ax_, COLOURS[1], LINE_CONTRAST), muted(self.ax_)
+        self.bars_, kinds = {}, {}
+        numbers = shown[["value", "low", "high", "p_adjusted"]].to_numpy(float)
+        farthest = np.nanmax(np.where(np.isfinite(numbers[:, :3]), numbers[:, :3], np.nan))
+        for k, (value, low, high, p) in enumerate(numbers):
+            is_open, is_found = not np.isfinite(high), p <= fdr
+            colour = first if is_found else second
+            bar = self.ax_.errorbar(
+                value,
+                k,
+                xerr=np.maximum([[value - low], [0 if is_open else high - value]], 0),
+                fmt="o",
+                ms=5.5,
+                color=colour,
+                mfc=colour if is_found else "none",
+                capsize=2,
+                label=f"{'' if is_found else 'not '}significant at an FDR of {fdr:g}",
+            )
+            if is_open:
+                end, arrow = (max(farthest, 1.15 * value), k), {"arrowstyle": "->", "color": colour}
+                self.ax_.annotate("", end, (value, k), arrowprops=arrow)
+                self.ax_.update_datalim([end])
+            self.bars_[str(shown.index[k])] = bar
+            kinds.setdefault(is_found, bar)
+        self.ax_.autoscale_view()
+        return [kinds[kind] for kind in sorted(kinds, reverse=True)]
+
+    def _told(self, shown: pd.DataFrame, fdr: float) -> str:
+        n_found = int((self.table["p_adjusted"] <= fdr).sum())
+        first = shown.iloc[0]
+        upper = f"to {written(first['high'])}" if np.isfinite(first["high"]) else "and more"
+        hidden = len(self.table) - len(shown)
+        return (
+            f"Information of {len(self.table)} columns about the target, in nats: "
+            f"{shown.index[0]} has the most, {written(first['value'])}, interval "
+            f"{written(first['low'])} {upper}; {n_found} of {len(self.table)} are significant at "
+            f"a false discovery rate of {fdr:g}"
+            + (f"; the last {hidden} are not shown." if hidden else ".")
+        )
 
 
 class PointwiseDisplay:

@@ -216,10 +216,12 @@ def test_the_first_array_of_several_is_read():
 
 
 def test_mutual_information_of_two_files():
-    command = "mi plain.tsv pair.npy --method network --max-steps 2"
+    command = "mi plain.tsv pair.npy --max-steps 2"
     shown = run(command)
     assert "mutual information" in shown.stdout and "lower limit" in shown.stdout
     found = json.loads(run(f"{command} --json").stdout)
+    assert all(f"warning: {text}\n" in shown.stdout for text in found["warnings"])
+    assert f"computed as         {found['computed_as']}\n" in shown.stdout
     assert f"{found['value']:.3f} nats" in shown.stdout and found["n_rows"] == N_ROWS
     low, high = found["interval"]
     assert low <= found["value"] <= high and found["lower_limit"] < found["value"]

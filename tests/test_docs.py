@@ -366,6 +366,9 @@ PROVOKED = {
         ROWS[:, :1], np.abs(ROWS[:, 0])
     ),
     "follows from the other table without noise": lambda: closed().fit(ROWS, ROWS),
+    "polynomials of one table predict a column of the other": lambda: closed().fit(
+        ROWS, ROWS[:, 0] ** 2
+    ),
     "the critic is refuted": lambda: MIEstimator(
         "copula", n_folds=2, split_test=False, random_state=0
     ).fit(*RINGS),

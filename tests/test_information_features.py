@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from sklearn_mi._base import MIWarning
 from sklearn_mi.datasets import correlated_gaussian
 from sklearn_mi.information import (
     MIEstimator,
@@ -300,6 +301,8 @@ def test_columns_stop_where_they_are_no_longer_significant():
     assert selector.n_features_ <= 6 and selector.pvalues_[0] < 1e-9
     assert list(selector.transform(X)) == list(selector.get_feature_names_out())
     assert MutualInfoSelector(0.1).fit(X, y).n_features_ == 4
+    with pytest.warns(MIWarning, match="n_features_to_select=50, but X has 40 columns"):
+        assert MutualInfoSelector(50).fit(X, y).n_features_ == 40
     assert MutualInfoSelector(30, fdr=0.05).fit(X, y).n_features_ == selector.n_features_
 
 

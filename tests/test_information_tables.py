@@ -35,7 +35,7 @@ SAME = {
     "tensor": torch.tensor(NUMBERS, requires_grad=True),
     "masked": np.ma.masked_invalid(NUMBERS),
     "csr": sparse.csr_matrix(NUMBERS),
-    "coo": sparse.coo_array(NUMBERS),
+    "coordinates": sparse.coo_array(NUMBERS),
     "sparse frame": FRAME.astype("Sparse[float]"),
     "another index": FRAME.set_index(np.arange(N)[::-1]),
 }

@@ -28,6 +28,7 @@ def copula_guess(
     seed: int,
     groups: np.ndarray | None = None,
     n_effective: float | None = None,
+    block: int | None = None,
 ) -> Guess:
     """Return the information of a copula that is fitted to all rows.
 
@@ -42,6 +43,8 @@ def copula_guess(
     groups : ndarray of shape (n_samples,), default=None
     n_effective : float, default=None
         Number of independent rows that tell as much.
+    block : int, default=None
+        Rows of a block, if rows are a series.
 
     Returns
     -------
@@ -53,7 +56,7 @@ def copula_guess(
         # Columns follow from others, so only correlations are left.
         family = "gaussian"
         copula = copula_of_all(family, X, Y, seed)
-    stderr = standard_error(pointwise, groups)
+    stderr = standard_error(pointwise, groups, block)
     n = len(X) if n_effective is None else n_effective
     if groups is not None:
         # As many independent rows as would give this standard error.

@@ -361,7 +361,9 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
         """Return the p-value of a permutation test of independence.
 
         The critic is fitted to one half of the rows and partners are permuted in the other half, so
-        the p-value is exact. Pooling the critics of several folds would reject too often.
+        the p-value is exact. Pooling the critics of several folds would reject too often. Given Z,
+        the test is one of conditional independence: by permutations within the labels of Z, or by
+        covariances of what Z does not predict.
 
         Returns
         -------
@@ -373,7 +375,6 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
             If ``split_test`` is False.
         """
         check_is_fitted(self)
-        self._without_third_table()
         if self._independence is None:
             raise ValueError(
                 "split_test=False keeps no rows for a test; set split_test=True and fit again."
@@ -473,8 +474,8 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
     def _without_third_table(self) -> None:
         if self._is_conditional:
             raise ValueError(
-                "This estimator was fitted with a third table Z and has only mi_, bounds_, "
-                "pointwise_ and test_independence(); fit without Z for the rest."
+                "This estimator was fitted with a third table Z and has only mi_ and "
+                "test_independence(); fit without Z for the rest."
             )
 
     # Fitting

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
@@ -52,7 +52,7 @@ def _unexplained(X: np.ndarray, Y: np.ndarray) -> float:
     left = np.zeros(Y.shape[1])
     for half in (slice(0, None, 2), slice(1, None, 2)):
         other = slice(1 - (half.start or 0), None, 2)
-        model = make_pipeline(StandardScaler(), PolynomialFeatures(degree), Ridge(1e-8))
+        model = make_pipeline(StandardScaler(), PolynomialFeatures(degree), LinearRegression())
         model.fit(X[half], Y[half])
         left += np.square(Y[other] - model.predict(X[other]).reshape(Y[other].shape)).sum(axis=0)
     total = np.square(Y - Y.mean(axis=0)).sum(axis=0)

@@ -109,7 +109,8 @@ def mutual_info_table(
 
     The p-value is that of a test by functions of the ranks
     (`sklearn_mi.information.independence.IndependenceTest`). ``p_adjusted`` is that of Benjamini
-    and Hochberg: of the columns below .05, on average at most 5 % are independent of Y.
+    and Hochberg: of the columns below .05, on average at most 5 % are independent of Y. The test
+    has more power than the interval, which may reach 0 where the p-value is small.
 
     Parameters
     ----------

@@ -26,6 +26,7 @@ FEW_COLUMNS = 3
 FEWEST_ROWS_WIDE = 30
 MANY_VALUES = 0.3
 SOME_COLUMNS = 10
+TIED = 0.02
 Route = Literal["labels", "class", "ratio"]
 
 
@@ -90,6 +91,16 @@ class Pairs:
         return any(
             side is not None
             and (side.nominal.any() or any(len(find_atoms(column)) for column in side.values.T))
+            for side in (self.x, self.y)
+        )
+
+    @property
+    def has_ties(self) -> bool:
+        """Whether a value of a column recurs so often that ranks say too little of it."""
+        least = max(TIED * len(self), 3)
+        return any(
+            side is not None
+            and any(np.unique(c, return_counts=True)[1].max() >= least for c in side.values.T)
             for side in (self.x, self.y)
         )
 

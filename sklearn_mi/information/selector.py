@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -15,7 +16,7 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_mi._base import DocLinkMixin
+from sklearn_mi._base import DocLinkMixin, MIWarning
 from sklearn_mi._compat import Interval, StrOptions
 from sklearn_mi.information.atoms import Coded
 from sklearn_mi.information.independence import IndependenceTest
@@ -180,6 +181,12 @@ class MutualInfoSelector(DocLinkMixin, SelectorMixin, BaseEstimator):
 
     def _number(self, allowed: np.ndarray) -> int:
         wanted, width = self.n_features_to_select, len(allowed)
+        if isinstance(wanted, Integral) and wanted > width:
+            warnings.warn(
+                f"n_features_to_select={wanted}, but X has {width} columns; all of them are taken.",
+                MIWarning,
+                stacklevel=4,
+            )
         if wanted is None:
             wanted = width if self.fdr is not None else max(width // 2, 1)
         elif not isinstance(wanted, Integral):

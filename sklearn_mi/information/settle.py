@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import norm
 
+from sklearn_mi.information.atoms import Coded
 from sklearn_mi.information.closed import copula_guess
 from sklearn_mi.information.exact import predicted_information
 from sklearn_mi.information.guess import Guess
@@ -36,7 +37,9 @@ FAR_BEYOND = 0.5
 GROWTH_LEFT = 2.5
 LARGEST_ABOVE = 0.5
 LARGEST_GROWTH = 0.25
+MOST_ROWS_BESIDE = 5000
 NEARLY_EXACT = 2.3  # 99 % of a variance
+NEIGHBORS_UP_TO = 6
 REFUTED = 0.01
 ROUNDING = 1e-6
 
@@ -107,7 +110,7 @@ def _by_method(evidence: Evidence, method: str) -> Guess:
         assert guess is not None
         return guess
     fits = _copula_fits(evidence)
-    is_smooth = fits and not pairs.has_atoms and pairs.route == "ratio"
+    is_smooth = fits and not pairs.has_atoms and not pairs.has_ties and pairs.route == "ratio"
     if method in ("auto", "closed-form") and pairs.has_few_columns and not is_smooth:
         return _neighbors(evidence)
     if pairs.is_wide:
@@ -118,6 +121,7 @@ def _by_method(evidence: Evidence, method: str) -> Guess:
         families = [f.ratio.family for f in evidence.folds if f.ratio.is_parametric]
         family = max(families, key=families.count)
         how = {"pointwise": evidence.pointwise, "seed": evidence.seed, **_rows(evidence)}
+        how["block"] = pairs.block
         return copula_guess(str(family), pairs.X, pairs.Y, **how)
     return _held_out(evidence)
 
@@ -131,11 +135,15 @@ def _rows(evidence: Evidence) -> dict:
     }
 
 
-def _neighbors(evidence: Evidence) -> Guess:
-    pairs = evidence.pairs
+def _neighbors(evidence: Evidence, most_rows: int | None = None) -> Guess:
+    pairs, how = evidence.pairs, _rows(evidence)
     assert pairs.x is not None
     assert pairs.y is not None
-    return few_columns_guess(pairs.x, pairs.y, seed=evidence.seed, **_rows(evidence))
+    if most_rows is None or most_rows >= len(pairs) or pairs.groups is not None:
+        return few_columns_guess(pairs.x, pairs.y, seed=evidence.seed, **how)
+    rows = np.linspace(0, len(pairs) - 1, most_rows).astype(int)
+    sides = [Coded(side.values[rows], side.nominal) for side in (pairs.x, pairs.y)]
+    return few_columns_guess(*sides, seed=evidence.seed, **how)
 
 
 def _copula_fits(evidence: Evidence) -> bool:
@@ -149,6 +157,11 @@ def _held_out(evidence: Evidence) -> Guess:
     if np.mean([fold.facts["bound is above"] for fold in evidence.folds]) > 0.5:
         return Guess(own.value, own.stderr, own.interval, f"{own.bound} (held out)")
     value = float(evidence.share @ [fold.estimate for fold in evidence.folds])
+    # Ratios whose mean over unrelated pairs exceeds 1 are too large by its logarithm.
+    excess = evidence.share @ [
+        fold.bounds["plug-in"][0] - fold.bounds["donsker-varadhan"][0] for fold in evidence.folds
+    ]
+    value -= max(float(excess), 0.0)
     stderr = standard_error(evidence.pointwise, pairs.groups, pairs.block)
     scales = [getattr(fold.ratio, "calibration", Calibration()) for fold in evidence.folds]
     shift_errors = np.array([scale.shift_error for scale in scales])
@@ -198,24 +211,40 @@ def _widened(guess: Guess, evidence: Evidence, method: str) -> Guess:
     if is_model and found.p_value < REFUTED and found.missing > 0:
         high += found.missing
     guess = guess.reaching(guess.interval[0], high)
-    if is_model and method == "auto" and evidence.pairs.has_few_columns:
-        near = _neighbors(evidence)
-        if abs(near.value - guess.value) > FAR * math.hypot(near.stderr, guess.stderr):
-            guess = guess.reaching(near.value, near.value)
+    if is_model and method in ("auto", "closed-form"):
+        guess = _beside_neighbors(guess, evidence)
+    return guess
+
+
+def _beside_neighbors(guess: Guess, evidence: Evidence) -> Guess:
+    """Return the guess of a model, or that of neighbours where these see far more.
+
+    Neighbours fall short in more columns, so there they widen the interval upwards alone.
+    """
+    n_columns = evidence.pairs.n_columns
+    if n_columns is None or n_columns > NEIGHBORS_UP_TO:
+        return guess
+    near = _neighbors(evidence, MOST_ROWS_BESIDE)
+    far = FAR * math.hypot(near.stderr, guess.stderr)
+    if near.value - guess.value > far:
+        few = evidence.pairs.has_few_columns
+        return near.reaching(*guess.interval) if few else guess.reaching(near.value, near.value)
+    if guess.value - near.value > far and evidence.pairs.has_few_columns:
+        return guess.reaching(near.value, near.value)
     return guess
 
 
 def _within_reason(guess: Guess, evidence: Evidence) -> Guess:
     """Return the guess between 0 and the entropy of a class; "at least", if nothing resolves it."""
     pairs = evidence.pairs
-    guess = replace(guess, value=max(guess.value, 0.0))
+    guess = replace(guess, value=guess.value if guess.value > 0 else 0.0)
     low, high = guess.interval
     if pairs.route == "ratio":
         above = float(np.mean([fold.facts["above"] for fold in evidence.folds]))
         is_fitted = "copula" in guess.how and evidence.refutation.p_value >= REFUTED
         predicted = predicted_information(pairs)
         is_exact = predicted > max(NEARLY_EXACT, guess.value + FAR_BEYOND)
-        if is_exact:
+        if is_exact and not guess.at_least:
             guess = replace(guess, warnings=(*guess.warnings, _exactness(predicted)))
         if is_exact or (above > LARGEST_ABOVE and not is_fitted):
             guess, high = replace(guess, at_least=True), math.inf
@@ -284,7 +313,8 @@ def warnings_about(evidence: Evidence, guess: Guess, max_steps: int) -> Iterator
     pairs, folds = evidence.pairs, evidence.folds
     if pairs.route == "ratio":
         yield from _about_critics(evidence, max_steps)
-    yield from duplicates(pairs)
+    if pairs.route != "labels":
+        yield from duplicates(pairs)
     if pairs.block is None and pairs.groups is None:
         said = serial_warning(pairs.X, pairs.Y)
         if said is not None:

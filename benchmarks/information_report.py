@@ -125,7 +125,7 @@ def _mean(values: pd.Series) -> str:
 
 def shown(table: pd.DataFrame) -> str:
     """Return a table as text."""
-    text = table.fillna("").to_string(index=False, justify="left")
+    text = table.astype(object).fillna("").to_string(index=False, justify="left")
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 

@@ -294,9 +294,9 @@ def test_given_a_third_table():
     fitted = copula().fit(X, Y, Z)
     assert abs(fitted.mi_.value) < 0.03 < copula().fit(X, Y).mi_.value
     assert fitted.mi_.status == "neither" and fitted.mi_.lower_limit is None
-    for call in (lambda: fitted.score(X, Y), fitted.test_independence):
-        with pytest.raises(ValueError, match="third table"):
-            call()
+    assert fitted.test_independence().p_value > 0.01
+    with pytest.raises(ValueError, match="third table"):
+        fitted.score(X, Y)
 
 
 def test_images_with_an_encoder():

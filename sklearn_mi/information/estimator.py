@@ -595,7 +595,10 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
             guess = conditional_guess(x, y, z, confidence=self.confidence, **how)
         p_value, statistic, self._test = conditional_test(x, y, z, **how)
         self._independence = Independence(p_value, statistic, len(pairs))
+        # What no critic has said is None, also after an earlier fit without Z.
         self.bounds_ = self.guaranteed_ = self.shared_dimensions_ = None
+        self.refutation_ = self.candidates_ = self.curves_ = None
+        self.folds_ = self.pointwise_ = None
         self.certified_limit_ = math.nan
         if guess is None:
             guess = self._difference(X, Y, Z, groups, blocks)

@@ -95,4 +95,6 @@ def blocks_of_rows(
         block for rows in rounds for block in np.array_split(rows, math.ceil(len(rows) / size))
     ]
     # Large groups leave small blocks at the end, whose ceiling is too low to be useful.
-    return [block for block in blocks if len(block) >= max(2, len(blocks[0]) // 2)]
+    large = [block for block in blocks if len(block) >= max(2, len(blocks[0]) // 2)]
+    # Rows of a single group have no unrelated pairs but each other.
+    return large or [rng.permutation(n)]

@@ -117,7 +117,8 @@ def _by_method(evidence: Evidence, method: str) -> Guess:
         how = {"confidence": evidence.confidence, "seed": evidence.seed, "groups": pairs.groups}
         wide = wide_guess(pairs.X, pairs.Y, evidence.fold_of, **how)[0]
         return wide if fits else replace(_held_out(evidence), at_least=True)
-    if fits:
+    # The closed form is that of columns without ties: of others a copula's mean on new rows holds.
+    if fits and not (pairs.has_atoms or pairs.has_ties):
         families = [f.ratio.family for f in evidence.folds if f.ratio.is_parametric]
         family = max(families, key=families.count)
         how = {"pointwise": evidence.pointwise, "seed": evidence.seed, **_rows(evidence)}
@@ -157,6 +158,8 @@ def _held_out(evidence: Evidence) -> Guess:
     if np.mean([fold.facts["bound is above"] for fold in evidence.folds]) > 0.5:
         return Guess(own.value, own.stderr, own.interval, f"{own.bound} (held out)")
     value = float(evidence.share @ [fold.estimate for fold in evidence.folds])
+    if pairs.has_atoms or pairs.has_ties:
+        value = float(evidence.pointwise.mean())
     # Ratios whose mean over unrelated pairs exceeds 1 are too large by its logarithm.
     excess = evidence.share @ [
         fold.bounds["plug-in"][0] - fold.bounds["donsker-varadhan"][0] for fold in evidence.folds

@@ -217,6 +217,9 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
     0.001
     """
 
+    folds_: Any
+    pointwise_: Any
+
     _parameter_constraints = {
         "method": [StrOptions(METHODS)],
         "copulas": [tuple, list],

@@ -10,7 +10,7 @@ from sklearn_mi.information.copulas import GaussianRatio, NormalScores, canonica
 from sklearn_mi.information.guess import Guess
 from sklearn_mi.information.inference import standard_error, two_sided
 from sklearn_mi.information.ratios import copula_of_all
-from sklearn_mi.information.sides import Side, independent_components
+from sklearn_mi.information.sides import independent_components
 
 __all__ = ["copula_guess", "gaussian_interval"]
 
@@ -51,18 +51,16 @@ def copula_guess(
     guess : Guess
     """
     try:
-        copula = copula_of_all(family, X, Y, seed)
+        copula, U, V = copula_of_all(family, X, Y, seed)
     except np.linalg.LinAlgError:
         # Columns follow from others, so only correlations are left.
         family = "gaussian"
-        copula = copula_of_all(family, X, Y, seed)
+        copula, U, V = copula_of_all(family, X, Y, seed)
     stderr = standard_error(pointwise, groups, block)
     n = len(X) if n_effective is None else n_effective
     if groups is not None:
         # As many independent rows as would give this standard error.
         n *= min(1.0, (standard_error(pointwise, None) / max(stderr, 1e-12)) ** 2)
-    sides = [Side(rows, "ranks", family == "unmixed", seed)(rows) for rows in (X, Y)]
-    U, V = (side.get(family, side["plain"]).double().numpy() for side in sides)
     found = canonical_correlations(U, V)
     shape = X.shape[1], Y.shape[1]
     low, high = gaussian_interval(found.sample, found.squared, n, shape, confidence)

@@ -19,6 +19,7 @@ from sklearn_mi.information.guess import Guess
 from sklearn_mi.information.independence import Dependence, IndependenceTest
 from sklearn_mi.information.neighbors import few_columns_guess
 from sklearn_mi.information.tables import TableReader, as_frame
+from sklearn_mi.reports import MIEstimate
 
 __all__ = ["mutual_info_features", "mutual_info_table"]
 
@@ -247,7 +248,8 @@ class _Ways:
         found = self._test(x)
         if self._estimator is None:
             guess = few_columns_guess(x, self._y, **self._options)
-            row = _as_row(_of_weak(guess, found, 1 - self._options["confidence"]))
+            guess = _of_weak(guess, found, 1 - self._options["confidence"])
+            row = _as_row(guess, guess.how)
         else:
             row = _by_estimator(self._estimator, column, self._Y, self._groups)
             if self._parts:
@@ -273,7 +275,7 @@ class _Ways:
             how=f"{guess.how}, one column of Y",
             warnings=(*guess.warnings, fact),
         )
-        return {**_as_row(alone), "lower_limit": row["lower_limit"]}
+        return _as_row(alone, alone.how, row["lower_limit"])
 
 
 def _of_weak(guess: Guess, found: Dependence, level: float) -> Guess:
@@ -288,15 +290,17 @@ def _of_weak(guess: Guess, found: Dependence, level: float) -> Guess:
     return replace(guess, value=value, stderr=found.stderr, how=how).reaching(value, value)
 
 
-def _as_row(guess: Guess) -> dict[str, Any]:
+def _as_row(
+    found: Guess | MIEstimate, how: str, lower_limit: float | None = math.nan
+) -> dict[str, Any]:
     return {
-        "value": guess.value,
-        "stderr": guess.stderr,
-        "low": guess.interval[0],
-        "high": guess.interval[1],
-        "lower_limit": math.nan,
-        "how": guess.how,
-        "warnings": "; ".join(guess.warnings),
+        "value": found.value,
+        "stderr": found.stderr,
+        "low": found.interval[0],
+        "high": found.interval[1],
+        "lower_limit": lower_limit,
+        "how": how,
+        "warnings": "; ".join(found.warnings),
     }
 
 
@@ -305,15 +309,7 @@ def _by_estimator(
 ) -> dict[str, Any]:
     fitted: Any = clone(estimator)
     mi = fitted.fit(column, Y, groups=groups).mi_
-    row = {
-        "value": mi.value,
-        "stderr": mi.stderr,
-        "low": mi.interval[0],
-        "high": mi.interval[1],
-        "lower_limit": mi.lower_limit,
-        "how": mi.bound,
-        "warnings": "; ".join(mi.warnings),
-    }
+    row = _as_row(mi, mi.bound, mi.lower_limit)
     if estimator.split_test:
         row["p_value"] = fitted.test_independence().p_value
     return row

@@ -16,18 +16,11 @@ __all__ = [
     "cut_in_folds",
     "fold_of_rows",
     "halves",
-    "number_of_folds",
     "one_a_group",
     "training_and_stopping",
 ]
 
 BLOCK = 1024
-
-
-def number_of_folds(n_folds: int, n: int, groups: np.ndarray | None) -> int:
-    """Return how many folds the rows allow: each needs four rows, or four groups."""
-    units = n if groups is None else len(np.unique(groups))
-    return max(2, min(n_folds, units // 4))
 
 
 def fold_of_rows(n: int, groups: np.ndarray | None, n_folds: int, seed: int) -> np.ndarray:
@@ -39,7 +32,8 @@ def fold_of_rows(n: int, groups: np.ndarray | None, n_folds: int, seed: int) -> 
             f"groups has {units} different values; expected at least 4, since groups stay whole in "
             "training, stopping and reporting: leave groups out, or split them."
         )
-    fold = rng.permutation(np.arange(units) % number_of_folds(n_folds, units, None))
+    # Each fold needs four rows, or four groups.
+    fold = rng.permutation(np.arange(units) % max(2, min(n_folds, units // 4)))
     return fold if groups is None else fold[groups]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -85,7 +86,7 @@ class Pairs:
         """Whether there are too few rows for so many columns."""
         return self.is_wide and len(self) < FEWEST_ROWS_WIDE
 
-    @property
+    @cached_property
     def has_atoms(self) -> bool:
         """Whether a column of either table has categories, or values of positive probability."""
         return any(
@@ -94,7 +95,7 @@ class Pairs:
             for side in (self.x, self.y)
         )
 
-    @property
+    @cached_property
     def has_ties(self) -> bool:
         """Whether a value of a column recurs so often that ranks say too little of it."""
         least = max(TIED * len(self), 3)

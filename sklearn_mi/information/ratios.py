@@ -292,8 +292,10 @@ def fit_ratio(
     return ratio
 
 
-def copula_of_all(name: str, X: np.ndarray, Y: np.ndarray, seed: int) -> Copula:
-    """Return a copula fitted to all rows of two tables.
+def copula_of_all(
+    name: str, X: np.ndarray, Y: np.ndarray, seed: int
+) -> tuple[Copula, np.ndarray, np.ndarray]:
+    """Return a copula fitted to all rows of two tables, and the scores that it is fitted to.
 
     Parameters
     ----------
@@ -304,6 +306,7 @@ def copula_of_all(name: str, X: np.ndarray, Y: np.ndarray, seed: int) -> Copula:
     Returns
     -------
     copula : Copula
+    U, V : ndarray
 
     Raises
     ------
@@ -315,7 +318,8 @@ def copula_of_all(name: str, X: np.ndarray, Y: np.ndarray, seed: int) -> Copula:
     if not found:
         raise np.linalg.LinAlgError(f"There is no {name} copula of these rows.")
     assert isinstance(found[0].known, Copula)
-    return found[0].known
+    U, V = (_seen_in(side, found[0].space).double().numpy() for side in seen)
+    return found[0].known, U, V
 
 
 def _copulas(plan: Plan, seen: tuple[dict[str, Tensor], ...], at_least: int) -> list[_Part]:

@@ -208,13 +208,13 @@ def _not_below_limit(guess: Guess, evidence: Evidence) -> Guess:
 
 def _widened(guess: Guess, evidence: Evidence, method: str) -> Guess:
     """Return the guess with an interval that holds what other numbers leave possible."""
-    is_model = not ("plug-in" in guess.how or "neighbours" in guess.how or guess.how == "constant")
-    high = guess.interval[1]
+    if evidence.pairs.route == "labels" or "neighbours" in guess.how:
+        return guess
     found = evidence.refutation
-    if is_model and found.p_value < REFUTED and found.missing > 0:
-        high += found.missing
-    guess = guess.reaching(guess.interval[0], high)
-    if is_model and method in ("auto", "closed-form"):
+    if found.p_value < REFUTED and found.missing > 0:
+        low, high = guess.interval
+        guess = guess.reaching(low, high + found.missing)
+    if method in ("auto", "closed-form"):
         guess = _beside_neighbors(guess, evidence)
     return guess
 
@@ -252,10 +252,8 @@ def _within_reason(guess: Guess, evidence: Evidence) -> Guess:
         if is_exact or (above > LARGEST_ABOVE and not is_fitted):
             guess, high = replace(guess, at_least=True), math.inf
     if pairs.route == "class":
-        counts, z = (
-            np.unique(pairs.Y, return_counts=True)[1],
-            float(norm.ppf(0.5 + evidence.confidence / 2)),
-        )
+        counts = np.unique(pairs.Y, return_counts=True)[1]
+        z = float(norm.ppf(0.5 + evidence.confidence / 2))
         most, far = entropy_limits(counts, len(pairs), z)
         guess = replace(guess, value=min(guess.value, most))
         # Classes that the critic never confuses tell no error; it shows once in the rows so far.

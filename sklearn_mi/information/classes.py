@@ -17,16 +17,27 @@ __all__ = ["ClassRatio", "NoRatio", "TableRatio", "fit_class_ratio"]
 MIXING_STEPS = 200
 
 
-class NoRatio:
-    """The log-ratio 0 of every pair, where rows are too few to learn another."""
+class _NotACopula:
+    """What critics without a copula and without a network have in common."""
 
     is_parametric = False
     family = None
-    weights = np.ones(1)
 
-    def __init__(self) -> None:
+    def __init__(self, n_candidates: int) -> None:
+        self.weights = np.full(n_candidates, 1 / n_candidates)
         self.losses: dict[str, float] = {}
         self.curves: dict[str, list[tuple[int, float]]] = {}
+
+    def correction(self, X: np.ndarray, Y: np.ndarray) -> float:
+        """Return 0: there is no closed form to correct towards."""
+        return 0.0
+
+
+class NoRatio(_NotACopula):
+    """The log-ratio 0 of every pair, where rows are too few to learn another."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
 
     def pairs(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """Return 0 for each pair."""
@@ -40,12 +51,8 @@ class NoRatio:
         """Return the log-ratio of partners by name."""
         return {"nothing": self.pairs(X, Y)}
 
-    def correction(self, X: np.ndarray, Y: np.ndarray) -> float:
-        """Return 0."""
-        return 0.0
 
-
-class TableRatio:
+class TableRatio(_NotACopula):
     """The log-ratio from frequencies: of labels, or of a binned column and a class.
 
     Parameters
@@ -54,15 +61,10 @@ class TableRatio:
         If X is a column of numbers, to be cut into bins, the classes of Y.
     """
 
-    is_parametric = False
-    family = None
-
     def __init__(self, classes: np.ndarray | None = None) -> None:
+        super().__init__(1)
         self.classes = classes
         self.critic: Any = TableCritic() if classes is None else BinnedCritic()
-        self.weights = np.ones(1)
-        self.losses: dict[str, float] = {}
-        self.curves: dict[str, list[tuple[int, float]]] = {}
 
     def _sides(self, X: np.ndarray, Y: np.ndarray) -> tuple[Any, Any]:
         if self.classes is None:
@@ -87,12 +89,8 @@ class TableRatio:
         """Return the log-ratio of partners by name."""
         return {"frequencies": self.pairs(X, Y)}
 
-    def correction(self, X: np.ndarray, Y: np.ndarray) -> float:
-        """Return 0: frequencies are drawn towards independence already."""
-        return 0.0
 
-
-class ClassRatio:
+class ClassRatio(_NotACopula):
     r"""The log-ratio :math:`\log q(y | x) - \log p(y)` of classifiers, for a category y.
 
     Here q is a mixture of the classifiers' probabilities, weighted on the stopping rows.
@@ -106,17 +104,12 @@ class ClassRatio:
     log_prior : ndarray of shape (n_classes,)
     """
 
-    is_parametric = False
-    family = None
-
     def __init__(
         self, side: Side, classifiers: dict[str, Any], classes: np.ndarray, log_prior: np.ndarray
     ) -> None:
+        super().__init__(len(classifiers))
         self.side, self.classifiers = side, classifiers
         self.classes, self.log_prior = classes, log_prior
-        self.weights = np.full(len(classifiers), 1 / len(classifiers))
-        self.losses: dict[str, float] = {}
-        self.curves: dict[str, list[tuple[int, float]]] = {}
 
     def weigh(self, X: np.ndarray, y: np.ndarray) -> None:
         """Fit the weights by maximum likelihood, a convex problem."""
@@ -158,10 +151,6 @@ class ClassRatio:
         column = np.searchsorted(self.classes, y)
         own = self._probabilities(X)[:, np.arange(len(X)), column]
         return dict(zip(self.classifiers, np.log(own) - self.log_prior[column], strict=True))
-
-    def correction(self, X: np.ndarray, y: np.ndarray) -> float:
-        """Return 0: classifiers have no closed form to correct towards."""
-        return 0.0
 
 
 def fit_class_ratio(

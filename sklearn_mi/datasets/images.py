@@ -87,10 +87,10 @@ def image_pairs(
 
     Parameters
     ----------
-    images : {"digits", "mnist", "cifar10"} or array-like of shape (m, height, width[, channels]), \
-            default="digits"
-        A name stands for all images of scikit-learn's digits (8 x 8), of `fetch_mnist` averaged
-        down to 14 x 14, or of `fetch_cifar10` averaged down to 16 x 16 in colour.
+    images : {"digits", "mnist", "cifar10"} or array-like, default="digits"
+        Images of shape (m, height, width) or (m, height, width, channels), or a name. A name
+        stands for all images of scikit-learn's digits (8 x 8), of `fetch_mnist` averaged down to
+        14 x 14, or of `fetch_cifar10` averaged down to 16 x 16 in colour.
     labels : array-like of shape (m,), default=None
         Classes of given images.
     n_tiles : int, default=10

@@ -79,7 +79,7 @@ class MutualInfoSelector(DocLinkMixin, SelectorMixin, BaseEstimator):
     n_features_ : int
         Number of columns taken.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         If X has names of columns.
 
     See Also

@@ -43,7 +43,7 @@ MORE_SEEDS = (0, 1, 2, 3, 4)
 MAPS = ("identity", "cubic", "rotated cubic")
 SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
-    "no offsets": {"method": "network", "offset": False},
+    "no offsets": {"method": "network"},
 }
 PACKAGES = ("sklearn-mi", "numpy", "scipy", "scikit-learn", "torch", "joblib")
 GUESSED_SECONDS = 60.0

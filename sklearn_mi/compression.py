@@ -36,6 +36,7 @@ FLOOR = 0.3
 INNER_FOLDS = 3
 MOST_COMPONENTS = 300
 NARROW = 20  # rows a column
+NO_NOISE = 1e-9  # of the variance
 PROBES = 50
 REWEIGHTINGS = 2
 RIDGES = (0.3, 3.0, 30.0)
@@ -185,7 +186,9 @@ class Components:
         if self.is_narrow:
             return 0.0
         k = self.n_signals
-        rest = max(self.total - float(self.values[:k].sum()), 1e-300)
+        rest = self.total - float(self.values[:k].sum())
+        if rest <= NO_NOISE * self.total:
+            return 0.0
         share = (self._squares() - float((self.values[:k] ** 2).sum())) / rest**2
         return (self.n_columns - k) * (share - 1 / (self.n_rows - k)) - 1
 

@@ -138,7 +138,8 @@ class MIEstimate:
         is_guess = self.status == "neither" and self.lower_limit is not None
         yield f"best guess: {self.bound}" if is_guess else self.bound
         if self.status == "neither":
-            yield "no bound"
+            if not is_guess:
+                yield "no bound"
             yield f"{self.n_pairs:,} pairs"
         else:
             yield f"{'an upper' if self.status == 'upper' else 'a lower'} bound"

@@ -206,3 +206,17 @@ def test_new_rows_have_the_columns_of_the_training_rows():
     compression = PairCompression(random_state=0).fit(X, Y)
     with pytest.raises(ValueError, match="X has 29 columns; expected 30, as in fit"):
         compression.transform(X[:, :29], Y)
+
+
+def test_a_table_without_noise_has_no_dispersion():
+    X = rng().normal(size=(40, 2)) @ rng(1).normal(size=(2, 30))
+    for table in (X - X.mean(0), np.zeros((40, 30))):
+        assert Components(table, 30, seed=0).dispersion() == 0
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_repeated_and_constant_columns_are_no_error(columns):
+    X = np.repeat(rng().normal(size=(100, columns)), 15, axis=1)
+    for table in (X, np.ones((100, 30)), np.column_stack([X, np.ones((100, 10))])):
+        codes = PairCompression(random_state=0).fit_transform(table, X)
+        assert all(np.isfinite(Z).all() for Z in codes)

@@ -256,6 +256,7 @@ MANY = np.random.default_rng(1).integers(0, 20, (60, 2))
 TURN = np.linspace(0, 40, 400)
 RINGS = np.cos(TURN)[:, None], np.sin(TURN) + 0.1 * np.cos(100 * TURN)
 WALKS = ROWS.cumsum(axis=0)
+TURNED = ROWS[:, :3], ROWS[:, :3] @ np.linalg.qr(ROWS[:3, :3])[0] + 0.02 * ROWS[::-1, :3]
 WIDE = np.random.default_rng(2).normal(size=(3, 120, 300))
 
 
@@ -316,7 +317,11 @@ PROVOKED = {
     "of the pairs score above every unrelated pair": lambda: MIEstimator(
         n_folds=2, max_steps=50, random_state=0
     ).fit(ROWS, ROWS),
-    "repeat another row": lambda: closed().fit(ROWS.repeat(2, axis=0), ROWS[:, 0].repeat(2)),
+    "of the pairs repeat another pair": lambda: closed().fit(
+        ROWS.repeat(2, axis=0), ROWS[:, 0].repeat(2)
+    ),
+    "is so strong that the ranks of": lambda: closed().fit(*TURNED),
+    "is a function of X without noise": lambda: closed().fit(ROWS, ROWS[:, :1]),
     "mixes text and numbers in columns": lambda: closed().fit(FRAME.assign(b=["x", 1] * 30), ROWS),
     "holds numbers as text in columns": lambda: closed().fit(FRAME.astype(str), ROWS),
     "categories in 60 rows in columns": lambda: closed().fit(

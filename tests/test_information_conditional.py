@@ -11,9 +11,10 @@ from sklearn_mi.information.conditional import (
     _chi_square_interval,
     _gaussian_guess,
     _neighbors_local,
+    _tabular_guess,
     conditional_guess,
-    conditional_test,
 )
+from sklearn_mi.information.conditional_test import conditional_test
 
 
 def coded(values, nominal=False):
@@ -244,3 +245,30 @@ def test_rows_of_a_group_count_once():
 def test_tables_of_other_lengths_are_refused():
     with pytest.raises(ValueError, match="10, 10 and 9 rows"):
         guess(coded(np.arange(10)), coded(np.arange(10)), coded(np.arange(9)))
+
+
+# Coverage
+
+
+def test_intervals_of_tables_with_rare_cells_hold():
+    # Treatment, recovery and size of kidney stones (Simpson's paradox), 200 rows.
+    good, all_of = np.array([[81, 234], [192, 55]]), np.array([[87, 270], [263, 80]])
+    p = np.stack([all_of - good, good]) / 700  # y, z, x
+    both = p.sum((0, 2), keepdims=True)
+    truth = (p * np.log(p * both / (p.sum(0, keepdims=True) * p.sum(2, keepdims=True)))).sum()
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(150):
+        y, z, x = np.unravel_index(rng.choice(8, 200, p=p.ravel()), p.shape)
+        low, high = guess(*(coded(side, True) for side in (x, y, z))).interval
+        held += low <= truth <= high
+    assert held >= 134
+
+
+def test_rare_cells_given_z_leave_no_bias():
+    rng, values = np.random.default_rng(1), []
+    p, q = rng.dirichlet([2] * 4, 3), rng.dirichlet([2] * 4, 3)
+    for _ in range(80):
+        z = rng.integers(0, 3, 240)
+        x, y = ((rng.random((240, 1)) > side[z].cumsum(1)).sum(1) for side in (p, q))
+        values.append(_tabular_guess(x, y, z, 0.95, None).value)
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(80)

@@ -312,3 +312,16 @@ def test_a_frame_of_what_is_no_table_is_refused():
     assert as_frame(sparse.csr_array(NUMBERS)).to_numpy().tolist() == NUMBERS.tolist()
     with pytest.raises(ValueError, match=r"X has shape \(2, 3, 4\); expected \(n_samples"):
         as_frame(np.ones((2, 3, 4)))
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-200, 1e200, 1e308])
+def test_columns_of_extreme_size_are_multiplied_by_a_power_of_two(scale):
+    rows = np.column_stack([np.linspace(-1, 1, N) * scale, NUMBERS[:, 0]])
+    columns = read(rows)
+    seen = columns(rows)
+    np.testing.assert_array_equal(seen[:, 1], NUMBERS[:, 0])
+    assert 0.5 <= np.abs(seen[:, 0]).max() < 1
+    np.testing.assert_array_equal(np.argsort(seen[:, 0]), np.arange(N))
+    exponent = np.frexp(scale)[1]
+    np.testing.assert_array_equal(np.ldexp(seen[:, 0], int(exponent)), rows[:, 0])
+    np.testing.assert_array_equal(columns(rows[:3]), seen[:3])

@@ -166,7 +166,7 @@ def test_no_bound_and_no_ceiling_are_called_so():
 def test_a_best_guess_tells_whose_limit_it_shows():
     guess = MIEstimate("mean", 2.0, 0.1, math.inf, 10, 5, "neither", lower_limit=1.0)
     assert str(guess).endswith(
-        "lower limit 1.000\nbest guess: mean, no bound, 10 pairs, lower limit of guaranteed_"
+        "lower limit 1.000\nbest guess: mean, 10 pairs, lower limit of guaranteed_"
     )
 
 
@@ -177,7 +177,7 @@ def test_a_number_without_an_end_says_at_least():
     )  # fmt: skip
     assert str(guess).startswith(
         "at least 2.000 nats, 95 % interval 1.500 and more, lower limit 1.000\n"
-        "best guess: nearest neighbours (in-sample), no bound, 10 pairs"
+        "best guess: nearest neighbours (in-sample), 10 pairs"
     )
     again = read_estimate(json.loads(json.dumps(asdict(guess))))
     assert again == guess

@@ -14,6 +14,7 @@ from sklearn_mi.information.sides import Side
 
 __all__ = ["ClassRatio", "NoRatio", "TableRatio", "fit_class_ratio"]
 
+FEWEST_TO_STRATIFY = 10  # rows of a class
 MIXING_STEPS = 200
 
 
@@ -181,11 +182,12 @@ def fit_class_ratio(
     """
     side = Side(train[0], marginals, unmix=False, seed=seed)
     X = side(train[0])["plain"].numpy()
-    candidates = _classifiers(len(X), seed)
+    least = int(np.unique(train[1], return_counts=True)[1].min())
+    candidates = _classifiers(len(X), seed, can_stop=least >= FEWEST_TO_STRATIFY)
     if never_constant:
         del candidates["prior"]
     if len(np.unique(train[1])) < 2:
-        candidates = {"prior": _classifiers(len(X), seed)["prior"]}
+        candidates = {"prior": _classifiers(len(X), seed, can_stop=False)["prior"]}
     counts = np.array([(train[1] == c).sum() + (stop[1] == c).sum() for c in classes])
     log_prior = np.log((counts + 0.5) / (counts + 0.5).sum())
     fitted = {name: classifier.fit(X, train[1]) for name, classifier in candidates.items()}
@@ -194,8 +196,11 @@ def fit_class_ratio(
     return ratio
 
 
-def _classifiers(n: int, seed: int) -> dict[str, Any]:
-    """Return classifiers of several kinds: on few rows, none is best everywhere."""
+def _classifiers(n: int, seed: int, *, can_stop: bool) -> dict[str, Any]:
+    """Return classifiers of several kinds: on few rows, none is best everywhere.
+
+    Trees stop early on many rows, but scikit-learn cannot set rows of a tiny class aside.
+    """
     from sklearn.dummy import DummyClassifier
     from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
@@ -205,7 +210,11 @@ def _classifiers(n: int, seed: int) -> dict[str, Any]:
         "prior": DummyClassifier(strategy="prior"),
         "logistic": LogisticRegression(max_iter=1000),
         "boosting": HistGradientBoostingClassifier(
-            learning_rate=0.05, max_leaf_nodes=8, max_iter=150, random_state=seed
+            learning_rate=0.05,
+            max_leaf_nodes=8,
+            max_iter=150,
+            early_stopping="auto" if can_stop else False,  # type: ignore[arg-type]
+            random_state=seed,
         ),
         "forest": RandomForestClassifier(100, min_samples_leaf=10, random_state=seed),
         "neighbors": KNeighborsClassifier(min(25, n)),

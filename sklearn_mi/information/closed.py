@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import torch
 from scipy.optimize import brentq
 from scipy.special import chndtr
+from scipy.stats import norm
 
 from sklearn_mi.information.copulas import GaussianRatio, NormalScores, canonical_correlations
 from sklearn_mi.information.guess import Guess
 from sklearn_mi.information.inference import standard_error, two_sided
+from sklearn_mi.information.ranks import rank_error
 from sklearn_mi.information.ratios import copula_of_all
+from sklearn_mi.information.shifts import ChiSquare, chi_square
 from sklearn_mi.information.sides import independent_components
 
 __all__ = ["copula_guess", "gaussian_interval"]
@@ -27,10 +33,11 @@ def copula_guess(
     confidence: float,
     seed: int,
     groups: np.ndarray | None = None,
-    n_effective: float | None = None,
     block: int | None = None,
 ) -> Guess:
     """Return the information of a copula that is fitted to all rows.
+
+    Of a series, the mean over partners that are parted is subtracted: see `chi_square`.
 
     Parameters
     ----------
@@ -41,8 +48,6 @@ def copula_guess(
     confidence : float
     seed : int
     groups : ndarray of shape (n_samples,), default=None
-    n_effective : float, default=None
-        Number of independent rows that tell as much.
     block : int, default=None
         Rows of a block, if rows are a series.
 
@@ -57,28 +62,43 @@ def copula_guess(
         family = "gaussian"
         copula, U, V = copula_of_all(family, X, Y, seed)
     stderr = standard_error(pointwise, groups, block)
-    n = len(X) if n_effective is None else n_effective
-    if groups is not None:
-        # As many independent rows as would give this standard error.
-        n *= min(1.0, (standard_error(pointwise, None) / max(stderr, 1e-12)) ** 2)
     found = canonical_correlations(U, V)
-    shape = X.shape[1], Y.shape[1]
-    low, high = gaussian_interval(found.sample, found.squared, n, shape, confidence)
-    if not isinstance(copula, GaussianRatio):
-        more = max(copula.mi + float(0.5 * np.log1p(-found.squared).sum()), 0.0)
-        plain = two_sided(copula.mi, stderr, confidence)
+    # What a copula says beyond the correlations.
+    beyond = copula.mi + float(0.5 * np.log1p(-found.squared).sum())
+    if block is None:
+        # As many independent rows as would give this standard error.
+        ratio = standard_error(pointwise, None) / max(stderr, 1e-12)
+        n = len(X) * (1.0 if groups is None else min(1.0, ratio**2))
+        shape = X.shape[1], Y.shape[1]
+        value = copula.mi
+        low, high = gaussian_interval(found.sample, found.squared, n, shape, confidence)
+    else:
+        null = chi_square(U, V, block)
+        value, low, high = _of_series(found.sample, null, len(X), confidence)
+        value += beyond
+        # Critics that keep little see little spread.
+        own = copula.pairs(torch.as_tensor(U), torch.as_tensor(V)).numpy()
+        stderr = math.hypot(max(stderr, standard_error(own, None, block)), null.spread)
+    if block is not None or not isinstance(copula, GaussianRatio):
+        more = max(beyond, 0.0)
+        plain = two_sided(value, stderr, confidence)
         low, high = min(max(plain[0], 0), low + more), max(plain[1], high + more)
     if family == "unmixed":
         high += 2 * _unmixing_growth(X, Y, copula.mi, seed)
-    value = float(np.clip(copula.mi, low, high))
-    how = f"{family} copula (in-sample)"
-    if found.sample.max(initial=0.0) ** 2 < NO_NOISE:
-        return Guess(value, stderr, (low, high), how)
-    fact = (
-        "a column of one table follows from the other table without noise, so the information is "
-        "infinite, or beyond what these rows resolve"
-    )
-    return Guess(value, stderr, (low, np.inf), how, at_least=True, warnings=(fact,))
+    lost = rank_error(U, V, found, seed)
+    low, high = lost.interval(value, low, high, float(norm.ppf(0.5 + confidence / 2)))
+    value, low = float(np.clip(value + lost.loss, low, high)), max(low, 0.0)
+    stderr, how = math.hypot(stderr, lost.spread), f"{family} copula (in-sample)"
+    if found.sample.max(initial=0.0) ** 2 >= NO_NOISE:
+        fact = (
+            "a column of one table follows from the other table without noise, so the information "
+            "is infinite, or beyond what these rows resolve"
+        )
+        return Guess(value, stderr, (low, np.inf), how, at_least=True, warnings=(fact,))
+    if not lost.is_resolved:
+        fact = f"dependence is so strong that the ranks of {len(X)} rows do not resolve it"
+        return Guess(value, stderr, (low, np.inf), how, at_least=True, warnings=(fact,))
+    return Guess(value, stderr, (low, high), how)
 
 
 def _unmixing_growth(X: np.ndarray, Y: np.ndarray, mi: float, seed: int) -> float:
@@ -127,6 +147,31 @@ def gaussian_interval(
     freedom = shape[0] * shape[1]
     rows = max(n - 1 - (sum(shape) + 1) / 2, 1.0)
     statistic = -rows * float(np.log1p(-np.minimum(r**2, 1 - 1e-9)).sum())
+    # Ranks of few rows err by more; the plain chi-square is wider where correlations are large.
+    return _inverted(statistic, rows, freedom, squared, confidence, also_plain=n < FEW_ROWS)
+
+
+def _of_series(
+    r: np.ndarray, null: ChiSquare, n: int, confidence: float
+) -> tuple[float, float, float]:
+    """Return the Gaussian information of two series and its interval."""
+    squared = np.minimum(r**2, 1 - 1e-9)
+    seen, rows = -0.5 * float(np.log1p(-squared).sum()), min(null.rows, float(n))
+    few = rows < FEW_ROWS
+    ends = _inverted(2 * rows * seen, rows, null.freedom, squared, confidence, also_plain=few)
+    return seen - null.mean, *ends
+
+
+def _inverted(
+    statistic: float,
+    rows: float,
+    freedom: float,
+    squared: np.ndarray,
+    confidence: float,
+    *,
+    also_plain: bool,
+) -> tuple[float, float]:
+    """Return the least and the largest information that a chi-square statistic allows."""
     profile = -np.log1p(-np.minimum(squared, 1 - 1e-9)) if squared.any() else np.ones(1)
     profile = profile / profile.sum()
 
@@ -142,7 +187,6 @@ def gaussian_interval(
 
     tails = (1 + confidence) / 2, (1 - confidence) / 2
     low, high = (solve(level, plain=False) for level in tails)
-    if n < FEW_ROWS:
-        # Ranks of few rows err by more; the plain chi-square is wider where correlations are large.
+    if also_plain:
         low, high = min(low, solve(tails[0], plain=True)), max(high, solve(tails[1], plain=True))
     return low, high

@@ -1,16 +1,13 @@
-r"""Conditional mutual information, and a test of conditional independence.
+r"""Conditional mutual information.
 
 .. math:: I(X; Y | Z) = E \log \frac{p(x, y | z)}{p(x | z) p(y | z)}
-
-An invertible map of X that depends on Z leaves this number unchanged, and so does one of Y. So each
-column of numbers is replaced by what Z does not predict of it, which makes the rest easier.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -19,228 +16,43 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.spatial import KDTree
 from scipy.special import digamma
-from scipy.stats import ncx2, norm, random_table
-from scipy.stats import t as student_t
-from sklearn.kernel_approximation import Nystroem
-from sklearn.linear_model import LinearRegression, RidgeCV
-from sklearn.preprocessing import SplineTransformer
+from scipy.stats import ncx2, norm
 
-from sklearn_mi.information.atoms import Coded, break_ties, combine
+from sklearn_mi.information.atoms import Coded, combine
+from sklearn_mi.information.conditional_test import permuted_surplus
 from sklearn_mi.information.folds import fold_of_rows, one_a_group
+from sklearn_mi.information.given import (
+    SETTLED,
+    Side,
+    cells_of,
+    check_rows,
+    dense,
+    few_values,
+    innovations,
+    new_columns,
+    rows_of,
+    side_of,
+    sums_of,
+)
 from sklearn_mi.information.guess import Guess
 from sklearn_mi.information.inference import standard_error
 from sklearn_mi.information.neighbors import few_columns_guess
 
-__all__ = ["conditional_guess", "conditional_test"]
+__all__ = ["conditional_guess"]
 
-ALPHAS = np.logspace(-3, 5, 9)
 EXACT = 1 - 1e-6  # a correlation that no noise is left in
 FAR = 1e6  # between labels, as a distance of normal scores
 FEW_COLUMNS = 4
-FEW_VALUES = 10
-LANDMARKS = 60
-FITTED_ROWS = 10_000
 LOST_ALREADY = 2.0  # times what doubling the number of neighbours loses
-MOST_INDICATORS = 50
-NEAR_NORMAL = 0.99
 N_FOLDS = 5
 NEIGHBORS = 4
+NULL_TABLES = 199
 OFTEN = 10  # rows of each cell, on average
-PERMUTATIONS = 499
-PERMUTED_ROWS = 5000
+RARE = 5  # expected rows of a cell
 REFUTED = 0.002
-SETTLED = "one side is constant, or all of its columns are in Z"
 SMALLEST_STRATUM = 30
 UNRESOLVED = 0.1  # nats that twice as many neighbours lose
 WIDER = 1.25  # the local values of neighbours are not independent
-
-
-# Sides
-
-
-@dataclass(frozen=True)
-class _Side:
-    """A table as normal scores without ties, and one label for its columns of few values."""
-
-    scores: np.ndarray
-    labels: np.ndarray
-
-    @property
-    def n_labels(self) -> int:
-        return int(self.labels.max()) + 1
-
-    @property
-    def is_table(self) -> bool:
-        return self.scores.shape[1] == 0 and self.n_labels * OFTEN <= len(self.labels)
-
-    @property
-    def width(self) -> int:
-        return self.scores.shape[1] + min(self.n_labels - 1, MOST_INDICATORS)
-
-    @property
-    def columns(self) -> np.ndarray:
-        """Scores beside an indicator for each frequent label but the first."""
-        frequent = np.argsort(-np.bincount(self.labels), kind="stable")[1 : MOST_INDICATORS + 1]
-        return np.hstack([self.scores, self.labels[:, None] == frequent])
-
-
-def _side(table: Coded, rng: np.random.Generator) -> _Side:
-    few = _few_values(table)
-    labels = combine(table.values[:, few].T)
-    if (labels.max() + 1) * OFTEN > len(labels):
-        few = table.nominal
-        labels = combine(table.values[:, few].T)
-    return _Side(_scores(table.values[:, ~few], rng), labels)
-
-
-def _few_values(table: Coded) -> np.ndarray:
-    most = min(FEW_VALUES, len(table.values) // OFTEN)
-    return np.array(
-        [
-            is_class or len(np.unique(column)) <= max(most, 1)
-            for column, is_class in zip(table.values.T, table.nominal, strict=True)
-        ],
-        bool,
-    )
-
-
-def _scores(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return normal scores, ties broken at random; columns near normal keep their shape.
-
-    Ranks carry noise of their own, which counts where Z or a partner nearly determines a column.
-    """
-    scores = np.empty(values.shape)
-    for j, column in enumerate(values.T):
-        scores[:, j] = break_ties(column, rng)
-        spread = column.std()
-        if spread > 0 and np.corrcoef(column, scores[:, j])[0, 1] > NEAR_NORMAL:
-            scores[:, j] = (column - column.mean()) / spread
-    return scores
-
-
-def _cells(*labels: np.ndarray) -> np.ndarray:
-    return combine(np.stack(labels))
-
-
-def _dense(groups: np.ndarray | None, rows: Any = slice(None)) -> np.ndarray | None:
-    """Return the groups of some rows as integers without gaps."""
-    return None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
-
-
-def _new_columns(table: Coded, given: Coded) -> Coded:
-    """Leave out the columns that Z holds, up to an increasing or decreasing map."""
-    known, own = (
-        [np.unique(column, return_inverse=True)[1] for column in side.values.T]
-        for side in (given, table)
-    )
-    known += [ranks.max() - ranks for ranks in known]
-    new = [not any(np.array_equal(column, other) for other in known) for column in own]
-    return replace(table, values=table.values[:, new], nominal=table.nominal[new])
-
-
-def _rows(table: Coded, rows: np.ndarray, columns: np.ndarray | slice = slice(None)) -> Coded:
-    values = table.values[rows][:, columns]
-    return replace(table, values=values, nominal=table.nominal[columns])
-
-
-# What Z predicts
-
-
-def _is_narrow(A: np.ndarray) -> bool:
-    """Return whether least squares has rows enough."""
-    return 5 * A.shape[1] < len(A)
-
-
-class _Regression:
-    """Least squares, and a ridge regression of the rest on curves and a surface."""
-
-    def __init__(self, n_scores: int, seed: int) -> None:
-        self.n_scores, self.seed = n_scores, seed
-
-    def fit(self, A: np.ndarray, T: np.ndarray) -> _Regression:
-        step = max(1, len(A) // FITTED_ROWS)
-        A, T = A[::step], T[::step]
-        n, width = A.shape
-        self.linear = (LinearRegression() if _is_narrow(A) else RidgeCV(ALPHAS)).fit(A, T)
-        self.surface = Nystroem(
-            gamma=1 / width, n_components=min(LANDMARKS, n), random_state=self.seed
-        ).fit(A)
-        self.curves = SplineTransformer(6, include_bias=False)
-        if self.n_scores:
-            self.curves.fit(A[:, : self.n_scores])
-        self.rest = RidgeCV(ALPHAS, alpha_per_target=True)
-        self.rest.fit(self._features(A), T - self.linear.predict(A).reshape(T.shape))
-        return self
-
-    def _features(self, A: np.ndarray) -> np.ndarray:
-        surface = self.surface.transform(A)
-        if not self.n_scores:
-            return surface
-        return np.hstack([surface, self.curves.transform(A[:, : self.n_scores])])
-
-    def predict(self, A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the linear prediction and the whole one."""
-        linear = self.linear.predict(A).reshape(len(A), -1)
-        return linear, linear + self.rest.predict(self._features(A)).reshape(linear.shape)
-
-
-def _held_out(T: np.ndarray, Z: _Side, fold_of: np.ndarray, seed: int) -> tuple[Any, Any]:
-    """Return the linear and the smooth prediction of each column from the other folds."""
-    linear, smooth = np.empty(T.shape), np.empty(T.shape)
-    for k in range(fold_of.max() + 1):
-        out = fold_of == k
-        fitted = _Regression(Z.scores.shape[1], seed).fit(Z.columns[~out], T[~out])
-        linear[out], smooth[out] = fitted.predict(Z.columns[out])
-    return linear, smooth
-
-
-def _is_nearer(T: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return for which columns ``first`` is nearer to T by more than the standard error."""
-    gain = (T - second) ** 2 - (T - first) ** 2
-    return gain.mean(0) > gain.std(0) / math.sqrt(len(T))
-
-
-def _mean_given(
-    T: np.ndarray, Z: _Side, fold_of: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of each column given Z, and which columns of it are linear.
-
-    A linear mean is fitted to all rows, as for partial correlations; a smooth one is held out.
-    """
-    A = Z.columns
-    if A.shape[1] == 0:
-        return np.broadcast_to(T.mean(0), T.shape), np.ones(T.shape[1], bool)
-    linear, smooth = _held_out(T, Z, fold_of, seed)
-    curved = _is_nearer(T, smooth, linear)
-    if _is_narrow(A):
-        linear = LinearRegression().fit(A, T).predict(A)
-    return np.where(curved, smooth, linear), ~curved
-
-
-def _log_scale_given(T: np.ndarray, Z: _Side, fold_of: np.ndarray, seed: int) -> np.ndarray:
-    """Return the logarithm of the spread of each column given Z, 0 if it does not depend on Z."""
-    if Z.width == 0:
-        return np.zeros(T.shape)
-    squares = T**2
-    logs = np.log(squares + 1e-4 * squares.mean(0) + 1e-300)
-    smooth = _held_out(logs, Z, fold_of, seed)[1]
-    constant = np.broadcast_to(logs.mean(0), T.shape)
-    return np.where(_is_nearer(logs, smooth, constant), smooth / 2, 0.0)
-
-
-def _innovations(
-    side: _Side, Z: _Side, fold_of: np.ndarray, seed: int, rng: np.random.Generator
-) -> tuple[np.ndarray, bool]:
-    """Return normal scores of what Z predicts neither in location nor in scale, and if linear."""
-    if side.scores.shape[1] == 0:
-        return side.scores, False
-    mean, linear = _mean_given(side.scores, Z, fold_of, seed)
-    rest = side.scores - mean
-    rest = rest * np.exp(-_log_scale_given(rest, Z, fold_of, seed))
-    return _scores(rest, rng), bool(linear.any())
-
-
-# Numbers
 
 
 def _chi_square_interval(
@@ -286,17 +98,25 @@ def _independent_rows(local: np.ndarray, groups: np.ndarray | None) -> float:
 def _tabular_guess(
     x: np.ndarray, y: np.ndarray, z: np.ndarray, confidence: float, groups: np.ndarray | None
 ) -> Guess:
-    """Return the plug-in of labels with Miller-Madow's correction."""
-    cells = [_cells(x, y, z), _cells(x, z), _cells(y, z), z]
+    """Return the plug-in of labels with Miller-Madow's correction.
+
+    Near independence, where rare cells spoil it, the mean over permuted rows is subtracted.
+    """
+    cells = [cells_of(x, y, z), cells_of(x, z), cells_of(y, z), z]
     counts = [np.bincount(cell) for cell in cells]
     xyz, xz, yz, alone = (np.log(c[cell]) for c, cell in zip(counts, cells, strict=True))
     local = xyz + alone - xz - yz
     kinds = [int(np.count_nonzero(c)) for c in counts]
     terms = float(kinds[0] - kinds[1] - kinds[2] + kinds[3])
-    n, variance = _independent_rows(local, groups), float(local.var())
-    value = float(local.mean()) - terms / (2 * n)
+    n, variance, seen = _independent_rows(local, groups), float(local.var()), float(local.mean())
     # Entropies at their maximum have no variance of first order.
     stderr = math.sqrt(variance / n + kinds[0] / (2 * n**2))
+    if np.exp(xz + yz - alone).min() < RARE and seen - terms / (2 * n) < 4 * stderr:
+        own, permuted = permuted_surplus(x, y, z, np.random.default_rng(0), NULL_TABLES)
+        terms = 2 * (len(x) * seen - own + float(permuted.mean()))
+    value = seen - terms / (2 * n)
+    # Few rows miss the variance of rare cells; near independence it is twice the information.
+    variance = max(variance, 2 * seen)
     interval = _chi_square_interval(value, stderr, n, terms, variance, confidence)
     return Guess(value, stderr, interval, "plug-in given Z, Miller-Madow's correction (in-sample)")
 
@@ -379,7 +199,7 @@ def _neighbors_guess(
     return Guess(value, stderr, (low, high), how)
 
 
-def _misfit(U: np.ndarray, V: np.ndarray, Z: _Side, groups: np.ndarray | None) -> float:
+def _misfit(U: np.ndarray, V: np.ndarray, Z: Side, groups: np.ndarray | None) -> float:
     """Return the p-value of a Gaussian copula that is the same for every Z."""
     first, second, r = _canonical(U, V)
     rest = (second - r * first) / np.sqrt(1 - r**2)
@@ -407,7 +227,7 @@ def _smallest_p(moments: np.ndarray, groups: np.ndarray | None) -> float:
     """Return Bonferroni's p-value that all means are 0."""
     if len(moments) == 0:
         return 1.0
-    sums = _sums(moments.T, groups)
+    sums = sums_of(moments.T, groups)
     spread = np.maximum(np.sqrt(((sums - sums.mean(0)) ** 2).sum(0)), 1e-12)
     largest = float((np.abs(sums.sum(0)) / spread).max())
     return min(1.0, 2 * len(moments) * float(norm.sf(largest)))
@@ -471,23 +291,16 @@ def conditional_guess(
     >>> print(f"{conditional_guess(x, y, z, confidence=0.95, seed=0).value:.2f}")
     0.69
     """
-    _check_rows(x, y, z)
-    guess = _guess(x, y, z, seed, {"confidence": confidence, "groups": _dense(groups)})
+    check_rows(x, y, z)
+    guess = _guess(x, y, z, seed, {"confidence": confidence, "groups": dense(groups)})
     return guess and replace(guess, value=max(guess.value, 0.0))
-
-
-def _check_rows(x: Coded, y: Coded, z: Coded) -> None:
-    if not len(x) == len(y) == len(z):
-        raise ValueError(
-            f"X, Y and Z have {len(x)}, {len(y)} and {len(z)} rows; expected the same number."
-        )
 
 
 def _guess(x: Coded, y: Coded, z: Coded, seed: int, how: dict[str, Any]) -> Guess | None:
     """Return the guess of one way, not cut at 0, so that a mean over strata has no bias."""
     rng = np.random.default_rng(seed)
-    x, y = _new_columns(x, z), _new_columns(y, z)
-    X, Y, Z = (_side(table, rng) for table in (x, y, z))
+    x, y = new_columns(x, z), new_columns(y, z)
+    X, Y, Z = (side_of(table, rng) for table in (x, y, z))
     if 0 in (X.width, Y.width):
         return Guess(0.0, 0.0, (0.0, _least_width(len(z), how["confidence"])), SETTLED)
     labels = X.labels, Y.labels, Z.labels
@@ -505,14 +318,14 @@ def _guess(x: Coded, y: Coded, z: Coded, seed: int, how: dict[str, Any]) -> Gues
 
 def _are_seen_often(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> bool:
     """Return whether the cells within strata of Z are few beside the rows."""
-    cells = np.bincount(_cells(x, z)), np.bincount(_cells(y, z))
+    cells = np.bincount(cells_of(x, z)), np.bincount(cells_of(y, z))
     return OFTEN / 2 * max(map(len, cells)) <= len(x)
 
 
 def _smooth_guess(
-    X: _Side,
-    Y: _Side,
-    Z: _Side,
+    X: Side,
+    Y: Side,
+    Z: Side,
     few: bool,
     unconditional: Callable[..., Guess] | None,
     rng: np.random.Generator,
@@ -521,7 +334,7 @@ def _smooth_guess(
     """Return the guess from what Z does not predict of the scores."""
     seed = int(rng.integers(2**31))
     fold_of = fold_of_rows(len(X.labels), how["groups"], N_FOLDS, seed)
-    (U, linear_x), (V, linear_y) = (_innovations(A, Z, fold_of, seed, rng) for A in (X, Y))
+    (U, linear_x), (V, linear_y) = (innovations(A, Z, fold_of, seed, rng) for A in (X, Y))
     labels = np.stack([X.labels, Y.labels, Z.labels])
     near = unconditional or partial(_neighbors_guess, (U, V, Z.scores), labels, rng)
     local = near(**how) if few else None
@@ -544,11 +357,11 @@ def _strata_guess(
     x: Coded, y: Coded, z: Coded, stratum: np.ndarray, seed: int, how: dict[str, Any]
 ) -> Guess | None:
     """Return the mean over strata of the guess within each."""
-    numeric, guesses = ~_few_values(z), []
+    numeric, guesses = ~few_values(z), []
     for k in range(stratum.max() + 1):
         rows = stratum == k
-        tables = _rows(x, rows), _rows(y, rows), _rows(z, rows, numeric)
-        guess = _guess(*tables, seed + k, {**how, "groups": _dense(how["groups"], rows)})
+        tables = rows_of(x, rows), rows_of(y, rows), rows_of(z, rows, numeric)
+        guess = _guess(*tables, seed + k, {**how, "groups": dense(how["groups"], rows)})
         if guess is None:
             return None
         guesses.append(guess)
@@ -581,203 +394,3 @@ def _mean_guess(guesses: list[Guess], share: np.ndarray, n: int, confidence: flo
         any(guess.at_least for guess in guesses),
         tuple(dict.fromkeys(text for guess in guesses for text in guess.warnings)),
     )
-
-
-# The test
-
-
-def conditional_test(
-    x: Coded, y: Coded, z: Coded, *, seed: int, groups: np.ndarray | None = None
-) -> tuple[float, float, str]:
-    r"""Return a p-value, a statistic and the name of a test that X and Y are independent given Z.
-
-    If Z is a table of few labels and rows are independent, partners are permuted within each label,
-    so the p-value is exact. Else Bonferroni combines three studentised means of products of
-    residuals, all cross-fitted: a generalised covariance measure (weight 1/2), which sees that X
-    and Y correlate given Z, and a projected one in each direction (1/4 each), which sees that one
-    side predicts the mean or the spread of the other in any way.
-
-    Parameters
-    ----------
-    x, y, z : Coded
-        Tables with the same number of rows, without missing values.
-    seed : int
-    groups : ndarray of shape (n_samples,), default=None
-        Rows of one group may depend on one another.
-
-    Returns
-    -------
-    p_value, statistic : float
-        The statistic is nats for tables, a ratio to its mean under permutation for other columns
-        within labels of Z, and the largest studentised covariance else.
-    how : str
-
-    Raises
-    ------
-    ValueError
-        If the tables have different numbers of rows.
-
-    References
-    ----------
-    The Hardness of Conditional Independence Testing and the Generalised Covariance Measure (Shah &
-    Peters, 2020), https://arxiv.org/abs/1804.07203; The Projected Covariance Measure for
-    Assumption-lean Variable Significance Testing (Lundborg, Kim, Shah & Samworth, 2024),
-    https://arxiv.org/abs/2211.02039
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_mi.information.atoms import Coded
-    >>> z, a, b = np.random.default_rng(0).normal(size=(3, 300, 1))
-    >>> x, y, z = (Coded(side, np.array([False])) for side in (z + a, z + b, z))
-    >>> conditional_test(x, y, z, seed=0)[0] > 0.05
-    True
-    """
-    _check_rows(x, y, z)
-    rng = np.random.default_rng(seed)
-    x, y = _new_columns(x, z), _new_columns(y, z)
-    X, Y, Z = (_side(table, rng) for table in (x, y, z))
-    if 0 in (X.width, Y.width):
-        return 1.0, 0.0, SETTLED
-    if Z.is_table and groups is None:
-        if X.is_table and Y.is_table:
-            return _permuted_tables(X.labels, Y.labels, Z.labels, rng)
-        return _permuted_within(X, Y, Z.labels, rng)
-    return _covariance_measures(X, Y, Z, _dense(groups), rng)
-
-
-def _p_value(own: float, permuted: np.ndarray) -> float:
-    return float((1 + np.sum(permuted >= own - 1e-12)) / (1 + len(permuted)))
-
-
-def _permuted_tables(
-    x: np.ndarray, y: np.ndarray, z: np.ndarray, rng: np.random.Generator
-) -> tuple[float, float, str]:
-    """Test by tables with the margins of each label of Z, drawn at random."""
-    own, permuted = 0.0, np.zeros(PERMUTATIONS)
-    for k in range(z.max() + 1):
-        table = np.zeros((x.max() + 1, y.max() + 1), int)
-        np.add.at(table, (x[z == k], y[z == k]), 1)
-        table = table[table.sum(1) > 0][:, table.sum(0) > 0]
-        drawn = random_table(table.sum(1), table.sum(0)).rvs(PERMUTATIONS, random_state=rng)
-        own += float(_surplus(table))
-        permuted += _surplus(np.asarray(drawn))
-    n = len(x)
-    how = "plug-in, permuted within each label of Z"
-    return _p_value(own, permuted), (own - float(permuted.mean())) / n, how
-
-
-def _surplus(tables: np.ndarray) -> np.ndarray:
-    """Return the sum of n log n over cells, which the information is up to the margins."""
-    counts = tables.astype(float)
-    return (counts * np.log(np.maximum(counts, 1))).sum((-2, -1))
-
-
-def _permuted_within(
-    X: _Side, Y: _Side, z: np.ndarray, rng: np.random.Generator
-) -> tuple[float, float, str]:
-    """Test by kernels on both sides: their covariance operator within each label of Z."""
-    some = rng.permutation(len(z))[:PERMUTED_ROWS]
-    own, permuted = 0.0, np.zeros(PERMUTATIONS)
-    for k in range(z.max() + 1):
-        rows = some[z[some] == k]
-        if len(rows) < 2:
-            continue
-        first, second = (_kernel_features(side, rows, rng) for side in (X, Y))
-        own += _operator(first, second)
-        permuted += [_operator(first, rng.permutation(second)) for _ in range(PERMUTATIONS)]
-    ratio = own / max(float(permuted.mean()), 1e-300)
-    return _p_value(own, permuted), ratio, "kernel covariance, permuted within each label of Z"
-
-
-def _kernel_features(side: _Side, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    columns = side.columns[rows]
-    spread = columns.std(0)
-    columns = (columns - columns.mean(0)) / np.where(spread > 0, spread, 1.0)
-    width, seed = columns.shape[1], int(rng.integers(2**31))
-    surface = Nystroem(gamma=1 / width, n_components=min(20, len(rows)), random_state=seed)
-    curved = surface.fit_transform(columns)
-    return np.hstack([columns / (2 * width), curved - curved.mean(0)])
-
-
-def _operator(first: np.ndarray, second: np.ndarray) -> float:
-    return float(((first.T @ second) ** 2).sum() / len(first))
-
-
-def _covariance_measures(
-    X: _Side, Y: _Side, Z: _Side, groups: np.ndarray | None, rng: np.random.Generator
-) -> tuple[float, float, str]:
-    seed, n = int(rng.integers(2**31)), len(X.labels)
-    fold_of, halves = (fold_of_rows(n, groups, k, seed + k) for k in (N_FOLDS, 2))
-    rests = [side.columns - _mean_given(side.columns, Z, fold_of, seed)[0] for side in (X, Y)]
-    linear_p, statistic = _generalised(rests[0], rests[1], Z.width, groups, rng)
-    projected = [
-        _projected(A, B, rest, Z, halves, groups, seed)
-        for A, B, rest in ((X, Y, rests[1]), (Y, X, rests[0]))
-    ]
-    p = min(2 * linear_p, *(4 * each for each in projected))
-    how = "generalised and projected covariance measures, Bonferroni"
-    return min(1.0, p), statistic, how
-
-
-def _sums(products: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """Return the sum over the rows of each group."""
-    if groups is None:
-        return products
-    sums = np.zeros((groups.max() + 1, *products.shape[1:]))
-    np.add.at(sums, groups, products)
-    return sums
-
-
-def _generalised(
-    first: np.ndarray,
-    second: np.ndarray,
-    used: int,
-    groups: np.ndarray | None,
-    rng: np.random.Generator,
-) -> tuple[float, float]:
-    """Return the p-value of the largest studentised covariance of residuals, and that maximum."""
-    n = len(first)
-    pairs = (first[:, :, None] * second[:, None, :]).reshape(n, -1)
-    sums = _sums(pairs, groups)
-    total, centred = sums.sum(0), sums - sums.mean(0)
-    spread = np.sqrt((centred**2).sum(0))
-    spread = np.where(spread > 1e-9, spread, np.inf)
-    # Residuals of least squares are too small by the columns of Z that they were fitted to.
-    largest = float(np.abs(total / spread).max()) * math.sqrt(max(1 - used / n, 0.1))
-    if pairs.shape[1] == 1:
-        return 2 * float(student_t.sf(largest, max(len(sums) - 1 - used, 1))), largest
-    drawn = rng.standard_normal((PERMUTATIONS, len(sums))) @ (centred / spread)
-    return _p_value(largest, np.abs(drawn).max(1)), largest
-
-
-def _projected(
-    X: _Side,
-    Y: _Side,
-    rest: np.ndarray,
-    Z: _Side,
-    halves: np.ndarray,
-    groups: np.ndarray | None,
-    seed: int,
-) -> float:
-    """Return the p-value that X adds nothing to the mean or the spread of what Z leaves of Y.
-
-    A prediction is learned on one half and tested on the other; the mean of both z scores has a
-    variance of at most 1, whatever their correlation.
-    """
-    targets = rest / np.maximum(rest.std(0), 1e-12)
-    targets = np.hstack([targets, targets[:, : Y.scores.shape[1]] ** 2])
-    both = _Side(np.hstack([Z.scores, X.scores]), _cells(Z.labels, X.labels))
-    scores = []
-    for k in range(2):
-        own, new = halves != k, halves == k
-        ahead = _Regression(both.scores.shape[1], seed).fit(both.columns[own], targets[own])
-        learned = ahead.predict(both.columns)[1]
-        inner = fold_of_rows(int(new.sum()), _dense(groups, new), N_FOLDS, seed)
-        part = _Side(Z.scores[new], Z.labels[new])
-        stacked = np.hstack([learned, targets])[new]
-        left = stacked - _mean_given(stacked, part, inner, seed)[0]
-        gain, noise = np.split(left, 2, axis=1)
-        sums = _sums((gain * noise).sum(1), _dense(groups, new))
-        scores.append(sums.sum() / max(math.sqrt(((sums - sums.mean()) ** 2).sum()), 1e-12))
-    return float(student_t.sf(np.mean(scores), max(len(sums) - 1, 1)))

@@ -181,7 +181,7 @@ class Copula(nn.Module):
 
 
 @dataclass(frozen=True)
-class _Canonical:
+class Canonical:
     """Directions of unit variance; each correlates with its partner and with no other.
 
     ``sample`` holds all correlations as they appear in the rows, those of noise included.
@@ -193,7 +193,7 @@ class _Canonical:
     sample: np.ndarray
 
 
-def canonical_correlations(U: NDArray[Any], V: NDArray[Any], at_least: int = 0) -> _Canonical:
+def canonical_correlations(U: NDArray[Any], V: NDArray[Any], at_least: int = 0) -> Canonical:
     r"""Return the canonical directions above the noise, with bias-corrected correlations.
 
     With p and q columns, a population correlation :math:`\rho` appears in n rows as
@@ -239,7 +239,7 @@ def canonical_correlations(U: NDArray[Any], V: NDArray[Any], at_least: int = 0) 
     leading, middle = (1 - a) * (1 - b), a + b - 2 * a * b - squared
     rho = (-middle + np.sqrt(np.maximum(middle**2 - 4 * leading * a * b, 0))) / (2 * leading)
     rho = np.where(noise[kept], squared / 4, rho)
-    return _Canonical(whiten_x @ left[:, kept], whiten_y @ right[kept].T, rho, np.clip(r, 0, 1))
+    return Canonical(whiten_x @ left[:, kept], whiten_y @ right[kept].T, rho, np.clip(r, 0, 1))
 
 
 def _inverse_root(covariance: np.ndarray) -> np.ndarray:
@@ -265,7 +265,7 @@ class GaussianRatio(Copula):
         From `canonical_correlations`.
     """
 
-    def __init__(self, canonical: _Canonical) -> None:
+    def __init__(self, canonical: Canonical) -> None:
         super().__init__()
         squared = torch.as_tensor(canonical.squared)
         self.register_buffer("first", torch.as_tensor(canonical.first))
@@ -461,7 +461,7 @@ def fit_student(U: NDArray[Any], V: NDArray[Any]) -> StudentRatio:
     return StudentRatio(dispersion, U.shape[1], math.exp(found.x), mi)
 
 
-def _dispersion(U: np.ndarray, V: np.ndarray, canonical: _Canonical) -> np.ndarray:
+def _dispersion(U: np.ndarray, V: np.ndarray, canonical: Canonical) -> np.ndarray:
     """Return the correlation of all columns; between the tables only that above the noise."""
     scale_x, scale_y = (np.maximum(A.std(0), 1e-12) for A in (U, V))
     xx, yy = (

@@ -37,6 +37,7 @@ from sklearn_mi.information.inference import (
 from sklearn_mi.information.networks import Training
 from sklearn_mi.information.pairs import Pairs
 from sklearn_mi.information.ratios import Plan, fit_ratio
+from sklearn_mi.information.regressions import Layout
 from sklearn_mi.runtime import threads
 
 __all__ = ["CrossFit", "Fitting", "Half"]
@@ -258,8 +259,21 @@ class CrossFit:
             groups=groups,
             seed=seed,
             never_constant=never_constant,
+            layouts=self._layouts,
         )
         return (ratio if compression is None else Compressed(compression, ratio)), stop
+
+    @property
+    def _layouts(self) -> tuple[Layout, Layout] | None:
+        """Return which floats are categories, if columns hold these or few values that tie."""
+        pairs = self.pairs
+        if not self.fitting.plan.regressions or pairs.x is None or pairs.y is None:
+            return None
+        if pairs.is_wide or pairs.has_few_columns or not (pairs.has_atoms or pairs.has_ties):
+            return None
+        layouts = Layout.of(pairs.x), Layout.of(pairs.y)
+        fits = all(one.fits(rows) for one, rows in zip(layouts, (pairs.X, pairs.Y), strict=True))
+        return layouts if fits else None
 
     def _class_critic(
         self, train: np.ndarray, stop: np.ndarray, seed: int, never_constant: bool

@@ -23,7 +23,8 @@ from sklearn_mi._html import estimator_html
 from sklearn_mi.bounds import infonce
 from sklearn_mi.encoders import as_encoder
 from sklearn_mi.information.atoms import Coded
-from sklearn_mi.information.conditional import conditional_guess, conditional_test
+from sklearn_mi.information.conditional import conditional_guess
+from sklearn_mi.information.conditional_test import conditional_test
 from sklearn_mi.information.crossfit import CrossFit, Fitting, Half
 from sklearn_mi.information.folds import blocks_of_rows
 from sklearn_mi.information.guess import Guess
@@ -108,6 +109,8 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
 
     - categories and few values: frequencies, and the plug-in as the best guess;
     - a class beside numbers: classifiers, or bins of one column;
+    - categories or few values beside numbers, on both sides: regressions of either table's columns
+      on the other;
     - numbers: Gaussian and t copulas on ranks, and networks where a short training shows that these
       see more; with at most three columns in all, nearest neighbours give the best guess;
     - more than a column for every five rows: both tables are compressed first.
@@ -129,7 +132,8 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
     copulas : tuple of {"gaussian", "unmixed", "student"}, default=all
         "unmixed": Gaussian after independent components of each side.
     offset : bool, default=True
-        Whether to train a network on top of the best copula, beside the one without.
+        Whether to train a network on top of the best copula, beside the one without. Networks
+        alone, ``method="network"``, have none to stand on.
     marginals : {"ranks", "standard", None}, default="ranks"
         Transformation of each column. Ranks leave the information unchanged and tame heavy tails.
     encoder, encoder_y : str, Encoder, Module or callable, default=None
@@ -472,6 +476,9 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
         check_is_fitted(self)
         self._without_third_table()
         check_consistent_length(X, Y)
+        if self._route == "class":
+            # A class that fit did not see is an error, before it is warned of as a category.
+            self._readers[int(not self._swapped)].labels(X if self._swapped else Y)
         return self._pairs(X, Y, *self._coded(X, Y))
 
     def _without_third_table(self) -> None:
@@ -498,7 +505,7 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
             encoders.reverse()
         marginals = tuple(self.marginals if encoder is None else None for encoder in encoders)
         copulas = tuple(self.copulas)
-        if set(marginals) != {"ranks"} or (self.method == "network" and not self.offset):
+        if set(marginals) != {"ranks"} or self.method == "network":
             copulas = ()
         is_closed = self.method in ("copula", "closed-form", "neighbors")
         towers, n_parts = None, 1
@@ -508,6 +515,7 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
             n_parts = _n_parts((self.encoder, self.encoder_y), shapes)
         plan = Plan(
             copulas,
+            regressions=bool(copulas) and self.method in ("auto", "closed-form"),
             network=not (is_closed and copulas),
             offset=self.offset,
             screen=self.method == "auto",

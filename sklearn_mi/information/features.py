@@ -263,7 +263,7 @@ class _Ways:
         if len(p_values) * p_values[k] > 1 - self._options["confidence"]:
             return row
         guess = few_columns_guess(x, _column(self._y, k), **self._options)
-        if guess.value <= row["high"]:
+        if guess.interval[0] <= row["value"]:
             return row
         fact = (
             f"column {k} of Y alone tells more than all columns in closed form, which misses "

@@ -52,6 +52,7 @@ __all__ = [
 CERTIFIED_BLOCK = 8
 CERTIFIED_BOUND = 3.0
 MOST_BLOCKS = 4
+MOST_REPEATS = 0.01
 PERMUTATIONS = 999
 
 
@@ -224,7 +225,8 @@ def candidates_table(folds: list[Fold], pairs: Pairs) -> pd.DataFrame:
     for k, fold in enumerate(folds):
         alone = fold.ratio.each(*pairs.take(fold.rows))
         used = dict(zip(alone, fold.ratio.weights, strict=True))
-        for name, loss in fold.ratio.losses.items():
+        losses = dict.fromkeys(alone, math.nan) | fold.ratio.losses
+        for name, loss in losses.items():
             mean = float(alone[name].mean()) if name in alone else math.nan
             row = {"fold": k, "candidate": name, "loss": loss}
             rows.append({**row, "weight": used.get(name, math.nan), "mean_log_ratio": mean})
@@ -267,15 +269,26 @@ def entropy(labels: np.ndarray) -> float:
 
 
 def duplicates(pairs: Pairs) -> Iterator[str]:
-    """Yield a warning for each side with repeated rows."""
-    sides = {"X": pairs.X} if pairs.classes is not None else {"X": pairs.X, "Y": pairs.Y}
-    for name, rows in sides.items():
-        repeated = 1 - len(np.unique(rows.reshape(len(rows), -1), axis=0)) / len(rows)
-        if repeated > 0.01:
-            yield (
-                f"{100 * repeated:.0f} % of the rows of {name} repeat another row; if whole pairs "
-                "repeat, folds are not independent and the numbers are too high"
-            )
+    """Yield a warning if whole pairs repeat about as often as the values of each column do.
+
+    Rounded numbers and categories recur, too, but far more often alone than all together.
+    """
+    labels = pd.factorize(pairs.Y)[0] if pairs.route == "class" else pairs.Y
+    rows = np.hstack([side.reshape(len(pairs), -1) for side in (pairs.X, labels)])
+    together = _repeats(rows)
+    if together > MOST_REPEATS and together > 0.5 * min(map(_repeats, rows.T)):
+        yield (
+            f"{100 * together:.0f} % of the pairs repeat another pair, so folds are not "
+            "independent and the numbers may be too high; drop the copies, or give all copies of "
+            "a pair one number in groups"
+        )
+
+
+def _repeats(rows: np.ndarray) -> float:
+    """Return the share of rows that are not the first of their kind."""
+    whole = np.ascontiguousarray(rows.reshape(len(rows), -1))
+    kind = np.dtype((np.void, whole.itemsize * whole.shape[1]))
+    return 1 - len(np.unique(whole.view(kind))) / len(whole)
 
 
 def permutation_test(

@@ -21,6 +21,7 @@ from sklearn_mi.information.serial import (
     check_blocks,
     effective_size,
 )
+from sklearn_mi.information.shifts import ChiSquare, number_of_shifts, whitened
 
 if TYPE_CHECKING:
     from sklearn_mi.information.estimator import MIEstimator
@@ -30,9 +31,7 @@ __all__ = ["mutual_info_lags"]
 FEWEST_ROWS = 20
 MOST_COLUMNS = 3  # of both sides, for neighbours
 N_NEIGHBORS = 5
-N_SHIFTS = 60
 NEARLY_EXACT = 0.9
-SHIFTED_ROWS = 200_000
 SURELY = 3.0  # standard errors
 
 
@@ -169,16 +168,11 @@ def _paired(X: np.ndarray, Y: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndar
 
 def _orders(n: int, is_series: bool, rng: np.random.RandomState) -> list[np.ndarray]:
     """Return orders of rows without their partners: backwards from many rows, or at random."""
-    n_orders = max(10, min(N_SHIFTS, SHIFTED_ROWS // n))
+    n_orders = number_of_shifts(n)
     if not is_series:
         return [rng.permutation(n) for _ in range(n_orders)]
     starts = rng.randint(n) + np.arange(n_orders) * n // n_orders
     return [np.roll(np.arange(n)[::-1], start) for start in starts]
-
-
-def _freedom(mean: float, spread: float, most: int) -> float:
-    """Return the degrees of freedom of a multiple of chi-square, by its moments."""
-    return float(np.clip(2 * mean**2 / max(spread**2, 1e-24), 1, most))
 
 
 def _fitted(estimator: MIEstimator, X: np.ndarray, Y: np.ndarray, blocks: Any) -> dict[str, float]:
@@ -239,7 +233,7 @@ class _Null:
             length,
             time,
             means[0],
-            _freedom(means[0], spreads[0], U.shape[1] * V.shape[1]),
+            ChiSquare.of(each[:, 0], U.shape[1] * V.shape[1]).freedom,
             means[1],
             spreads[1],
         )
@@ -302,15 +296,9 @@ def _estimates(U: np.ndarray, V: np.ndarray) -> np.ndarray:
 
 def _gaussian(U: np.ndarray, V: np.ndarray) -> np.ndarray:
     """Return the log-ratio of each row by a Gaussian fitted to the rows."""
-    first, second = _whitened(U), _whitened(V)
+    first, second = whitened(U), whitened(V)
     left, r, right = np.linalg.svd(first.T @ second / len(U), full_matrices=False)
     r = np.minimum(r, 1 - 1e-9)
     a, b = first @ left, second @ right.T
     own, shared = r**2 / (2 * (1 - r**2)), r / (1 - r**2)
     return -0.5 * np.log1p(-(r**2)).sum() - (a**2 + b**2) @ own + (a * b) @ shared
-
-
-def _whitened(U: np.ndarray) -> np.ndarray:
-    """Return uncorrelated columns of unit variance, without the directions that are constant."""
-    left, s, _ = np.linalg.svd(U - U.mean(axis=0), full_matrices=False)
-    return left[:, s > 1e-8 * max(s.max(initial=0.0), 1e-9)] * math.sqrt(len(U))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from sklearn_mi.information.plugin import (
     plug_in,
     table_guess,
 )
+from sklearn_mi.information.serial import block_standard_error, effective_size
+from sklearn_mi.information.shifts import over_shifts, table_rows
 
 __all__ = ["few_columns_guess", "neighbors_mi"]
 
@@ -30,6 +34,7 @@ DRAWS = 4
 WIDER = 1.35
 # At high information the plain value errs by about this part of its square.
 SLACK = 0.002
+SHIFTS = 24
 DETERMINISTIC = 0.4
 
 
@@ -248,7 +253,7 @@ def few_columns_guess(
     confidence: float,
     seed: int = 0,
     groups: np.ndarray | None = None,
-    n_effective: float | None = None,
+    block: int | None = None,
 ) -> Guess:
     """Return the information of at most three columns in all, whatever their values are.
 
@@ -258,6 +263,9 @@ def few_columns_guess(
     number, as far as the change stands out from its error: at sharp edges of a density neighbours
     see too little, by an amount of that order. The interval reaches from one to the other.
 
+    Rows of a series are neighbours of the rows before them on both sides. So the mean over
+    series that are parted is subtracted, see `over_shifts`; their spread widens the interval.
+
     Parameters
     ----------
     x, y : Coded
@@ -266,8 +274,8 @@ def few_columns_guess(
         For the order of ties.
     groups : ndarray of shape (n_samples,), default=None
         Rows of one group may depend on one another.
-    n_effective : float, default=None
-        The number of independent rows that tell as much as these rows, where they are a series.
+    block : int, default=None
+        Rows of a block, if rows are a series.
 
     Returns
     -------
@@ -279,7 +287,9 @@ def few_columns_guess(
     Mutual Information between Discrete and Continuous Data Sets (Ross, 2014),
     https://doi.org/10.1371/journal.pone.0087357
     """
-    options = {"confidence": confidence, "groups": groups, "n_effective": n_effective}
+    options: dict[str, Any] = {"confidence": confidence, "groups": groups}
+    if block is not None:
+        options |= {"n_effective": table_rows(x, y, block), "block": block}
     table = table_guess(x, y, **options)
     if table is not None:
         return table
@@ -288,10 +298,28 @@ def few_columns_guess(
     chain = _Chain(x, y, ks, rng)
     if chain.is_table:
         return plug_in(x.rows, y.rows, **options)
-    n_rows = effective_rows(chain.table, groups, n_effective)
+    size = None if block is None else effective_size(x.values, y.values)
+    n_rows = effective_rows(chain.table, groups, size)
     draws = DRAWS if n < MANY and not all(map(_is_distinct, chain.columns)) else 1
     local = np.mean([chain.values(n_rows) for _ in range(draws)], axis=0)
-    return _judged(local, chain, n_rows, confidence, groups, n_effective)
+    if block is None:
+        return _judged(local, chain, n_rows, confidence, partial(_error_of_mean, local, groups))
+    null = _parted(x, y, ks, rng, n_rows, block)
+    local -= null.mean(axis=1, keepdims=True)
+    error = partial(_error_of_series, local, null, block)
+    return _judged(local, chain, n_rows, confidence, error)
+
+
+def _parted(
+    x: Coded, y: Coded, ks: np.ndarray, rng: np.random.Generator, n_rows: float, block: int
+) -> np.ndarray:
+    """Return the means of series with nothing in common, of shape (n_ks, n_shifts)."""
+
+    def means(order: np.ndarray) -> np.ndarray:
+        moved = Coded(y.values[order], y.nominal)
+        return _Chain(x, moved, ks, rng).values(n_rows).mean(axis=1)
+
+    return over_shifts(means, len(x), block, SHIFTS).T
 
 
 def _judged(
@@ -299,48 +327,60 @@ def _judged(
     chain: _Chain,
     n_rows: float,
     confidence: float,
-    groups: np.ndarray | None,
-    n_effective: float | None,
+    error: Callable[[Callable[[np.ndarray], np.ndarray]], float],
 ) -> Guess:
-    """Return a guess from the values for each number of neighbours, held against each other."""
+    """Return a guess from the values for each number of neighbours, held against each other.
+
+    ``error`` takes a combination of the numbers of neighbours, and returns that of its mean.
+    """
     # Few rows tell little of their own spread.
     z = float(stdtrit(max(len(local[0]) // 4, 2), 0.5 + confidence / 2))
 
-    def error(values: np.ndarray) -> float:
-        return _error_of_mean(values, groups, n_effective)
+    def near(values: np.ndarray) -> np.ndarray:
+        return values[chain.ks <= NEAR].mean(axis=0)
 
-    plain, edge = local[chain.ks <= NEAR].mean(axis=0), _extrapolated(local, chain.ks)
-    shift, doubt = float((edge - plain).mean()), error(edge - plain)
+    def far(values: np.ndarray) -> np.ndarray:
+        return _extrapolated(values, chain.ks)
+
+    plain, edge = near(local), far(local)
+    shift, doubt = float((edge - plain).mean()), error(lambda v: far(v) - near(v))
     trust = max(0.0, 1 - (doubt / shift) ** 2) if shift else 0.0
-    values = plain + trust * (edge - plain)
-    value = float(values.mean())
+    value = float((plain + trust * (edge - plain)).mean())
     second = math.sqrt(2 + abs(chain.table.freedom) / 2) / n_rows
-    stderr = math.hypot(WIDER * error(values), second)
-    floor = WIDER * error(plain)
+    at = error(lambda v: near(v) + trust * (far(v) - near(v)))
+    stderr, floor = math.hypot(WIDER * at, second), WIDER * error(near)
     reach = min(0.25 * math.sqrt(5000 / len(plain)), 1.0)
     low = min(value - z * stderr, float(plain.mean()) - reach * z * floor) - SLACK * value**2
-    high = max(value, 0.0, float(edge.mean())) + z * max(stderr, reach * WIDER * error(edge))
+    high = max(value, 0.0, float(edge.mean())) + z * max(stderr, reach * WIDER * error(far))
     if chain.resolved.any() and _still_rises(local[:, chain.resolved], chain.ks):
         return _at_least(float(plain.mean()), floor, z)
     high += chain.alone * math.log(len(plain))
-    most = far = math.inf
+    most = beyond = math.inf
     if chain.entropies:
         limits = [entropy_limits(counts, n_rows, z) for counts in chain.entropies]
-        most, far = np.min(limits, axis=0).tolist()
+        most, beyond = np.min(limits, axis=0).tolist()
     value = min(max(value, 0.0), most)
-    interval = max(min(low, value), 0.0), max(min(high, far), value)
+    interval = max(min(low, value), 0.0), max(min(high, beyond), value)
     return Guess(value, stderr, interval, "nearest neighbours (in-sample)")
 
 
 def _error_of_mean(
-    values: np.ndarray, groups: np.ndarray | None, n_effective: float | None
+    local: np.ndarray, groups: np.ndarray | None, of: Callable[[np.ndarray], np.ndarray]
 ) -> float:
+    values = of(local)
     n = len(values)
-    plain = float(values.std()) / math.sqrt(n if n_effective is None else min(n_effective, n))
+    plain = float(values.std()) / math.sqrt(n)
     if groups is None:
         return plain
     sums = np.bincount(pd.factorize(groups)[0], values - values.mean())
     return max(plain, math.sqrt(float(sums @ sums)) / n)
+
+
+def _error_of_series(
+    local: np.ndarray, null: np.ndarray, block: int, of: Callable[[np.ndarray], np.ndarray]
+) -> float:
+    """Return the error of a mean over blocks, with that of series that share nothing."""
+    return math.hypot(block_standard_error(of(local), block), float(of(null).std(ddof=1)))
 
 
 def _extrapolated(local: np.ndarray, ks: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from scipy.special import chdtri, chndtr, ndtri
 
 from sklearn_mi.information.atoms import Coded, find_atoms
 from sklearn_mi.information.guess import Guess
+from sklearn_mi.information.serial import block_standard_error
 
 __all__ = ["BinnedCritic", "TableCritic", "plug_in", "table_guess"]
 
@@ -125,6 +126,7 @@ def plug_in(
     confidence: float,
     groups: np.ndarray | None = None,
     n_effective: float | None = None,
+    block: int | None = None,
 ) -> Guess:
     r"""Return the information of two columns of labels, from their frequencies.
 
@@ -142,6 +144,8 @@ def plug_in(
         Rows of one group may depend on one another.
     n_effective : float, default=None
         The number of independent rows that tell as much as these rows, where they are a series.
+    block : int, default=None
+        Rows of a block, if rows are a series.
 
     Returns
     -------
@@ -179,6 +183,11 @@ def plug_in(
         low, high = value - wider * (value - low), value + wider * (high - value)
     else:
         low, high = value - z * stderr, value + z * stderr
+    if block is not None:
+        # The bias is less than that of parted series if one side, given the other, has no memory.
+        error = block_standard_error(table.local, block)
+        low, high = min(low, value - z * error), max(high, table.mean + z * error)
+        stderr = max(stderr, error)
     value = min(max(value, 0.0), most)
     interval = max(min(low, value), 0.0), max(min(high, far), value)
     return Guess(value, stderr, interval, "plug-in (in-sample)")
@@ -278,6 +287,7 @@ def table_guess(
     seed: int = 0,
     groups: np.ndarray | None = None,
     n_effective: float | None = None,
+    block: int | None = None,
 ) -> Guess | None:
     """Return the plug-in if at most 2 % of the rows are alone in their cell, else None.
 
@@ -293,6 +303,8 @@ def table_guess(
         Rows of one group may depend on one another.
     n_effective : float, default=None
         The number of independent rows that tell as much as these rows, where they are a series.
+    block : int, default=None
+        Rows of a block, if rows are a series.
 
     Returns
     -------
@@ -303,7 +315,8 @@ def table_guess(
     table = Table(a, b)
     if min(map(len, table.sides)) > 1 and table.alone > ALONE:
         return None
-    return plug_in(a, b, confidence=confidence, groups=groups, n_effective=n_effective)
+    how = {"groups": groups, "n_effective": n_effective, "block": block}
+    return plug_in(a, b, confidence=confidence, **how)  # type: ignore[arg-type]
 
 
 class TableCritic:

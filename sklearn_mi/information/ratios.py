@@ -29,7 +29,9 @@ from sklearn_mi.information.networks import (
     perceptrons,
     train_network,
 )
+from sklearn_mi.information.pairs import FEW_COLUMNS
 from sklearn_mi.information.plugin import BinnedCritic
+from sklearn_mi.information.regressions import Layout, RegressionRatio
 from sklearn_mi.information.scale import Calibration, fit_scale
 from sklearn_mi.information.sides import Side
 from sklearn_mi.runtime import own_randomness
@@ -41,8 +43,8 @@ EVALUATED_SHIFTS = 16
 MOST_AT_A_GLANCE = 1000
 MOST_JUDGED = 5000
 PROMISING_GAIN = 1.0
-SCREENING_PASSES = 15
 SCREENING_STEPS = 150
+SHORT_PASSES = 15
 SMALLEST_WEIGHT = 1e-3
 
 
@@ -54,6 +56,8 @@ class Plan:
     ----------
     copulas : tuple of str
         Any of "gaussian", "unmixed" (Gaussian after independent components) and "student".
+    regressions : bool
+        Whether to fit regressions where columns hold categories or few values that tie.
     network : bool
         Whether to train a network.
     offset : bool
@@ -69,6 +73,7 @@ class Plan:
     """
 
     copulas: tuple[str, ...] = ("gaussian", "unmixed", "student")
+    regressions: bool = False
     network: bool = True
     offset: bool = True
     screen: bool = True
@@ -98,7 +103,7 @@ def _coded(column: Tensor) -> Coded:
     return Coded(column.numpy(), np.zeros(1, bool))
 
 
-Known = Copula | _BinnedRatio
+Known = Copula | RegressionRatio | _BinnedRatio
 
 
 @dataclass
@@ -108,7 +113,7 @@ class _Part:
     Attributes
     ----------
     name : str
-    known : Copula or binned table, or None
+    known : Copula, regressions or binned table, or None
     space : str
         Of the part in closed form.
     network : PairNetwork or None
@@ -120,6 +125,11 @@ class _Part:
     space: str = "plain"
     network: PairNetwork | None = None
     network_space: str = "plain"
+
+    @property
+    def is_model(self) -> bool:
+        """Whether this is a copula or regressions alone: what it learns too much is known."""
+        return self.network is None and isinstance(self.known, Copula | RegressionRatio)
 
     def alone(self) -> _Part:
         """Return what is in closed form, without the network on top of it."""
@@ -166,11 +176,11 @@ class Ratio:
     curves : dict of list of tuple of (int, float)
         For each network, steps and their logistic loss on the stopping rows.
     is_parametric : bool
-        Whether one copula alone was kept.
+        Whether one copula, or regressions, were kept alone.
     family : str or None
-        The name of that copula.
+        The name of that model.
     own_means : dict of float
-        Mean log-ratio of each candidate's copula on the training rows.
+        Mean log-ratio of each candidate's copula or regressions on the training rows.
     """
 
     sides: tuple[Side, Side]
@@ -184,7 +194,7 @@ class Ratio:
 
     @property
     def family(self) -> str | None:
-        """Name of the copula if one alone was kept, else None."""
+        """Name of the model if one alone was kept, else None."""
         if not self.is_parametric:
             return None
         return self.parts[int(np.argmax(self.weights))].name
@@ -210,19 +220,26 @@ class Ratio:
         x, y = self.sides[0](X), self.sides[1](Y)
         return {part.name: part.pairs(x, y).numpy() for part in self.parts}
 
+    @property
+    def has_regressions(self) -> bool:
+        """Whether regressions are among the candidates, as where columns hold categories."""
+        return any(isinstance(part.known, RegressionRatio) for part in self.parts)
+
     def correction(self, X: np.ndarray, Y: np.ndarray) -> float:
         """Return the bias correction of the mean log-ratio on new rows, to be added.
 
-        A copula is about as much too low on new rows as it is too high on its training rows. Kept
-        alone, it is corrected to its information in closed form; in a stack, by half of the gap.
+        A model is about as much too low on new rows as it is too high on its training rows. A
+        copula that is kept alone is corrected to its information in closed form; all else by half
+        of the gap.
         """
         x, y = self.sides[0](X), self.sides[1](Y)
         added = 0.0
         for weight, part in zip(self.weights, self.parts, strict=True):
-            if weight and isinstance(part.known, Copula):
+            if weight and part.alone().is_model:
                 new = float(part.alone().pairs(x, y).mean())
-                own = self.own_means[part.name]
-                added += part.known.mi - new if self.is_parametric else weight * (own - new) / 2
+                is_closed = self.is_parametric and isinstance(part.known, Copula)
+                gap = self.own_means[part.name] - new
+                added += part.known.mi - new if is_closed else weight * gap / 2  # type: ignore[union-attr]
         return added
 
 
@@ -236,6 +253,7 @@ def fit_ratio(
     seed: int,
     groups: tuple[np.ndarray, np.ndarray] | None = None,
     never_constant: bool = False,
+    layouts: tuple[Layout, Layout] | None = None,
 ) -> Ratio:
     """Fit candidates to the training rows and their weights to the stopping rows.
 
@@ -253,6 +271,8 @@ def fit_ratio(
         other's negatives.
     never_constant : bool
         Whether the ratio must vary between pairs even if it fits only noise, as a test needs it.
+    layouts : tuple of Layout, optional
+        Which floats are categories, for regressions to be among the candidates.
 
     Returns
     -------
@@ -265,6 +285,7 @@ def fit_ratio(
     seen = [
         tuple(side(rows) for side, rows in zip(sides, pair, strict=True)) for pair in (train, stop)
     ]
+    known = [] if layouts is None else _regressions(layouts, sides, seen, (train, stop), seed)
     judge = _Judge(seen[1], None if groups is None else groups[1], MOST_JUDGED)
     parts = []
     if set(marginals) == {"ranks"} and plan.copulas:
@@ -272,7 +293,7 @@ def fit_ratio(
         if all("raw" in side for side in seen[0]):
             x, y = (side["raw"] for side in seen[0])
             parts.append(_Part("binned", _BinnedRatio(x, y), "raw"))
-    stack = _Stack(judge, parts)
+    stack = _Stack(judge, [*parts, *known])
     own_groups = None if groups is None else torch.as_tensor(groups[0])
     glance = _Judge(seen[1], None if groups is None else groups[1], MOST_AT_A_GLANCE)
     fitter = _Networks(plan, training, seen[0], glance, seed, own_groups)
@@ -289,7 +310,28 @@ def fit_ratio(
     for part in stack.parts:
         if isinstance(part.known, Copula):
             ratio.own_means[part.name] = float(part.alone().pairs(*seen[0]).mean())
+        elif isinstance(part.known, RegressionRatio):
+            ratio.own_means[part.name] = part.known.own_mean
     return ratio
+
+
+def _regressions(
+    layouts: tuple[Layout, Layout],
+    sides: tuple[Side, Side],
+    seen: list[tuple[dict[str, Tensor], ...]],
+    rows: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
+    seed: int,
+) -> list[_Part]:
+    """Return the regressions of either table, and teach both sides what these read."""
+    parts = []
+    for target in ("X", "Y"):
+        ratio, space = RegressionRatio(target, layouts, *rows, seed), f"regressions of {target}"
+        for k, encoder in enumerate(ratio.encoders):
+            sides[k].encoders[space] = encoder
+            for spaces, pair in zip(seen, rows, strict=True):
+                spaces[k][space] = encoder(pair[k])
+        parts.append(_Part(space, ratio, space))
+    return parts
 
 
 def copula_of_all(
@@ -392,28 +434,34 @@ class _Networks:
 
     def add_to(self, stack: _Stack) -> None:
         """Add a network, and one on top of the best candidate, where they promise a gain."""
-        base = stack.best()
+        base, training = stack.best(), self.training
         if base is not None and self.plan.screen:
-            short = replace(self.training, steps=min(self._screening_steps, self.training.steps))
-            if not stack.would_gain(self._trained(base, short)):
+            short = replace(training, steps=min(self._passes, SCREENING_STEPS, training.steps))
+            part = self._trained(base, short)
+            if not stack.would_gain(part):
+                return
+            if self._has_few_columns:
+                longer = replace(training, steps=min(self._passes, training.steps))
+                is_long = longer.steps > 2 * SCREENING_STEPS
+                stack.add(self._trained(base, longer) if is_long else part)
                 return
         has_offset = base is not None and self.plan.offset
         if has_offset:
-            stack.add(self._trained(base, self.training))
-        if not (has_offset and (self.plan.one_network or self._has_few_columns)):
-            stack.add(self._trained(None, self.training))
+            stack.add(self._trained(base, training))
+        if not (has_offset and self.plan.one_network):
+            stack.add(self._trained(None, training))
 
     @property
-    def _screening_steps(self) -> int:
-        """Few rows are soon overfitted, so a shorter training shows what networks see."""
+    def _passes(self) -> int:
+        """Steps of a shorter training: few rows are soon overfitted, few columns soon learned."""
         n = len(self.seen[0]["plain"])
-        passes = SCREENING_PASSES * n // self.training.batch_of(n)
-        return min(passes, SCREENING_STEPS)
+        return SHORT_PASSES * n // self.training.batch_of(n)
 
     @property
     def _has_few_columns(self) -> bool:
-        """Whether a binned table is among the candidates, which says what a network would."""
-        return self.plan.screen and all("raw" in side for side in self.seen)
+        """Whether neighbours give the best guess, and networks no more than its limit."""
+        shapes = [side["plain"].shape[1:] for side in self.seen]
+        return self.plan.towers is None and sum(shape[0] for shape in shapes) <= FEW_COLUMNS
 
     def _trained(self, base: _Part | None, training: Training) -> _Part:
         """Return the network of the best step on the stopping rows."""
@@ -508,20 +556,19 @@ class _Stack:
         return np.where(best < SMALLEST_WEIGHT, 0, best)
 
     def ratio(self, sides: Any, curves: dict[str, list[tuple[int, float]]]) -> Ratio:
-        """Return the weighted candidates, or the best copula alone if the gain is unclear."""
+        """Return the weighted candidates, or the best model alone if the gain is unclear."""
         weights = self.weights()
         each = self.losses()
         losses = {part.name: loss for part, loss in zip(self.parts, each, strict=True)}
         stack = self.judge.rows(np.stack(self.scores, axis=-1) @ weights)
         losses |= {"stack": float(stack.mean()), "nothing": 2 * math.log(2)}
-        copulas = [
-            k
-            for k, part in enumerate(self.parts)
-            if part.network is None and isinstance(part.known, Copula)
-        ]
+        models = [k for k, part in enumerate(self.parts) if part.is_model]
+        regressions = [k for k in models if isinstance(self.parts[k].known, RegressionRatio)]
+        # Beside regressions, as categories call for them, copulas are models of other data.
+        models = regressions or models
         is_parametric = False
-        if copulas:
-            best = min(copulas, key=each.__getitem__)
+        if models:
+            best = min(models, key=each.__getitem__)
             is_parametric = _gain(self.judge.rows(self.scores[best]), stack) <= CLEAR_GAIN
             weights = np.eye(len(weights))[best] if is_parametric else weights
         return Ratio(sides, self.parts, weights, losses, curves, bool(is_parametric))

@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from sklearn_mi.information.atoms import Coded
 from sklearn_mi.information.closed import copula_guess
-from sklearn_mi.information.exact import predicted_information
+from sklearn_mi.information.exact import exact_relation, predicted_information
 from sklearn_mi.information.guess import Guess
 from sklearn_mi.information.inference import (
     BOUNDS_OF_RATIO,
@@ -27,11 +27,14 @@ from sklearn_mi.information.plugin import entropy_limits, table_guess
 from sklearn_mi.information.refutation import Refutation
 from sklearn_mi.information.scale import Calibration
 from sklearn_mi.information.serial import serial_warning
+from sklearn_mi.information.shifts import table_rows
 from sklearn_mi.information.wide import wide_guess
 from sklearn_mi.reports import MIEstimate
 
 __all__ = ["Evidence", "best_guess", "ceiling_of", "guarantee", "warnings_about"]
 
+COPULAS = ("gaussian", "unmixed", "student")
+ABOVE = 2.0
 FAR = 3.0
 FAR_BEYOND = 0.5
 GROWTH_LEFT = 2.5
@@ -86,6 +89,11 @@ class Evidence:
         """Share of the rows of each fold."""
         return np.array([len(fold.rows) for fold in self.folds]) / len(self.pairs)
 
+    @property
+    def is_refuted(self) -> bool:
+        """Whether trees find an error; those that see neighbours in time would find one always."""
+        return self.pairs.block is None and self.refutation.p_value < REFUTED
+
 
 def best_guess(evidence: Evidence, method: str) -> Guess:
     """Return the best guess, held against the bound, other candidates and the refutation."""
@@ -106,7 +114,10 @@ def _by_method(evidence: Evidence, method: str) -> Guess:
     if method == "neighbors":
         return _neighbors(evidence)
     if pairs.route == "labels":
-        guess = table_guess(pairs.x, pairs.y, **_rows(evidence))  # type: ignore[arg-type]
+        how = _rows(evidence)
+        if pairs.block is not None:
+            how["n_effective"] = table_rows(pairs.x, pairs.y, pairs.block)  # type: ignore[arg-type]
+        guess = table_guess(pairs.x, pairs.y, **how)  # type: ignore[arg-type]
         assert guess is not None
         return guess
     fits = _copula_fits(evidence)
@@ -118,22 +129,17 @@ def _by_method(evidence: Evidence, method: str) -> Guess:
         wide = wide_guess(pairs.X, pairs.Y, evidence.fold_of, **how)[0]
         return wide if fits else replace(_held_out(evidence), at_least=True)
     # The closed form is that of columns without ties: of others a copula's mean on new rows holds.
-    if fits and not (pairs.has_atoms or pairs.has_ties):
-        families = [f.ratio.family for f in evidence.folds if f.ratio.is_parametric]
-        family = max(families, key=families.count)
+    family = _family(evidence)
+    if family is not None and not (pairs.has_atoms or pairs.has_ties):
         how = {"pointwise": evidence.pointwise, "seed": evidence.seed, **_rows(evidence)}
-        how["block"] = pairs.block
-        return copula_guess(str(family), pairs.X, pairs.Y, **how)
+        return copula_guess(family, pairs.X, pairs.Y, **how)
     return _held_out(evidence)
 
 
 def _rows(evidence: Evidence) -> dict:
-    """Return what says how many independent rows there are."""
-    return {
-        "confidence": evidence.confidence,
-        "groups": evidence.pairs.groups,
-        "n_effective": evidence.n_effective,
-    }
+    """Return what says how rows depend on one another."""
+    pairs = evidence.pairs
+    return {"confidence": evidence.confidence, "groups": pairs.groups, "block": pairs.block}
 
 
 def _neighbors(evidence: Evidence, most_rows: int | None = None) -> Guess:
@@ -143,6 +149,8 @@ def _neighbors(evidence: Evidence, most_rows: int | None = None) -> Guess:
     if most_rows is None or most_rows >= len(pairs) or pairs.groups is not None:
         return few_columns_guess(pairs.x, pairs.y, seed=evidence.seed, **how)
     rows = np.linspace(0, len(pairs) - 1, most_rows).astype(int)
+    if pairs.block is not None:
+        how["block"] = math.ceil(pairs.block * most_rows / len(pairs))
     sides = [Coded(side.values[rows], side.nominal) for side in (pairs.x, pairs.y)]
     return few_columns_guess(*sides, seed=evidence.seed, **how)
 
@@ -151,27 +159,55 @@ def _copula_fits(evidence: Evidence) -> bool:
     return bool(np.mean([fold.ratio.is_parametric for fold in evidence.folds]) > 0.5)
 
 
+def _family(evidence: Evidence) -> str | None:
+    """Return the copula that most folds kept alone; of a series, that with the most weight.
+
+    The few rows of a series that count hardly tell a copula from nothing on the stopping rows.
+    """
+    folds = evidence.folds
+    if _copula_fits(evidence):
+        families = [str(fold.ratio.family) for fold in folds if fold.ratio.is_parametric]
+        return max(families, key=families.count)
+    if evidence.pairs.block is None or evidence.pairs.route != "ratio":
+        return None
+    weights = {"gaussian": 0.0}
+    for fold in folds:
+        for part, weight in zip(fold.ratio.parts, fold.ratio.weights, strict=True):  # type: ignore[attr-defined]
+            weights[part.name] = weights.get(part.name, 0.0) + float(weight)
+    likely = max(weights, key=lambda name: weights[name])
+    return likely if likely in COPULAS else None
+
+
 def _held_out(evidence: Evidence) -> Guess:
     """Return the mean log-ratio on new rows, or the lower bound where that is larger."""
     pairs, own = evidence.pairs, evidence.guaranteed
     # A mean log-ratio below a lower bound is too low. The stopping rows decided whether it is.
-    if np.mean([fold.facts["bound is above"] for fold in evidence.folds]) > 0.5:
+    is_corrected = all(getattr(fold.ratio, "has_regressions", False) for fold in evidence.folds)
+    is_density = is_corrected and _copula_fits(evidence)
+    is_above = np.mean([fold.facts["bound is above"] for fold in evidence.folds]) > 0.5
+    if is_above and not is_density:
         return Guess(own.value, own.stderr, own.interval, f"{own.bound} (held out)")
     value = float(evidence.share @ [fold.estimate for fold in evidence.folds])
-    if pairs.has_atoms or pairs.has_ties:
+    if (pairs.has_atoms or pairs.has_ties) and not is_corrected:
         value = float(evidence.pointwise.mean())
+    added = value - float(evidence.pointwise.mean())
     # Ratios whose mean over unrelated pairs exceeds 1 are too large by its logarithm.
     excess = evidence.share @ [
         fold.bounds["plug-in"][0] - fold.bounds["donsker-varadhan"][0] for fold in evidence.folds
     ]
-    value -= max(float(excess), 0.0)
+    if not is_density:
+        value -= max(float(excess), 0.0)
     stderr = standard_error(evidence.pointwise, pairs.groups, pairs.block)
     scales = [getattr(fold.ratio, "calibration", Calibration()) for fold in evidence.folds]
     shift_errors = np.array([scale.shift_error for scale in scales])
     stderr = math.hypot(stderr, math.sqrt(float(evidence.share**2 @ shift_errors**2)))
+    if is_corrected:
+        # What is added for the rows that a model was fitted to is uncertain by about as much.
+        stderr = math.hypot(stderr, added)
     interval = two_sided(value, stderr, evidence.confidence)
     is_known = all(scale.is_known for scale in scales)
-    return Guess(value, stderr, interval, "mean log-ratio (held out)", at_least=not is_known)
+    how = "regressions (held out)" if is_density else "mean log-ratio (held out)"
+    return Guess(value, stderr, interval, how, at_least=not is_known)
 
 
 def _extrapolated(guess: Guess, evidence: Evidence) -> Guess:
@@ -186,6 +222,8 @@ def _extrapolated(guess: Guess, evidence: Evidence) -> Guess:
         return guess
     low, high = guess.interval
     guess = replace(guess, interval=(low, high + GROWTH_LEFT * growth))
+    if guess.how.startswith("regressions"):
+        return guess  # corrected for its rows already
     if not error < growth < LARGEST_GROWTH * guess.value:
         return guess
     return replace(
@@ -211,7 +249,7 @@ def _widened(guess: Guess, evidence: Evidence, method: str) -> Guess:
     if evidence.pairs.route == "labels" or "neighbours" in guess.how:
         return guess
     found = evidence.refutation
-    if found.p_value < REFUTED and found.missing > 0:
+    if evidence.is_refuted and found.missing > 0:
         low, high = guess.interval
         guess = guess.reaching(low, high + found.missing)
     if method in ("auto", "closed-form"):
@@ -220,21 +258,25 @@ def _widened(guess: Guess, evidence: Evidence, method: str) -> Guess:
 
 
 def _beside_neighbors(guess: Guess, evidence: Evidence) -> Guess:
-    """Return the guess of a model, or that of neighbours where these see far more.
+    """Return the guess of a model, or that of neighbours where these see more.
 
-    Neighbours fall short in more columns, so there they widen the interval upwards alone.
+    Few rows cannot refute a wrong model, so the interval reaches up to that of neighbours by as
+    much as they stand above. They fall short in more columns, so there they say nothing else.
     """
-    n_columns = evidence.pairs.n_columns
+    n_columns, few = evidence.pairs.n_columns, evidence.pairs.has_few_columns
     if n_columns is None or n_columns > NEIGHBORS_UP_TO:
         return guess
     near = _neighbors(evidence, MOST_ROWS_BESIDE)
-    far = FAR * math.hypot(near.stderr, guess.stderr)
-    if near.value - guess.value > far:
-        few = evidence.pairs.has_few_columns
-        return near.reaching(*guess.interval) if few else guess.reaching(near.value, near.value)
-    if guess.value - near.value > far and evidence.pairs.has_few_columns:
+    error = max(math.hypot(near.stderr, guess.stderr), 1e-12)
+    above = (near.value - guess.value) / error
+    if few and above > ABOVE:
+        return near.reaching(*guess.interval)
+    if few and above < -FAR:
         return guess.reaching(near.value, near.value)
-    return guess
+    if above <= 0:
+        return guess
+    top = near.value if near.at_least else near.interval[1]
+    return guess.reaching(guess.value, near.value + min(above, 1.0) * (top - near.value))
 
 
 def _within_reason(guess: Guess, evidence: Evidence) -> Guess:
@@ -244,11 +286,14 @@ def _within_reason(guess: Guess, evidence: Evidence) -> Guess:
     low, high = guess.interval
     if pairs.route == "ratio":
         above = float(np.mean([fold.facts["above"] for fold in evidence.folds]))
-        is_fitted = "copula" in guess.how and evidence.refutation.p_value >= REFUTED
+        is_fitted = "copula" in guess.how and not evidence.is_refuted
         predicted = predicted_information(pairs)
-        is_exact = predicted > max(NEARLY_EXACT, guess.value + FAR_BEYOND)
-        if is_exact and not guess.at_least:
-            guess = replace(guess, warnings=(*guess.warnings, _exactness(predicted)))
+        fact = exact_relation(pairs)
+        if fact is None and predicted > max(NEARLY_EXACT, guess.value + FAR_BEYOND):
+            fact = _exactness(predicted)
+        is_exact = fact is not None
+        if fact is not None:
+            guess = replace(guess, warnings=(*guess.warnings, fact))
         if is_exact or (above > LARGEST_ABOVE and not is_fitted):
             guess, high = replace(guess, at_least=True), math.inf
     if pairs.route == "class":
@@ -314,14 +359,14 @@ def warnings_about(evidence: Evidence, guess: Guess, max_steps: int) -> Iterator
     pairs, folds = evidence.pairs, evidence.folds
     if pairs.route == "ratio":
         yield from _about_critics(evidence, max_steps)
-    if pairs.route != "labels":
+    if pairs.route != "labels" and pairs.groups is None:
         yield from duplicates(pairs)
     if pairs.block is None and pairs.groups is None:
         said = serial_warning(pairs.X, pairs.Y)
         if said is not None:
             yield said
     found = evidence.refutation
-    if found.p_value < REFUTED:
+    if evidence.is_refuted:
         yield (
             f"the critic is refuted (p = {found.p_value:.2g}): boosted trees tell partners "
             "from reweighted unrelated pairs, so the best guess may be wrong, mostly too low"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -30,7 +31,7 @@ class Side:
 
     Rows are seen in up to three spaces: "plain" (each column transformed), "unmixed" (normal scores
     of independent components) and "flagged" (plain, and for each frequent value of a column a flag,
-    so that a network sees an atom as an atom).
+    so that a network sees an atom as an atom), and in those of ``encoders``.
 
     Parameters
     ----------
@@ -51,6 +52,7 @@ class Side:
             # One scale for all pixels.
             self.scale = rows.mean(dtype=float), max(rows.std(dtype=float), 1e-12)
         self.flags = _frequent_values(rows) if marginals else []
+        self.encoders: dict[str, Callable[[np.ndarray], Tensor]] = {}
         self.unmixed = None
         if unmix and self.scores is not None:
             found = independent_components(rows, seed)
@@ -76,7 +78,7 @@ class Side:
             components, scores = self.unmixed
             unmixed = scores.transform(rows @ components)
             spaces["unmixed"] = torch.as_tensor(unmixed, dtype=torch.float32)
-        return spaces
+        return spaces | {space: encode(rows) for space, encode in self.encoders.items()}
 
 
 def _frequent_values(rows: np.ndarray) -> list[tuple[int, float]]:
@@ -112,16 +114,18 @@ def independent_components(rows: np.ndarray, seed: int) -> np.ndarray | None:
     n, d = rows.shape
     if not 2 <= d <= min(UNMIXED_UP_TO, n // 10) or np.linalg.matrix_rank(np.cov(rows.T)) < d:
         return None
-    centred = rows - np.median(rows, axis=0)
+    # Whatever its unit, a column is the same column: no sign and no scale may decide the start.
+    unit = rows.std(axis=0)
+    centred = (rows - np.median(rows, axis=0)) / unit
     values, vectors = np.linalg.eigh(np.cov(centred.T))
-    whitening = vectors / np.sqrt(np.maximum(values, 1e-300))
+    whitening = vectors / np.sqrt(np.maximum(values, 1e-300)) @ vectors.T
     white = centred @ whitening
     length = np.linalg.norm(white, axis=1)
     limit = np.quantile(length, WINSORISED)
     white *= np.minimum(1, limit / np.maximum(length, 1e-300))[:, None]
     first = whitening @ _rotation(white, seed).T
     scale = np.maximum(np.median(np.abs(centred @ first), axis=0), 1e-12)
-    return _refined(centred, first / scale)
+    return _refined(centred, first / scale) / unit[:, None]
 
 
 def _rotation(white: np.ndarray, seed: int) -> np.ndarray:

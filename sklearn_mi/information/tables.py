@@ -32,6 +32,7 @@ from sklearn_mi.rows import (
 __all__ = ["TableReader", "as_frame", "side_by_side"]
 
 LARGEST_DENSE = 1e9  # bytes
+LARGEST_EXPONENT = 100
 MAX_CLASSES = 50
 MOST_OF_FEW_ROWS = 10  # categories
 NOMINAL = {"boolean", "bytes", "categorical", "interval", "string"}
@@ -69,6 +70,7 @@ class TableReader:
         table = _as_table(rows, name)
         self.n_rows, self.row_shape = len(table), table.shape[1:]
         self.nominal = np.zeros(0, dtype=bool)
+        self._exponents: np.ndarray | None = None
         self._levels: dict[int, _Levels] = {}
         self._classes: _Levels | None = None
         if isinstance(table, pd.DataFrame):
@@ -222,8 +224,20 @@ class TableReader:
         numbers, dtype = frame.loc[:, ~self.nominal], np.float64
         if not numbers.shape[1]:
             return np.empty(numbers.shape)
-        with columns_are_told(numbers, self.name):
-            return check_array(numbers, dtype=dtype, input_name=self.name)  # type: ignore[arg-type]
+        # A sum of huge numbers tells scikit-learn first whether all are finite.
+        with columns_are_told(numbers, self.name), np.errstate(over="ignore", invalid="ignore"):
+            values = check_array(numbers, dtype=dtype, input_name=self.name)  # type: ignore[arg-type]
+        return self._without_extremes(values)
+
+    def _without_extremes(self, values: np.ndarray) -> np.ndarray:
+        """Return columns whose squares neither overflow nor vanish, as multiplied by powers of 2.
+
+        That changes no digit of them, so ties and what follows from ranks stay the same.
+        """
+        if self._exponents is None:
+            exponents = np.frexp(np.abs(values).max(axis=0))[1]
+            self._exponents = np.where(np.abs(exponents) > LARGEST_EXPONENT, exponents, 0)
+        return np.ldexp(values, -self._exponents) if self._exponents.any() else values
 
     def _codes(self, frame: pd.DataFrame) -> dict[int, np.ndarray]:
         """Return the codes of each nominal column, by its position."""

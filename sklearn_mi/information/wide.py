@@ -296,7 +296,7 @@ def _unseen(n: int, first: Components, second: Components) -> float:
 
 
 def _information(squared: np.ndarray | list[float]) -> float:
-    return float(-0.5 * np.log1p(-np.asarray(squared)).sum())
+    return float(0.5 * -np.log1p(-np.asarray(squared)).sum()) + 0.0
 
 
 def _effective_size(products: np.ndarray, groups: np.ndarray | None) -> float:

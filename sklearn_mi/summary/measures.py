@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import chi2_contingency
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
@@ -25,6 +24,7 @@ from sklearn_mi.diagnostics import (
     uniformity,
 )
 from sklearn_mi.evaluation import compare
+from sklearn_mi.information import mutual_info_table
 from sklearn_mi.summary.code import Split
 from sklearn_mi.summary.data import NUMBERS, Data, numbers_of
 
@@ -49,8 +49,6 @@ PRINCIPAL = "PCA"
 OURS = "learned features"
 VARIANCE = 0.9  # that PCA keeps
 HELD_OUT = 0.25
-MOST_BINS = 10
-LEAST_EXPECTED = 5  # rows in a cell of a table of counts
 MOST_DIAGNOSED = 2000  # the time of two of the diagnostics grows with the square of the rows
 CLUSTERS = 10
 LABELS_PER_CLASS_TO_LABELS = 10  # a measurement has no classes
@@ -349,14 +347,9 @@ def describe_codes(data: Data, fitted: Fitted) -> pd.DataFrame:
 
 
 def column_information(data: Data, rows: NDArray[np.intp]) -> tuple[pd.DataFrame, float]:
-    r"""Return the mutual information of each column with the label, both cut into classes.
+    """Return the mutual information of each column with the label.
 
-    Numbers are cut at their quantiles, into so many parts that five rows are expected in each
-    cell of the table of counts; missing values are a class of their own. The value is that of the
-    counts minus its bias, :math:`(r - 1)(c - 1) / 2n` for a table of r rows and c columns (Miller,
-    1955); the interval is that of a mean of log-ratios. Cutting loses information, so the value of
-    the columns themselves is as large or larger. The p-value is that of the G-test, times the
-    number of columns (Bonferroni).
+    As of `sklearn_mi.information.mutual_info_table`; missing values are a value of their own.
 
     Parameters
     ----------
@@ -368,10 +361,9 @@ def column_information(data: Data, rows: NDArray[np.intp]) -> tuple[pd.DataFrame
     Returns
     -------
     table : DataFrame
-        ``value``, ``low``, ``high`` (95 %, none below 0), ``p_value`` and ``classes``, the parts
-        of a column; the largest value first.
+        The largest value first.
     entropy : float
-        Of the label, in nats: what no column can exceed.
+        Of classes, in nats: what no column can exceed; ``inf`` if the label is a measurement.
 
     Examples
     --------
@@ -385,39 +377,20 @@ def column_information(data: Data, rows: NDArray[np.intp]) -> tuple[pd.DataFrame
     >>> bool(abs(table.loc["copy", "value"] - np.log(2)) < 0.01), round(entropy, 3)
     (True, 0.693)
     """
-    columns, y, n = data.used().iloc[rows], _labels(data)[rows], len(rows)
-    n_classes = min(MOST_BINS, max(2, math.isqrt(n // LEAST_EXPECTED)))
-    labels = _cut(pd.Series(y), n_classes if data.is_measurement else n)
-    counts = np.bincount(labels)
-    n_bins = min(MOST_BINS, max(2, n // (LEAST_EXPECTED * len(counts))))
-    found = [_information(_cut(column, n_bins), labels) for _, column in columns.items()]
-    table = pd.DataFrame(found, index=columns.columns, columns=_INFORMATION)
-    table["p_value"] = (table["p_value"] * len(table)).clip(upper=1.0)
-    share = counts[counts > 0] / n
-    entropy = float(-np.sum(share * np.log(share)))
+    y = _labels(data)[rows]
+    columns = data.used().iloc[rows].reset_index(drop=True).apply(_whole)
+    table = mutual_info_table(columns, y, discrete_target=not data.is_measurement)
+    entropy = math.inf
+    if not data.is_measurement:
+        share = np.unique(y, return_counts=True)[1] / len(y)
+        entropy = float(-share @ np.log(share))
     return table.sort_values("value", ascending=False, kind="stable"), entropy
 
 
-_INFORMATION = ["value", "low", "high", "p_value", "classes"]
-
-
-def _cut(values: pd.Series, n_bins: int) -> NDArray[np.intp]:
-    """Return the class of each value: numbers of many values are cut at their quantiles."""
-    if values.nunique() > n_bins and pd.api.types.infer_dtype(values, skipna=True) in NUMBERS:
-        bins: Any = pd.qcut(numbers_of(values), n_bins, labels=False, duplicates="drop")
-        values = pd.Series(bins)
-    return np.asarray(pd.factorize(values, use_na_sentinel=False)[0])
-
-
-def _information(cells: NDArray[np.intp], labels: NDArray[np.intp]) -> tuple[float, ...]:
-    counts = pd.crosstab(cells, labels).to_numpy()
-    n, n_parts = counts.sum(), counts.shape[0]
-    if n_parts < 2:
-        return 0.0, 0.0, 0.0, 1.0, n_parts
-    test: Any = chi2_contingency(counts, correction=False, lambda_="log-likelihood")
-    share = counts[counts > 0] / n
-    log_ratio = np.log(counts[counts > 0] / test.expected_freq[counts > 0])
-    value = float(share @ log_ratio) - test.dof / (2 * n)
-    error = math.sqrt(max(float(share @ log_ratio**2) - float(share @ log_ratio) ** 2, 0.0) / n)
-    interval = (max(0.0, value + z * error) for z in (0, -1.96, 1.96))
-    return (*interval, float(test.pvalue), n_parts)
+def _whole(values: pd.Series) -> pd.Series:
+    """Return a column without holes: numbers below all others, or a text, stand there."""
+    if pd.api.types.infer_dtype(values, skipna=True) in NUMBERS:
+        numbers = numbers_of(values)
+        lowest = np.nanmin(numbers, initial=0.0) - 1.0
+        return pd.Series(np.where(np.isnan(numbers), lowest, numbers))
+    return values.astype(object).where(values.notna(), "(missing)").astype(str)

@@ -361,8 +361,11 @@ def _number(value: float) -> str:
 def _information(found: Findings) -> Section:
     every, label = found.tables["information"], _named(found.data)
     shown = every.head(MOST_COLUMNS).to_dict("index")
+    # Where an interval has no end, its bar has.
+    ends = every["high"].to_numpy(float)
+    highest = float(np.where(np.isfinite(ends), ends, 1.1 * every["value"]).max())
     chart = [
-        (clean(name), row["value"], row["low"], row["high"], "#0072B2")
+        (clean(name), row["value"], row["low"], min(row["high"], highest), "#0072B2")
         for name, row in shown.items()
     ]
     title = f"Mutual information with {clean(label)}"
@@ -370,15 +373,15 @@ def _information(found: Findings) -> Section:
     if len(shown) < len(every):
         caption += f" The first {len(shown)} of {len(every):,} columns."
     rows = [
-        (name, f"{row['value']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}", _p(row["p_value"]))
+        (name, f"{row['value']:.3f}", _from_to(row["low"], row["high"]), _p(row["p_adjusted"]))
         for name, row in shown.items()
     ]
     head = ("Column", "Nats", "95 % interval", "p")
     how = (
-        "Columns are cut at their quantiles into at most ten parts, so a little is lost, and the "
-        "bias of the counts is taken off. p-values are those of the G-test, times the number of "
-        "columns. A column that tells nothing alone may tell much beside another one. For one "
-        "number with a lower limit use MIEstimator."
+        "Columns of few values are counted; of others, nearest neighbours on ranks give the value. "
+        "p-values are adjusted for the number of columns (Benjamini and Hochberg). A column that "
+        "tells nothing alone may tell much beside another one. For all columns together, with a "
+        "lower limit, use MIEstimator."
     )
     parts = [
         paragraph(*information_said(every, found.entropy, label)),
@@ -387,6 +390,10 @@ def _information(found: Findings) -> Section:
         paragraph(how, kind="soft"),
     ]
     return Section("information", "What each column says about the label", parts)
+
+
+def _from_to(low: float, high: float) -> str:
+    return f"{low:.3f} to {high:.3f}" if math.isfinite(high) else f"{low:.3f} and more"
 
 
 def _p(value: float) -> str:

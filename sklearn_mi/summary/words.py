@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -181,7 +182,7 @@ def information_said(table: pd.DataFrame, entropy: float, label: str) -> list[st
     table : DataFrame
         From `sklearn_mi.summary.measures.column_information`, the largest value first.
     entropy : float
-        Of the label.
+        Of the label; ``inf`` if it is a measurement.
     label : str
         Its name.
 
@@ -190,11 +191,12 @@ def information_said(table: pd.DataFrame, entropy: float, label: str) -> list[st
     sentences : list of str
     """
     rows = [(str(name), row) for name, row in table.to_dict("index").items()]
-    none = [name for name, row in rows if row["p_value"] >= SIGNIFICANT]
+    none = [name for name, row in rows if row["p_adjusted"] >= SIGNIFICANT]
     name, first = rows[0]
     if len(none) == len(table):
         return [f"No column is distinguishable from one without information about {label}."]
-    said = [f"Alone, {name} tells most about {label}: {first['value']:.2f} of {entropy:.2f} nats."]
+    most = f" of {entropy:.2f}" if math.isfinite(entropy) else ""
+    said = [f"Alone, {name} tells most about {label}: {first['value']:.2f}{most} nats."]
     tied = sum(row["high"] >= first["low"] for _, row in rows)
     if tied > 1:
         said.append(

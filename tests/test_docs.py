@@ -17,6 +17,7 @@ from sklearn_mi import MIEstimator, MIRepresentationLearner
 from sklearn_mi.bounds import BOUNDS
 from sklearn_mi.comparisons import COMPARISONS
 from sklearn_mi.critics import CRITICS
+from sklearn_mi.datasets import beyond_normal
 from sklearn_mi.encoders import ENCODERS
 from sklearn_mi.information import mutual_info_lags
 from sklearn_mi.negatives import NEGATIVES
@@ -320,6 +321,9 @@ PROVOKED = {
     "of the pairs repeat another pair": lambda: closed().fit(
         ROWS.repeat(2, axis=0), ROWS[:, 0].repeat(2)
     ),
+    "nearest neighbours see": lambda: closed().fit(
+        *beyond_normal()["spiral-multinormal-sparse-3-3-2-2.0"].sample(1500, random_state=0)
+    ),
     "is so strong that the ranks of": lambda: closed().fit(*TURNED),
     "is a function of X without noise": lambda: closed().fit(ROWS, ROWS[:, :1]),
     "mixes text and numbers in columns": lambda: closed().fit(FRAME.assign(b=["x", 1] * 30), ROWS),
@@ -372,7 +376,7 @@ PROVOKED = {
     ),
     "follows from the other table without noise": lambda: closed().fit(ROWS, ROWS),
     "polynomials of one table predict a column of the other": lambda: closed().fit(
-        ROWS, ROWS[:, 0] ** 2
+        ROWS[:, :3], ROWS[:, 0] * ROWS[:, 1] + 0.03 * ROWS[:, 3]
     ),
     "the critic is refuted": lambda: MIEstimator(
         "copula", n_folds=2, split_test=False, random_state=0

@@ -304,12 +304,43 @@ def mi_estimator_alt(t: Tables) -> str:
 
 def mi_coverage(t: Tables) -> tuple[Sequence[str], Rows]:
     rows = [
-        (task, row["n"].astype(int), _number(row["truth"], 2), _number(row["mean"], 2))
-        + (f"{row['held']:.1%}", f"{row['below']:.1%}")
+        (task, int(row["draws"]), _number(row["truth"]), _around_mean(row))
+        + (_percent(row["holds"]), _percent(row["below"]))
         for task, row in tables.coverage(t).iterrows()
     ]
-    heads = ("draws", "truth", "mean estimate", "interval holds the truth", "limit below it")
+    heads = ("draws", "truth", "estimates, mean ± sd", "interval holds the truth", "limit below it")
     return ("pairs", *heads), rows
+
+
+def _around_mean(row: pd.Series) -> str:
+    return f"{row['mean']:.3f} ± {row['sd']:.3f}"
+
+
+def _percent(share: float) -> str:
+    return "" if pd.isna(share) else f"{share:.1%}"
+
+
+def mi_images(t: Tables) -> tuple[Sequence[str], Rows]:
+    rows = [
+        (
+            row["task"],
+            _number(row["truth"], 0),
+            ("at least " if row["at_least"] else "") + _number(row["value"], 2),
+            f"{row['low']:.2f} to {row['high']:.2f}".replace("to inf", "and more"),
+            _number(row["seconds"] / 60, 1),
+        )
+        for row in t["mi_images"].to_dict("records")
+    ]
+    return ("pairs", "truth", "estimate", "interval", "minutes on two cores"), rows
+
+
+def mi_speed(t: Tables) -> tuple[Sequence[str], Rows]:
+    rows = [
+        (task, _number(row["seconds"], 1), _number(row["before_seconds"], 1))
+        + (_number(row["ratio"], 2), f"{row['peak_mb'] / 1000:.1f}")
+        for task, row in tables.mi_times(t).iterrows()
+    ]
+    return ("rows and columns", "seconds", "seconds before", "ratio", "GB at most"), rows
 
 
 def mi_numbers(t: Tables) -> tuple[Sequence[str], Rows]:

@@ -31,7 +31,10 @@ FILES = {
     "ablation_mnist": f"{RESULTS}/ablation_mnist.csv",
     "cells": f"{RESULTS}/information/cells.csv",
     "fits": f"{RESULTS}/information/cells.jsonl",
-    "draws": f"{RESULTS}/information/coverage/draws.jsonl",
+    "mi_coverage": f"{RESULTS}/information/coverage/coverage.csv",
+    "mi_images": f"{RESULTS}/information/images/images.csv",
+    "mi_kinds": f"{RESULTS}/information/kinds/kinds.csv",
+    "mi_speed": f"{RESULTS}/information/speed/speed.csv",
     **{
         f"figure_{name}": f"{PAPER}/figure_{name}.csv"
         for name in ("1", "1c", "2", "3", "4", "4c", "8", "9", "beyond")
@@ -408,16 +411,13 @@ def every_number(t: Tables) -> pd.DataFrame:
 
 def coverage(t: Tables) -> pd.DataFrame:
     """Return by task how often the interval holds the truth, and the limits lie below it."""
-    found = t["draws"]
-    held = (found["low"] <= found["true_mi"]) & (found["true_mi"] <= found["high"])
-    marked = found.assign(
-        held=held,
-        below=found["lower_limit"] <= found["true_mi"],
-        certified=found["certified_limit"] <= found["true_mi"],
-    )
-    columns = {"n": ("held", "size"), "truth": ("true_mi", "first"), "mean": ("value", "mean")}
-    shares = {name: (name, "mean") for name in ("held", "below", "certified")}
-    return marked.groupby("task", sort=False).agg(**columns, **shares)
+    return t["mi_coverage"].set_index("task")
+
+
+def mi_times(t: Tables) -> pd.DataFrame:
+    """Return medians over rounds by task: seconds and memory, now and before."""
+    numbers = ["bar", "seconds", "before_seconds", "ratio", "peak_mb", "before_peak_mb"]
+    return t["mi_speed"].groupby("task", sort=False)[numbers].median()
 
 
 # The paper

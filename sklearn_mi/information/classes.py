@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sklearn_mi.information.atoms import Coded
 from sklearn_mi.information.plugin import BinnedCritic, TableCritic
+from sklearn_mi.information.scale import Calibration
 from sklearn_mi.information.sides import Side
 
 __all__ = ["ClassRatio", "NoRatio", "TableRatio", "fit_class_ratio"]
@@ -21,8 +22,9 @@ MIXING_STEPS = 200
 class _NotACopula:
     """What critics without a copula and without a network have in common."""
 
-    is_parametric = False
+    is_parametric = has_regressions = False
     family = None
+    calibration = Calibration()
 
     def __init__(self, n_candidates: int) -> None:
         self.weights = np.full(n_candidates, 1 / n_candidates)

@@ -26,6 +26,7 @@ from sklearn_mi.bounds import (
 from sklearn_mi.information.folds import BLOCK, blocks_of_rows
 from sklearn_mi.information.influence import ALPHA, TAU, UnrelatedPairs, with_variances
 from sklearn_mi.information.pairs import Pairs
+from sklearn_mi.information.scale import Calibration
 from sklearn_mi.information.serial import block_standard_error, shift_p_value
 
 __all__ = [
@@ -63,6 +64,8 @@ class Critic(Protocol):
     losses: dict[str, float]
     curves: dict[str, list[tuple[int, float]]]
     is_parametric: bool
+    has_regressions: bool
+    calibration: Calibration
 
     @property
     def family(self) -> str | None:

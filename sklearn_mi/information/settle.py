@@ -25,7 +25,6 @@ from sklearn_mi.information.neighbors import few_columns_guess
 from sklearn_mi.information.pairs import Pairs
 from sklearn_mi.information.plugin import entropy_limits, table_guess
 from sklearn_mi.information.refutation import Refutation
-from sklearn_mi.information.scale import Calibration
 from sklearn_mi.information.serial import serial_warning
 from sklearn_mi.information.shifts import table_rows
 from sklearn_mi.information.wide import wide_guess
@@ -182,7 +181,7 @@ def _held_out(evidence: Evidence) -> Guess:
     """Return the mean log-ratio on new rows, or the lower bound where that is larger."""
     pairs, own = evidence.pairs, evidence.guaranteed
     # A mean log-ratio below a lower bound is too low. The stopping rows decided whether it is.
-    is_corrected = all(getattr(fold.ratio, "has_regressions", False) for fold in evidence.folds)
+    is_corrected = all(fold.ratio.has_regressions for fold in evidence.folds)
     is_density = is_corrected and _copula_fits(evidence)
     is_above = np.mean([fold.facts["bound is above"] for fold in evidence.folds]) > 0.5
     if is_above and not is_density:
@@ -198,7 +197,7 @@ def _held_out(evidence: Evidence) -> Guess:
     if not is_density:
         value -= max(float(excess), 0.0)
     stderr = standard_error(evidence.pointwise, pairs.groups, pairs.block)
-    scales = [getattr(fold.ratio, "calibration", Calibration()) for fold in evidence.folds]
+    scales = [fold.ratio.calibration for fold in evidence.folds]
     shift_errors = np.array([scale.shift_error for scale in scales])
     stderr = math.hypot(stderr, math.sqrt(float(evidence.share**2 @ shift_errors**2)))
     if is_corrected:
@@ -261,7 +260,8 @@ def _beside_neighbors(guess: Guess, evidence: Evidence) -> Guess:
     """Return the guess of a model, or that of neighbours where these see more.
 
     Few rows cannot refute a wrong model, so the interval reaches up to that of neighbours by as
-    much as they stand above. They fall short in more columns, so there they say nothing else.
+    much as they stand above. Of more columns they see too little, so where they see far more than
+    the model, that is "at least".
     """
     n_columns, few = evidence.pairs.n_columns, evidence.pairs.has_few_columns
     if n_columns is None or n_columns > NEIGHBORS_UP_TO:
@@ -273,9 +273,16 @@ def _beside_neighbors(guess: Guess, evidence: Evidence) -> Guess:
         return near.reaching(*guess.interval)
     if few and above < -FAR:
         return guess.reaching(near.value, near.value)
+    if not few and above > FAR:
+        fact = (
+            f"nearest neighbours see {near.value:.2f} nats where the model sees "
+            f"{guess.value:.2f}, and they fall short in {n_columns} columns"
+        )
+        raised = replace(near.reaching(*guess.interval), at_least=True)
+        return replace(raised, warnings=(*guess.warnings, fact))
     if above <= 0:
         return guess
-    top = near.value if near.at_least else near.interval[1]
+    top = near.interval[1] if few and not near.at_least else near.value
     return guess.reaching(guess.value, near.value + min(above, 1.0) * (top - near.value))
 
 

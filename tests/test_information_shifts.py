@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
+from sklearn_mi import MIEstimator
 from sklearn_mi.datasets import autoregressive_pairs
 from sklearn_mi.information.atoms import Coded
 from sklearn_mi.information.closed import copula_guess
@@ -171,3 +172,13 @@ def test_plug_in_of_chains_is_right(copied):
         held += guess.interval[0] <= truth <= guess.interval[1]
     assert held >= 54
     assert np.mean(values) == pytest.approx(truth, abs=0.02)
+
+
+def test_a_series_has_no_refutation_and_a_wide_one_counts_its_blocks():
+    rng = np.random.default_rng(0)
+    slow = lfilter([1], [1, -0.9], rng.normal(size=(300, 90)), axis=0)
+    X, Y = slow[:, :60], slow[:, 60:]
+    series = MIEstimator("closed-form", random_state=0).fit(X, Y, blocks="auto")
+    assert np.isnan(series.refutation_.p_value) and np.isnan(series.certified_limit_)
+    assert series.mi_.interval[0] == 0
+    assert not any("refuted" in text for text in series.mi_.warnings)

@@ -269,7 +269,7 @@ class CrossFit:
         pairs = self.pairs
         if not self.fitting.plan.regressions or pairs.x is None or pairs.y is None:
             return None
-        if pairs.is_wide or pairs.has_few_columns or not (pairs.has_atoms or pairs.has_ties):
+        if pairs.is_wide or pairs.has_few_columns or pairs.is_continuous:
             return None
         layouts = Layout.of(pairs.x), Layout.of(pairs.y)
         fits = all(one.fits(rows) for one, rows in zip(layouts, (pairs.X, pairs.Y), strict=True))

@@ -185,7 +185,7 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
     folds_ : ndarray of shape (n_samples,)
         The fold of each row.
     refutation_ : Refutation
-        Tests whether boosted trees find an error of the critics.
+        Tests whether boosted trees find an error of the critics; NaN if rows are a series.
     certified_limit_ : float
         A lower limit that assumes nothing about the distribution: InfoNCE of a bounded critic, with
         a confidence limit by betting (`sklearn_mi.information.inference.betting_limit`). NaN if
@@ -582,7 +582,7 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
         if pairs.x is None or len(pairs) < FEWEST_ROWS_WIDE:
             return None
         return shared_dimensions(
-            pairs.X, pairs.Y, self.folds_, seed=self._seed, groups=pairs.groups
+            pairs.X, pairs.Y, self.folds_, seed=self._seed, groups=pairs.clusters
         )
 
     # Given a third table
@@ -597,10 +597,7 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
             raise ValueError(
                 "Z was passed beside images or sequences; expected tables: encode them first."
             )
-        clusters = pairs.groups
-        if pairs.block is not None:
-            clusters = np.arange(len(pairs)) // pairs.block
-        z, how = reader.columns(Z), {"seed": self._seed, "groups": clusters}
+        z, how = reader.columns(Z), {"seed": self._seed, "groups": pairs.clusters}
         guess = None
         if self.method in ("auto", "closed-form"):
             guess = conditional_guess(x, y, z, confidence=self.confidence, **how)

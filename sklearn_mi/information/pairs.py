@@ -70,6 +70,13 @@ class Pairs:
         return self.X[rows], self.Y[rows]
 
     @property
+    def clusters(self) -> np.ndarray | None:
+        """Groups of rows that may depend on one another: those given, or the blocks of a series."""
+        if self.block is None:
+            return self.groups
+        return np.arange(len(self)) // self.block
+
+    @property
     def n_columns(self) -> int | None:
         """Columns of both tables in all; None for images."""
         if self.x is None or self.y is None:
@@ -85,6 +92,11 @@ class Pairs:
     def tells_nothing(self) -> bool:
         """Whether there are too few rows for so many columns."""
         return self.is_wide and len(self) < FEWEST_ROWS_WIDE
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether no column has categories, values of positive probability, or many ties."""
+        return not (self.has_atoms or self.has_ties)
 
     @cached_property
     def has_atoms(self) -> bool:

@@ -27,7 +27,8 @@ class Refutation:
     Attributes
     ----------
     auc : float
-        Of gradient-boosted trees on new rows; 0.5 if they find no difference.
+        Of gradient-boosted trees on new rows; 0.5 if they find no difference. NaN for a series, as
+        are ``p_value`` and ``effective_sample_size``.
     p_value : float
         Of a one-sided test that there is no difference.
     effective_sample_size : float
@@ -43,7 +44,13 @@ class Refutation:
 
 
 def refute(pairs: Pairs, folds: Sequence[Any], seed: int) -> Refutation:
-    """Train boosted trees to tell partners from unrelated pairs reweighted by the critic."""
+    """Train boosted trees to tell partners from unrelated pairs reweighted by the critic.
+
+    Of a series they would find an error always, as neighbours in time stand in both halves of the
+    rows; there is none, and all numbers are NaN.
+    """
+    if pairs.block is not None:
+        return Refutation(math.nan, math.nan, math.nan)
     rng = np.random.default_rng(seed)
     samples = []
     for _ in range(2):

@@ -90,8 +90,8 @@ class Evidence:
 
     @property
     def is_refuted(self) -> bool:
-        """Whether trees find an error; those that see neighbours in time would find one always."""
-        return self.pairs.block is None and self.refutation.p_value < REFUTED
+        """Whether trees find an error of the critics."""
+        return self.refutation.p_value < REFUTED
 
 
 def best_guess(evidence: Evidence, method: str) -> Guess:
@@ -120,16 +120,16 @@ def _by_method(evidence: Evidence, method: str) -> Guess:
         assert guess is not None
         return guess
     fits = _copula_fits(evidence)
-    is_smooth = fits and not pairs.has_atoms and not pairs.has_ties and pairs.route == "ratio"
+    is_smooth = fits and pairs.is_continuous and pairs.route == "ratio"
     if method in ("auto", "closed-form") and pairs.has_few_columns and not is_smooth:
         return _neighbors(evidence)
     if pairs.is_wide:
-        how = {"confidence": evidence.confidence, "seed": evidence.seed, "groups": pairs.groups}
+        how = {"confidence": evidence.confidence, "seed": evidence.seed, "groups": pairs.clusters}
         wide = wide_guess(pairs.X, pairs.Y, evidence.fold_of, **how)[0]
         return wide if fits else replace(_held_out(evidence), at_least=True)
     # The closed form is that of columns without ties: of others a copula's mean on new rows holds.
     family = _family(evidence)
-    if family is not None and not (pairs.has_atoms or pairs.has_ties):
+    if family is not None and pairs.is_continuous:
         how = {"pointwise": evidence.pointwise, "seed": evidence.seed, **_rows(evidence)}
         return copula_guess(family, pairs.X, pairs.Y, **how)
     return _held_out(evidence)
@@ -187,7 +187,7 @@ def _held_out(evidence: Evidence) -> Guess:
     if is_above and not is_density:
         return Guess(own.value, own.stderr, own.interval, f"{own.bound} (held out)")
     value = float(evidence.share @ [fold.estimate for fold in evidence.folds])
-    if (pairs.has_atoms or pairs.has_ties) and not is_corrected:
+    if not (pairs.is_continuous or is_corrected):
         value = float(evidence.pointwise.mean())
     added = value - float(evidence.pointwise.mean())
     # Ratios whose mean over unrelated pairs exceeds 1 are too large by its logarithm.
@@ -273,7 +273,7 @@ def _beside_neighbors(guess: Guess, evidence: Evidence) -> Guess:
         return near.reaching(*guess.interval)
     if few and above < -FAR:
         return guess.reaching(near.value, near.value)
-    if not few and above > FAR:
+    if not few and above > FAR and evidence.pairs.is_continuous:
         fact = (
             f"nearest neighbours see {near.value:.2f} nats where the model sees "
             f"{guess.value:.2f}, and they fall short in {n_columns} columns"

@@ -269,7 +269,10 @@ def test_a_noisy_relation_of_numbers_has_an_end(name, noise):
     X, Y = EXACT[name].make(rng)
     fitted = light("closed-form").fit(X, Y + noise * Y.std() * rng.normal(size=len(Y)))
     assert_ordered(fitted)
-    assert not fitted.mi_.at_least
+    assert not any("infinite" in text for text in fitted.mi_.warnings)
+    # In four columns a closed form misses most of it, which neighbours tell.
+    is_missed = any("fall short" in text for text in fitted.mi_.warnings)
+    assert fitted.mi_.at_least == is_missed
 
 
 # The same data

@@ -277,9 +277,9 @@ def duplicates(pairs: Pairs) -> Iterator[str]:
     Rounded numbers and categories recur, too, but far more often alone than all together.
     """
     labels = pd.factorize(pairs.Y)[0] if pairs.route == "class" else pairs.Y
-    rows = np.hstack([side.reshape(len(pairs), -1) for side in (pairs.X, labels)])
-    together = _repeats(rows)
-    if together > MOST_REPEATS and together > 0.5 * min(map(_repeats, rows.T)):
+    sides = [side.reshape(len(pairs), -1) for side in (pairs.X, labels)]
+    together = _repeats(*sides)
+    if together > MOST_REPEATS and together > 0.5 * min(_repeats(c) for s in sides for c in s.T):
         yield (
             f"{100 * together:.0f} % of the pairs repeat another pair, so folds are not "
             "independent and the numbers may be too high; drop the copies, or give all copies of "
@@ -287,11 +287,10 @@ def duplicates(pairs: Pairs) -> Iterator[str]:
         )
 
 
-def _repeats(rows: np.ndarray) -> float:
+def _repeats(*sides: np.ndarray) -> float:
     """Return the share of rows that are not the first of their kind."""
-    whole = np.ascontiguousarray(rows.reshape(len(rows), -1))
-    kind = np.dtype((np.void, whole.itemsize * whole.shape[1]))
-    return 1 - len(np.unique(whole.view(kind))) / len(whole)
+    rows = zip(*sides, strict=True)
+    return 1 - len({hash(tuple(part.tobytes() for part in row)) for row in rows}) / len(sides[0])
 
 
 def permutation_test(

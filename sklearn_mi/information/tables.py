@@ -203,7 +203,7 @@ class TableReader:
                 f"{self.name} of shape {table.shape} has images or sequences as its rows; pass "
                 f"{'encoder' if self.name == 'X' else 'encoder_y'}=..., or flatten them."
             )
-        dtype: Any = np.float64
+        dtype: Any = np.float32  # as networks see them; mosaics of many images are large
         return check_array(table, dtype=dtype, allow_nd=True, input_name=self.name)
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:

@@ -228,7 +228,8 @@ def _extrapolated(guess: Guess, evidence: Evidence) -> Guess:
     return replace(
         guess,
         value=guess.value + growth,
-        stderr=math.hypot(guess.stderr, error),
+        # What is left to go is known no better than by half.
+        stderr=math.hypot(guess.stderr, error, growth / 2),
         how=f"{guess.how}, extrapolated to more rows",
     )
 

@@ -119,7 +119,7 @@ def _by_method(evidence: Evidence, method: str) -> Guess:
         guess = table_guess(pairs.x, pairs.y, **how)  # type: ignore[arg-type]
         assert guess is not None
         return guess
-    fits = _copula_fits(evidence)
+    fits = _model_fits(evidence)
     is_smooth = fits and pairs.is_continuous and pairs.route == "ratio"
     if method in ("auto", "closed-form") and pairs.has_few_columns and not is_smooth:
         return _neighbors(evidence)
@@ -127,7 +127,7 @@ def _by_method(evidence: Evidence, method: str) -> Guess:
         how = {"confidence": evidence.confidence, "seed": evidence.seed, "groups": pairs.clusters}
         wide = wide_guess(pairs.X, pairs.Y, evidence.fold_of, **how)[0]
         return wide if fits else replace(_held_out(evidence), at_least=True)
-    # The closed form is that of columns without ties: of others a copula's mean on new rows holds.
+    # The closed form is that of columns without ties; of others, the mean on new rows holds.
     family = _family(evidence)
     if family is not None and pairs.is_continuous:
         how = {"pointwise": evidence.pointwise, "seed": evidence.seed, **_rows(evidence)}
@@ -154,7 +154,8 @@ def _neighbors(evidence: Evidence, most_rows: int | None = None) -> Guess:
     return few_columns_guess(*sides, seed=evidence.seed, **how)
 
 
-def _copula_fits(evidence: Evidence) -> bool:
+def _model_fits(evidence: Evidence) -> bool:
+    """Whether most folds kept one model alone."""
     return bool(np.mean([fold.ratio.is_parametric for fold in evidence.folds]) > 0.5)
 
 
@@ -164,7 +165,7 @@ def _family(evidence: Evidence) -> str | None:
     The few rows of a series that count hardly tell a copula from nothing on the stopping rows.
     """
     folds = evidence.folds
-    if _copula_fits(evidence):
+    if _model_fits(evidence):
         families = [str(fold.ratio.family) for fold in folds if fold.ratio.is_parametric]
         return max(families, key=families.count)
     if evidence.pairs.block is None or evidence.pairs.route != "ratio":
@@ -179,34 +180,40 @@ def _family(evidence: Evidence) -> str | None:
 
 def _held_out(evidence: Evidence) -> Guess:
     """Return the mean log-ratio on new rows, or the lower bound where that is larger."""
-    pairs, own = evidence.pairs, evidence.guaranteed
+    own = evidence.guaranteed
     # A mean log-ratio below a lower bound is too low. The stopping rows decided whether it is.
-    is_corrected = all(fold.ratio.has_regressions for fold in evidence.folds)
-    is_density = is_corrected and _copula_fits(evidence)
     is_above = np.mean([fold.facts["bound is above"] for fold in evidence.folds]) > 0.5
-    if is_above and not is_density:
+    if is_above and not _regressions_fit(evidence):
         return Guess(own.value, own.stderr, own.interval, f"{own.bound} (held out)")
-    value = float(evidence.share @ [fold.estimate for fold in evidence.folds])
-    if not (pairs.is_continuous or is_corrected):
-        value = float(evidence.pointwise.mean())
-    added = value - float(evidence.pointwise.mean())
-    # Ratios whose mean over unrelated pairs exceeds 1 are too large by its logarithm.
-    excess = evidence.share @ [
-        fold.bounds["plug-in"][0] - fold.bounds["donsker-varadhan"][0] for fold in evidence.folds
-    ]
-    if not is_density:
-        value -= max(float(excess), 0.0)
-    stderr = standard_error(evidence.pointwise, pairs.groups, pairs.block)
+    return _mean_log_ratio(evidence)
+
+
+def _regressions_fit(evidence: Evidence) -> bool:
+    """Whether regressions were kept alone: they are densities, so nothing is left to correct."""
+    return _model_fits(evidence) and all(fold.ratio.has_regressions for fold in evidence.folds)
+
+
+def _mean_log_ratio(evidence: Evidence) -> Guess:
+    pairs, share = evidence.pairs, evidence.share
+    is_corrected = all(fold.ratio.has_regressions for fold in evidence.folds)
+    plain = value = float(evidence.pointwise.mean())
+    if pairs.is_continuous or is_corrected:
+        value = float(share @ [fold.estimate for fold in evidence.folds])
     scales = [fold.ratio.calibration for fold in evidence.folds]
-    shift_errors = np.array([scale.shift_error for scale in scales])
-    stderr = math.hypot(stderr, math.sqrt(float(evidence.share**2 @ shift_errors**2)))
+    shifts = math.sqrt(float(share**2 @ np.square([scale.shift_error for scale in scales])))
+    stderr = math.hypot(standard_error(evidence.pointwise, pairs.groups, pairs.block), shifts)
     if is_corrected:
         # What is added for the rows that a model was fitted to is uncertain by about as much.
-        stderr = math.hypot(stderr, added)
+        stderr = math.hypot(stderr, value - plain)
+    how = "regressions (held out)"
+    if not _regressions_fit(evidence):
+        how = "mean log-ratio (held out)"
+        # Ratios whose mean over unrelated pairs exceeds 1 are too large by its logarithm.
+        tables = [fold.bounds for fold in evidence.folds]
+        excess = share @ [table["plug-in"][0] - table["donsker-varadhan"][0] for table in tables]
+        value -= max(float(excess), 0.0)
     interval = two_sided(value, stderr, evidence.confidence)
-    is_known = all(scale.is_known for scale in scales)
-    how = "regressions (held out)" if is_density else "mean log-ratio (held out)"
-    return Guess(value, stderr, interval, how, at_least=not is_known)
+    return Guess(value, stderr, interval, how, not all(scale.is_known for scale in scales))
 
 
 def _extrapolated(guess: Guess, evidence: Evidence) -> Guess:

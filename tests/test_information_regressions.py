@@ -193,3 +193,12 @@ def test_tables_of_numbers_have_no_regressions():
     estimator = MIEstimator("closed-form", n_folds=2, split_test=False, random_state=0).fit(X, Y)
     assert estimator.candidates_ is not None
     assert not estimator.candidates_["candidate"].str.contains("regressions").any()
+
+
+def test_four_groups_of_mixed_rows_have_a_number():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=12), "a": rng.choice(["u", "v"], 12)})
+    Y = pd.DataFrame({"y": rng.normal(size=12), "b": rng.choice(["u", "v"], 12)})
+    fitted = MIEstimator("closed-form", random_state=0).fit(X, Y, groups=np.arange(12) // 3)
+    low, high = fitted.mi_.interval
+    assert 0 <= low <= fitted.mi_.value <= high

@@ -27,8 +27,8 @@ class Refutation:
     Attributes
     ----------
     auc : float
-        Of gradient-boosted trees on new rows; 0.5 if they find no difference. NaN for a series, as
-        are ``p_value`` and ``effective_sample_size``.
+        Of gradient-boosted trees on new rows; 0.5 if they find no difference. NaN, as are
+        ``p_value`` and ``effective_sample_size``, for a series and for three groups or four.
     p_value : float
         Of a one-sided test that there is no difference.
     effective_sample_size : float
@@ -47,7 +47,7 @@ def refute(pairs: Pairs, folds: Sequence[Any], seed: int) -> Refutation:
     """Train boosted trees to tell partners from unrelated pairs reweighted by the critic.
 
     Of a series they would find an error always, as neighbours in time stand in both halves of the
-    rows; there is none, and all numbers are NaN.
+    rows; so there is no test, and none where few groups leave no unrelated pairs.
     """
     if pairs.block is not None:
         return Refutation(math.nan, math.nan, math.nan)
@@ -64,10 +64,13 @@ def refute(pairs: Pairs, folds: Sequence[Any], seed: int) -> Refutation:
             apart = np.ones(len(rows), bool)
             if pairs.groups is not None:
                 apart = pairs.groups[rows] != pairs.groups[other]
-            X, Y = pairs.X[rows[apart]], pairs.Y[other[apart]]
             sample["joint"].append(_features(pairs.X[rows], pairs.Y[rows], pairs.classes))
-            sample["product"].append(_features(X, Y, pairs.classes))
-            sample["log_weights"].append(fold.ratio.pairs(X, Y))
+            if apart.any():
+                X, Y = pairs.X[rows[apart]], pairs.Y[other[apart]]
+                sample["product"].append(_features(X, Y, pairs.classes))
+                sample["log_weights"].append(fold.ratio.pairs(X, Y))
+    if not all(sample["product"] for sample in samples):
+        return Refutation(math.nan, math.nan, math.nan)
     halves = [{name: np.concatenate(part) for name, part in sample.items()} for sample in samples]
     # Trees use bins only, and weighted binning in each fit would take longer than growing them.
     edges = _edges(halves[0]["joint"])
@@ -91,8 +94,8 @@ def _in_bins(rows: np.ndarray, edges: list[np.ndarray]) -> np.ndarray:
 
 
 def _features(X: np.ndarray, Y: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
-    second = Y.reshape(len(Y), -1) if classes is None else np.searchsorted(classes, Y)[:, None]
-    return np.hstack([X.reshape(len(X), -1), second])
+    labels = Y if classes is None else np.searchsorted(classes, Y)
+    return np.hstack([side.reshape(len(side), -1) for side in (X, labels)])
 
 
 def _told_apart(samples: list[dict[str, np.ndarray]], seed: int) -> Refutation:

@@ -22,6 +22,7 @@ from sklearn_mi.bounds import (
     InfoNCE,
     Interpolated,
     infonce,
+    infonce_terms,
 )
 from sklearn_mi.information.folds import BLOCK, blocks_of_rows
 from sklearn_mi.information.influence import ALPHA, TAU, UnrelatedPairs, with_variances
@@ -52,6 +53,7 @@ __all__ = [
 
 CERTIFIED_BLOCK = 8
 CERTIFIED_BOUND = 3.0
+GRIDS, STEPS = (0.02, 5e-4), 50  # shares that a limit is looked for at
 MOST_BLOCKS = 4
 MOST_REPEATS = 0.01
 PERMUTATIONS = 999
@@ -316,11 +318,13 @@ def certified_limit(ratio: Critic, pairs: Pairs, rows: np.ndarray, error: float)
     blocks = [rows[i : i + k] for i in range(0, len(rows) - k + 1, k)]
     if not blocks:
         return math.nan
-    values = []
+    values: list[float] = []
     for some in gen_batches(len(blocks), BLOCK // (4 * k)):
         scores = ratio.matrix(*pairs.take(np.concatenate(blocks[some])))
         scores = CERTIFIED_BOUND * torch.tanh(scores / CERTIFIED_BOUND)
-        values += [float(infonce(scores[i : i + k, i : i + k])) for i in range(0, len(scores), k)]
+        block = torch.arange(len(scores)) // k
+        terms = infonce_terms(scores, negatives=block[:, None] == block)
+        values += terms.view(-1, k).mean(1).tolist()
     low, high = -2 * CERTIFIED_BOUND, math.log(k)
     shares = (np.array(values) - low) / (high - low)
     return low + (high - low) * betting_limit(shares, error)
@@ -362,8 +366,10 @@ def betting_limit(values: np.ndarray, error: float) -> float:
     variance = (0.25 + np.cumsum((values - mean) ** 2)) / (t + 1)
     before = np.concatenate([[0.25], variance[:-1]])
     stake = np.sqrt(2 * math.log(1 / error) / (n * before))
-    grid = np.linspace(0, 1, 2001)[1:-1]
-    bets = np.minimum(stake[:, None], 0.5 / grid)
-    wealth = np.log1p(bets * (values[:, None] - grid)).cumsum(0).max(0)
-    won = grid[wealth >= math.log(1 / error)]
-    return float(won.max()) if len(won) else 0.0
+    limit = 0.0
+    for step in GRIDS:
+        grid = limit + step * np.arange(1, 1 + round(min(1 - limit, STEPS * step) / step))
+        bets = np.minimum(stake[:, None], 0.5 / grid)
+        wealth = np.log1p(bets * (values[:, None] - grid)).cumsum(0).max(0)
+        limit = float(grid[wealth >= math.log(1 / error)].max(initial=limit))
+    return limit

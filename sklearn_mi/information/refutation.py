@@ -28,7 +28,7 @@ class Refutation:
     ----------
     auc : float
         Of gradient-boosted trees on new rows; 0.5 if they find no difference. NaN, as are
-        ``p_value`` and ``effective_sample_size``, for a series and for three groups or four.
+        ``p_value`` and ``effective_sample_size``, for a series, for frequencies, and for four groups.
     p_value : float
         Of a one-sided test that there is no difference.
     effective_sample_size : float
@@ -47,9 +47,10 @@ def refute(pairs: Pairs, folds: Sequence[Any], seed: int) -> Refutation:
     """Train boosted trees to tell partners from unrelated pairs reweighted by the critic.
 
     Of a series they would find an error always, as neighbours in time stand in both halves of the
-    rows; so there is no test, and none where few groups leave no unrelated pairs.
+    rows; so there is no test, and none of frequencies, which model nothing, or where few groups
+    leave no unrelated pairs.
     """
-    if pairs.block is not None:
+    if pairs.block is not None or pairs.route == "labels":
         return Refutation(math.nan, math.nan, math.nan)
     rng = np.random.default_rng(seed)
     samples = []

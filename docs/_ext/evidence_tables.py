@@ -33,7 +33,6 @@ FILES = {
     "fits": f"{RESULTS}/information/cells.jsonl",
     "mi_coverage": f"{RESULTS}/information/coverage/coverage.csv",
     "mi_images": f"{RESULTS}/information/images/images.csv",
-    "mi_kinds": f"{RESULTS}/information/kinds/kinds.csv",
     "mi_speed": f"{RESULTS}/information/speed/speed.csv",
     **{
         f"figure_{name}": f"{PAPER}/figure_{name}.csv"

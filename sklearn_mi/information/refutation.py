@@ -27,8 +27,8 @@ class Refutation:
     Attributes
     ----------
     auc : float
-        Of gradient-boosted trees on new rows; 0.5 if they find no difference. NaN, as are
-        ``p_value`` and ``effective_sample_size``, for a series, for frequencies, and for four groups.
+        Of gradient-boosted trees on new rows; 0.5 if they find no difference. NaN for a series, for
+        frequencies and for four groups, as are ``p_value`` and ``effective_sample_size``.
     p_value : float
         Of a one-sided test that there is no difference.
     effective_sample_size : float

@@ -182,7 +182,8 @@ class CrossFit:
         is_configured = get_active_backend()[1] not in (None, 1)
         if self.n_jobs is not None or is_configured:
             return self.n_jobs
-        return torch.get_num_threads() if len(self.pairs) >= ROWS_FOR_THREADS else 1
+        is_large = len(self.pairs) >= ROWS_FOR_THREADS or self.pairs.is_wide
+        return torch.get_num_threads() if is_large else 1
 
     def _fold(self, kept: np.ndarray, report: np.ndarray, seed: int) -> Fold:
         """Fit to most of the kept rows, stop and choose on the others, score the rest."""

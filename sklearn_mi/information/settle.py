@@ -124,15 +124,28 @@ def _by_method(evidence: Evidence, method: str) -> Guess:
     if method in ("auto", "closed-form") and pairs.has_few_columns and not is_smooth:
         return _neighbors(evidence)
     if pairs.is_wide:
-        how = {"confidence": evidence.confidence, "seed": evidence.seed, "groups": pairs.clusters}
-        wide = wide_guess(pairs.X, pairs.Y, evidence.fold_of, **how)[0]
-        return wide if fits else replace(_held_out(evidence), at_least=True)
+        return _wide(evidence)
     # The closed form is that of columns without ties; of others, the mean on new rows holds.
     family = _family(evidence)
     if family is not None and pairs.is_continuous:
         how = {"pointwise": evidence.pointwise, "seed": evidence.seed, **_rows(evidence)}
         return copula_guess(family, pairs.X, pairs.Y, **how)
     return _held_out(evidence)
+
+
+def _wide(evidence: Evidence) -> Guess:
+    """Return the guess of the low-rank model, or what new rows show beyond it.
+
+    Networks also gain by scaling codes that few rows have chosen, which says nothing of the model.
+    """
+    pairs = evidence.pairs
+    how = {"confidence": evidence.confidence, "seed": evidence.seed, "groups": pairs.clusters}
+    wide = wide_guess(pairs.X, pairs.Y, evidence.fold_of, **how)[0]
+    if _model_fits(evidence):
+        return wide
+    held = _held_out(evidence)
+    most = wide.value if wide.at_least else wide.interval[1]
+    return wide if held.value <= most else replace(held, at_least=True)
 
 
 def _rows(evidence: Evidence) -> dict:

@@ -185,8 +185,8 @@ class MIEstimator(DocLinkMixin, BaseEstimator):
     folds_ : ndarray of shape (n_samples,)
         The fold of each row.
     refutation_ : Refutation
-        Tests whether boosted trees find an error of the critics; NaN if rows are a series, and of
-        frequencies, which model nothing.
+        Tests whether boosted trees find an error of the critics; NaN if rows are a series, of
+        frequencies, and of tables with more columns than a fifth of the rows.
     certified_limit_ : float
         A lower limit that assumes nothing about the distribution: InfoNCE of a bounded critic, with
         a confidence limit by betting (`sklearn_mi.information.inference.betting_limit`). NaN if

@@ -27,8 +27,8 @@ class Refutation:
     Attributes
     ----------
     auc : float
-        Of gradient-boosted trees on new rows; 0.5 if they find no difference. NaN for a series, for
-        frequencies and for four groups, as are ``p_value`` and ``effective_sample_size``.
+        Of gradient-boosted trees on new rows; 0.5 if they find no difference. NaN without a test,
+        as are ``p_value`` and ``effective_sample_size``.
     p_value : float
         Of a one-sided test that there is no difference.
     effective_sample_size : float
@@ -46,11 +46,11 @@ class Refutation:
 def refute(pairs: Pairs, folds: Sequence[Any], seed: int) -> Refutation:
     """Train boosted trees to tell partners from unrelated pairs reweighted by the critic.
 
-    Of a series they would find an error always, as neighbours in time stand in both halves of the
-    rows; so there is no test, and none of frequencies, which model nothing, or where few groups
-    leave no unrelated pairs.
+    There is no test of a series, whose neighbours in time stand in both halves of the rows; of
+    frequencies, which model nothing; of wide tables, in which trees see little and the low-rank
+    model has tests of its own; and where few groups leave no unrelated pairs.
     """
-    if pairs.block is not None or pairs.route == "labels":
+    if pairs.block is not None or pairs.route == "labels" or pairs.is_wide:
         return Refutation(math.nan, math.nan, math.nan)
     rng = np.random.default_rng(seed)
     samples = []

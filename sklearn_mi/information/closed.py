@@ -94,11 +94,11 @@ def copula_guess(
             "a column of one table follows from the other table without noise, so the information "
             "is infinite, or beyond what these rows resolve"
         )
-        return Guess(value, stderr, (low, np.inf), how, at_least=True, warnings=(fact,))
-    if not lost.is_resolved:
+    elif not lost.is_resolved:
         fact = f"dependence is so strong that the ranks of {len(X)} rows do not resolve it"
-        return Guess(value, stderr, (low, np.inf), how, at_least=True, warnings=(fact,))
-    return Guess(value, stderr, (low, high), how)
+    else:
+        return Guess(value, stderr, (low, high), how)
+    return Guess(value, stderr, (low, np.inf), how, at_least=True, warnings=(fact,))
 
 
 def _unmixing_growth(X: np.ndarray, Y: np.ndarray, mi: float, seed: int) -> float:

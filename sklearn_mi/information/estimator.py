@@ -45,7 +45,7 @@ from sklearn_mi.information.pairs import (
     is_wide_pair,
     route_of,
 )
-from sklearn_mi.information.ratios import Plan
+from sklearn_mi.information.ratios import COPULAS, Plan
 from sklearn_mi.information.refutation import refute
 from sklearn_mi.information.serial import block_length, check_blocks, effective_size
 from sklearn_mi.information.settle import (
@@ -63,7 +63,6 @@ from sklearn_mi.runtime import threads
 
 __all__ = ["MIEstimator"]
 
-COPULAS = ("gaussian", "unmixed", "student")
 FEWEST_ROWS = 8
 METHODS = {"auto", "closed-form", "copula", "network", "neighbors", "classifier"}
 

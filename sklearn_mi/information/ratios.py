@@ -36,9 +36,10 @@ from sklearn_mi.information.scale import Calibration, fit_scale
 from sklearn_mi.information.sides import Side
 from sklearn_mi.runtime import own_randomness
 
-__all__ = ["Plan", "Ratio", "copula_of_all", "fit_ratio"]
+__all__ = ["COPULAS", "Plan", "Ratio", "copula_of_all", "fit_ratio"]
 
 CLEAR_GAIN = 2.0
+COPULAS = ("gaussian", "unmixed", "student")
 EVALUATED_SHIFTS = 16
 MOST_AT_A_GLANCE = 1000
 MOST_JUDGED = 5000
@@ -72,7 +73,7 @@ class Plan:
         Parts that the codes of ``towers`` are made of.
     """
 
-    copulas: tuple[str, ...] = ("gaussian", "unmixed", "student")
+    copulas: tuple[str, ...] = COPULAS
     regressions: bool = False
     network: bool = True
     offset: bool = True

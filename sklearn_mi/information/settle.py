@@ -24,6 +24,7 @@ from sklearn_mi.information.inference import (
 from sklearn_mi.information.neighbors import few_columns_guess
 from sklearn_mi.information.pairs import Pairs
 from sklearn_mi.information.plugin import entropy_limits, table_guess
+from sklearn_mi.information.ratios import COPULAS
 from sklearn_mi.information.refutation import Refutation
 from sklearn_mi.information.serial import serial_warning
 from sklearn_mi.information.shifts import table_rows
@@ -32,7 +33,6 @@ from sklearn_mi.reports import MIEstimate
 
 __all__ = ["Evidence", "best_guess", "ceiling_of", "guarantee", "warnings_about"]
 
-COPULAS = ("gaussian", "unmixed", "student")
 ABOVE = 2.0
 FAR = 3.0
 FAR_BEYOND = 0.5

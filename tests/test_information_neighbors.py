@@ -8,9 +8,15 @@ from scipy.stats import norm
 from sklearn.feature_selection import mutual_info_classif
 from sklearn.metrics import mutual_info_score
 
+from sklearn_mi import MIEstimator
 from sklearn_mi.datasets import beyond_normal
 from sklearn_mi.information.atoms import Coded
-from sklearn_mi.information.neighbors import _ross, few_columns_guess, neighbors_mi
+from sklearn_mi.information.neighbors import (
+    _ross,
+    few_columns_guess,
+    neighbors_mi,
+    over_permutations,
+)
 
 TASKS = beyond_normal()
 
@@ -108,6 +114,11 @@ def half_zero(n, rng):
     return (np.where(zero, 0, side) for side in pair(0.8)(n, rng))
 
 
+def product_of_signs(n, rng):
+    x = rng.normal(size=(n, 2))
+    return x, np.sign(x).prod(axis=1) + 0.1 * rng.normal(size=n)
+
+
 CASES = {
     "continuous": (pair(0.6), normal_information(0.6)),
     "independent": (pair(0), 0.0),
@@ -121,6 +132,8 @@ CASES = {
         lambda n, rng: TASKS["1v1-additive-0.1"].sample(n, random_state=int(rng.integers(9999))),
         TASKS["1v1-additive-0.1"].true_mi,
     ),
+    # Edges in three columns; noise of .1 hides nothing.
+    "product of signs": (product_of_signs, math.log(2)),
 }
 
 
@@ -202,3 +215,25 @@ def test_groups_widen():
     x, y = (np.repeat(side, 4) + 1e-6 * np.arange(800) for side in (x, y))
     plain, grouped = guess(x, y), guess(x, y, groups=np.repeat(np.arange(200), 4))
     assert grouped.stderr > 1.4 * plain.stderr
+
+
+# The test of independence
+
+
+def test_the_test_sees_what_no_copula_does():
+    X, y = product_of_signs(400, np.random.default_rng(0))
+    fitted = MIEstimator("closed-form", random_state=0).fit(X, y)
+    assert fitted.test_independence().p_value < 0.01
+    low, high = fitted.mi_.interval
+    assert 0.2 < low < math.log(2) < high
+
+
+def test_permuted_means_are_as_those_of_independent_rows():
+    rng = np.random.default_rng(1)
+    below = []
+    for _ in range(60):
+        x, y = (Coded(rng.normal(size=(80, d)), np.zeros(d, bool)) for d in (2, 1))
+        own, *permuted = over_permutations(x, y, rng, 19)
+        below.append(np.mean(np.array(permuted) >= own))
+    assert 0.4 < np.mean(below) < 0.6
+    assert len(over_permutations(x, y, rng, 0)) == 1

@@ -16,6 +16,7 @@ from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 from sklearn_mi.compression import PairCompression
+from sklearn_mi.information.atoms import Coded
 from sklearn_mi.information.classes import NoRatio, TableRatio, fit_class_ratio
 from sklearn_mi.information.folds import (
     cut_in_folds,
@@ -33,7 +34,9 @@ from sklearn_mi.information.inference import (
     certified_limit,
     infonce_on,
     permutation_test,
+    standard_error,
 )
+from sklearn_mi.information.neighbors import over_permutations
 from sklearn_mi.information.networks import Training
 from sklearn_mi.information.pairs import Pairs
 from sklearn_mi.information.ratios import Plan, fit_ratio
@@ -42,8 +45,10 @@ from sklearn_mi.runtime import threads
 
 __all__ = ["CrossFit", "Fitting", "Half"]
 
+ABOVE = 2.0
 EARLIEST = 50
-PERMUTED_ROWS = 2000
+PERMUTATIONS = 199
+PERMUTED_ROWS, ROWS_OF_NEIGHBORS = 2000, 1000
 ROWS_FOR_THREADS = 3000
 STOPPING = 0.2
 
@@ -216,14 +221,44 @@ class CrossFit:
         pairs, seed = self.pairs, self.seed + self.n_folds
         kept, test = halves(pairs, seed)
         rng = np.random.default_rng(seed)
-        ratio, _ = self._critic(kept, seed, never_constant=True)
+        ratio, stop = self._critic(kept, seed, never_constant=True)
         independent = one_a_group(test, pairs.groups, rng)
         limit = math.nan
         if pairs.block is None:
             limit = certified_limit(ratio, pairs, independent, 1 - self.fitting.confidence)
             test = independent
-        result = permutation_test(ratio, pairs, test[:PERMUTED_ROWS], rng)
+        rows = test[:PERMUTED_ROWS]
+        if self._neighbors_see_more(ratio, kept, stop, rng):
+            result = self._test_by_neighbors(rows[:ROWS_OF_NEIGHBORS], rng)
+        else:
+            result = permutation_test(ratio, pairs, rows, rng)
         return Half(ratio, np.sort(test), result, limit)
+
+    def _neighbors_see_more(
+        self, ratio: Critic, kept: np.ndarray, stop: np.ndarray, rng: np.random.Generator
+    ) -> bool:
+        """Return whether the critic misses, on its own half, what neighbours see there.
+
+        The test rows have no say in it, so a test by either is valid.
+        """
+        pairs = self.pairs
+        if not pairs.has_few_columns or pairs.route != "ratio" or pairs.block is not None:
+            return False
+        seen = ratio.pairs(*pairs.take(stop))
+        doubt = standard_error(seen) + 1 / math.sqrt(len(kept))
+        return self._by_neighbors(kept, rng)[0] > seen.mean() + ABOVE * doubt
+
+    def _by_neighbors(
+        self, rows: np.ndarray, rng: np.random.Generator, n_permutations: int = 0
+    ) -> np.ndarray:
+        x, y = (Coded(s.values[rows], s.nominal) for s in (self.pairs.x, self.pairs.y) if s)
+        return over_permutations(x, y, rng, n_permutations)
+
+    def _test_by_neighbors(self, rows: np.ndarray, rng: np.random.Generator) -> Independence:
+        own, *permuted = self._by_neighbors(rows, rng, PERMUTATIONS)
+        larger = int(np.sum(np.array(permuted) >= own - 1e-12))
+        statistic = float(own - np.mean(permuted))
+        return Independence((1 + larger) / (1 + PERMUTATIONS), statistic, len(rows))
 
     def _critic(
         self, kept: np.ndarray, seed: int, *, never_constant: bool = False

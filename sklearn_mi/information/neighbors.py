@@ -24,7 +24,7 @@ from sklearn_mi.information.plugin import (
 from sklearn_mi.information.serial import block_standard_error, effective_size
 from sklearn_mi.information.shifts import over_shifts, table_rows
 
-__all__ = ["few_columns_guess", "neighbors_mi"]
+__all__ = ["few_columns_guess", "neighbors_mi", "over_permutations"]
 
 # Numbers of neighbours; the mean of those up to NEAR is the plain value.
 KS, KS_OF_MANY, MANY = np.array([3, 4, 5, 7, 10, 16]), np.array([3, 5, 16]), 20_000
@@ -183,6 +183,11 @@ class _Chain:
         """Whether no column is continuous anywhere."""
         return not (self.free_x.any() or self.free_y.any())
 
+    @property
+    def n_columns(self) -> int:
+        """The largest number of continuous columns that a row has."""
+        return int((self.free_x.sum(axis=1) + self.free_y.sum(axis=1)).max())
+
     def values(self, n: float) -> np.ndarray:
         """Return values of shape (n_ks, n_samples); n is the effective number of rows."""
         total = np.zeros((len(self.ks), len(self.a)))
@@ -259,9 +264,11 @@ def few_columns_guess(
 
     Tables of categories and of few values: the plug-in. Else the chain rule over atom labels; its
     continuous parts by Ross's and KSG's neighbours, on normal scores with ties broken at random.
-    The mean over 3 to 5 neighbours is extrapolated to no distance in the square root of their
-    number, as far as the change stands out from its error: at sharp edges of a density neighbours
-    see too little, by an amount of that order. The interval reaches from one to the other.
+    At sharp edges of a density neighbours see too little, by an amount that grows as their
+    distance: in d columns as the d-th root of their number k. The mean over 3 to 5 neighbours is
+    extrapolated in the square root of k, as far as the change stands out from its error. In three
+    columns the cube root is right at edges, but goes too far where there are none, so the interval
+    alone reaches there.
 
     Rows of a series are neighbours of the rows before them on both sides. So the mean over
     series that are parted is subtracted, see `over_shifts`; their spread widens the interval.
@@ -310,6 +317,29 @@ def few_columns_guess(
     return _judged(local, chain, n_rows, confidence, error)
 
 
+def over_permutations(
+    x: Coded, y: Coded, rng: np.random.Generator, n_permutations: int
+) -> np.ndarray:
+    """Return the mean over nearest neighbours of the rows as they are, and of permuted ones.
+
+    Parameters
+    ----------
+    x, y : Coded
+    rng : Generator
+    n_permutations : int
+        0 returns the one number alone.
+
+    Returns
+    -------
+    means : ndarray of shape (1 + n_permutations,)
+        In nats.
+    """
+    n, ks = len(x), np.array([NEAR])
+    orders = [np.arange(n), *(rng.permutation(n) for _ in range(n_permutations))]
+    pairs = ((x, Coded(y.values[order], y.nominal)) for order in orders)
+    return np.array([_Chain(*pair, ks, rng).values(n).mean() for pair in pairs])
+
+
 def _parted(
     x: Coded, y: Coded, ks: np.ndarray, rng: np.random.Generator, n_rows: float, block: int
 ) -> np.ndarray:
@@ -340,18 +370,21 @@ def _judged(
         return values[chain.ks <= NEAR].mean(axis=0)
 
     def far(values: np.ndarray) -> np.ndarray:
-        return _extrapolated(values, chain.ks)
+        return _extrapolated(values, chain.ks, 1 / 2)
 
-    plain, edge = near(local), far(local)
-    shift, doubt = float((edge - plain).mean()), error(lambda v: far(v) - near(v))
+    def farthest(values: np.ndarray) -> np.ndarray:
+        return _extrapolated(values, chain.ks, 1 / max(chain.n_columns, 2))
+
+    plain, edge = near(local), farthest(local)
+    shift, doubt = float((far(local) - plain).mean()), error(lambda v: far(v) - near(v))
     trust = max(0.0, 1 - (doubt / shift) ** 2) if shift else 0.0
-    value = float((plain + trust * (edge - plain)).mean())
+    value = float(plain.mean()) + trust * shift
     second = math.sqrt(2 + abs(chain.table.freedom) / 2) / n_rows
     at = error(lambda v: near(v) + trust * (far(v) - near(v)))
     stderr, floor = math.hypot(WIDER * at, second), WIDER * error(near)
     reach = min(0.25 * math.sqrt(5000 / len(plain)), 1.0)
     low = min(value - z * stderr, float(plain.mean()) - reach * z * floor) - SLACK * value**2
-    high = max(value, 0.0, float(edge.mean())) + z * max(stderr, reach * WIDER * error(far))
+    high = max(value, 0.0, float(edge.mean())) + z * max(stderr, reach * WIDER * error(farthest))
     if chain.resolved.any() and _still_rises(local[:, chain.resolved], chain.ks):
         return _at_least(float(plain.mean()), floor, z)
     high += chain.alone * math.log(len(plain))
@@ -383,9 +416,9 @@ def _error_of_series(
     return math.hypot(block_standard_error(of(local), block), float(of(null).std(ddof=1)))
 
 
-def _extrapolated(local: np.ndarray, ks: np.ndarray) -> np.ndarray:
-    """Return the values at no distance to the neighbours, by weighted least squares in k ** .5."""
-    design = np.column_stack([np.ones(len(ks)), np.sqrt(ks)])
+def _extrapolated(local: np.ndarray, ks: np.ndarray, power: float) -> np.ndarray:
+    """Return the values at no distance to the neighbours, by weighted least squares in k**power."""
+    design = np.column_stack([np.ones(len(ks)), ks**power])
     weighted = design * ks[:, None]
     return np.linalg.solve(weighted.T @ design, weighted.T)[0] @ local
 

@@ -43,6 +43,7 @@ MOST_ROWS_BESIDE = 5000
 NEARLY_EXACT = 2.3  # 99 % of a variance
 NEIGHBORS_UP_TO = 6
 REFUTED = 0.01
+REFUTES = 6.0
 ROUNDING = 1e-6
 
 
@@ -291,7 +292,8 @@ def _beside_neighbors(guess: Guess, evidence: Evidence) -> Guess:
     error = max(math.hypot(near.stderr, guess.stderr), 1e-12)
     above = (near.value - guess.value) / error
     if few and above > ABOVE:
-        return near.reaching(*guess.interval)
+        low, high = guess.interval
+        return near.reaching(low if above < REFUTES else near.interval[0], high)
     if few and above < -FAR:
         return guess.reaching(near.value, near.value)
     if not few and above > FAR and evidence.pairs.is_continuous:

@@ -384,7 +384,8 @@ def _judged(
     stderr, floor = math.hypot(WIDER * at, second), WIDER * error(near)
     reach = min(0.25 * math.sqrt(5000 / len(plain)), 1.0)
     low = min(value - z * stderr, float(plain.mean()) - reach * z * floor) - SLACK * value**2
-    high = max(value, 0.0, float(edge.mean())) + z * max(stderr, reach * WIDER * error(farthest))
+    above = reach if chain.n_columns <= 2 else 1.0
+    high = max(value, 0.0, float(edge.mean())) + z * max(stderr, above * WIDER * error(farthest))
     if chain.resolved.any() and _still_rises(local[:, chain.resolved], chain.ks):
         return _at_least(float(plain.mean()), floor, z)
     high += chain.alone * math.log(len(plain))

@@ -3,7 +3,9 @@
 ``PYTHONPATH=. python benchmarks/information_peers.py`` in an environment
 of their own (``requirements-information.txt``) takes the peers that are installed, with their
 default settings and on the very same samples, and appends a line for each to ``peers.jsonl``; the
-report of `information_tasks.py` puts them beside ours. What was killed goes on.
+report of `information_tasks.py` puts them beside ours. What was killed goes on. ``--tasks mnist-2
+--only "bmi InfoNCE" --out benchmarks/results/information/images`` takes the pairs of images of
+`information_images.py`, flat, by 10,000 rows.
 """
 
 import os
@@ -23,10 +25,21 @@ from pathlib import Path
 import numpy as np
 from information_report import BESIDE_PEERS, LEVELS, ROTATED, read_cells
 
-from sklearn_mi.datasets import KnownPairs, beyond_normal, gaussian_staircase
+from sklearn_mi.datasets import (
+    ImagePairs,
+    KnownPairs,
+    beyond_normal,
+    gaussian_staircase,
+    image_pairs,
+)
 
 OUT = Path(__file__).resolve().parent / "results" / "information"
-N_SAMPLES = 5000
+N_SAMPLES, N_IMAGES = 5000, 10_000
+IMAGES = {
+    f"{images}-{level}": (images, level, n_tiles)
+    for images in ("mnist", "cifar10")
+    for level, n_tiles in ((2, 10), (4, 10), (6, 10), (8, 12))
+}
 SEEDS = (0, 1, 2, 3, 4)
 
 Estimate = Callable[[np.ndarray, np.ndarray, int], float]
@@ -38,6 +51,18 @@ def tasks() -> dict[str, KnownPairs]:
     stairs = {step.name: step for step in gaussian_staircase(LEVELS, map="rotated cubic")}
     every = beyond_normal() | stairs
     return {name: every[name] for name in (*BESIDE_PEERS, *ROTATED)}
+
+
+def sample(task: str, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return a sample, images as flat rows, and its information."""
+    pairs: KnownPairs | ImagePairs
+    if task not in IMAGES:
+        pairs = tasks()[task]
+        return *pairs.sample(N_SAMPLES, seed), pairs.true_mi
+    images, level, n_tiles = IMAGES[task]
+    pairs = image_pairs(images, true_mi=float(level), n_tiles=n_tiles)
+    X, Y = (side.reshape(N_IMAGES, -1) for side in pairs.sample(N_IMAGES, seed))
+    return X, Y, pairs.true_mi
 
 
 def bmi_peers() -> dict[str, Estimate]:
@@ -93,7 +118,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--only", nargs="+", help="names of estimators")
-    parser.add_argument("--tasks", nargs="+", choices=tasks(), default=[*tasks()], metavar="TASK")
+    every = {"choices": [*tasks(), *IMAGES], "default": [*tasks()], "metavar": "TASK"}
+    parser.add_argument("--tasks", nargs="+", **every)
     parser.add_argument("--out", type=Path, default=OUT)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -112,8 +138,7 @@ def main() -> None:
 
 def append(path: Path, task: str, seed: int, name: str, estimate: Estimate, package: str) -> None:
     """Estimate one task, and append it to the file."""
-    pairs = tasks()[task]
-    X, Y = pairs.sample(N_SAMPLES, seed)
+    X, Y, true_mi = sample(task, seed)
     start = time.perf_counter()
     try:
         value = estimate(X, Y, seed)
@@ -121,11 +146,11 @@ def append(path: Path, task: str, seed: int, name: str, estimate: Estimate, pack
         print(task, seed, name, traceback.format_exc(), flush=True)
         return
     seconds = time.perf_counter() - start
-    cell = {"task": task, "seed": seed, "setting": name, "true_mi": pairs.true_mi}
+    cell = {"task": task, "seed": seed, "setting": name, "true_mi": true_mi}
     found = {"value": value, "seconds": seconds, "versions": {package: version(package)}}
     with path.open("a", encoding="utf-8") as file:
         file.write("\n" + json.dumps({**cell, **found}))
-    print(f"{task} {seed} {name}: {value:.3f} of {pairs.true_mi:.3f}, {seconds:.0f} s", flush=True)
+    print(f"{task} {seed} {name}: {value:.3f} of {true_mi:.3f}, {seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -199,7 +199,8 @@ def test_what_was_changed_names_the_settings_beyond_the_paper():
 
 def test_the_report_is_written_beside_the_tables(tmp_path, monkeypatch, capsys):
     report, panels = import_module("report"), import_module("figure_3").PANELS
-    table = planted(panels).assign(figure="3", learner="a", data="mnist", seconds=9.0, error="")
+    table = planted(panels, n_seeds=8)
+    table = table.assign(figure="3", learner="a", data="mnist", seconds=9.0, error="")
     table["bound_test"] = table["bound_train"]
     table["accuracy_converged"] = table["accuracy"]
     monkeypatch.setattr("sys.argv", ["report.py", str(tmp_path)])
@@ -210,7 +211,7 @@ def test_the_report_is_written_beside_the_tables(tmp_path, monkeypatch, capsys):
     table.to_csv(tmp_path / "figure_3.csv", index=False)
     report.main()
     assert (tmp_path / "figure_3.png").exists()
-    assert "3: 1 learners to step 5,000, 3 seeds" in (tmp_path / "coverage.txt").read_text()
+    assert "3: 1 learners to step 5,000, 8 seeds" in (tmp_path / "coverage.txt").read_text()
     assert "untouched" in (tmp_path / "gaps.txt").read_text()
     holds = (tmp_path / "verdicts.txt").read_text().count("- holds")
     assert holds == (tmp_path / "verdicts_converged.txt").read_text().count("- holds") > 1

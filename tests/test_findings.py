@@ -239,9 +239,38 @@ def test_a_bound_off_its_target_leaves_its_claims_undecided(paper):
     verdicts = found(change(paper, "4", "bound_train", -0.65, **cell))
     for number in ("7", "7size", "8", "9"):
         row = verdicts[key(number)]
-        assert row.verdict == "undecided"
-        assert "nwj, mlp, t=4: mean bound 3.3" in row.note
-    assert verdicts[key("4")].verdict == "holds"
+        assert row.verdict == "undecided" and math.isnan(row.estimate)
+        assert row.note == "20 seeds without a partner at its target left out"
+    assert verdicts[key("2")].verdict == "holds"
+
+
+def test_a_run_off_its_target_takes_its_seed_out_of_the_claim(paper, truth):
+    # A stuck run is far from the others, in its bound and in its accuracy.
+    table = paper.reset_index(drop=True)
+    stuck = (table["figure"] == "4") & (table["seed"] < 5) & (table["encoder"] == "convnet")
+    stuck &= (table["objective"] == "nwj") & (table["target"] == 4.0) & (table["step"] == 20_000)
+    table.loc[stuck, ["bound_train", "accuracy"]] = 1.4, 0.1
+    row = found(table)[key("7")]
+    assert (row.verdict, row.note) == ("holds", "5 seeds without a partner at its target left out")
+    compared = findings.comparisons(table).query("claim == '7'").set_index("statement")
+    kept = paper[(paper["figure"] == "4") & (paper["step"] == 20_000) & (paper["seed"] >= 5)]
+    kept = kept[(kept["objective"] == "nwj") & (kept["target"] == 4.0)]
+    means = kept.groupby("encoder")["accuracy"].mean()
+    other = compared.loc["nwj, t=4: accuracy, convnet - mlp > 0"]
+    assert other["estimate"] == pytest.approx(means["convnet"] - means["mlp"])
+    assert other["n_seeds"] == 15
+
+
+@pytest.mark.parametrize(("n_seeds", "verdicts"), [(7, {"undecided"}), (8, {"holds"})])
+def test_fewer_than_eight_seeds_decide_nothing(paper, n_seeds, verdicts):
+    easy = found(paper[paper["seed"] < n_seeds])
+    assert {easy[key(number)].verdict for number in ("2", "3", "10", "11")} == verdicts
+
+
+def test_a_claim_without_a_p_is_one_of_the_family(paper):
+    alone = paper[(paper["figure"] != "4") | (paper["seed"] == 0)]
+    without = found(paper[paper["figure"] != "4"])[key("3")].p
+    assert found(alone)[key("3")].p > without
 
 
 def test_a_claim_asks_only_its_own_cells_to_be_at_their_target(paper):

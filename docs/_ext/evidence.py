@@ -237,14 +237,22 @@ PIECES = {
         | {f"figure {n}": f"docs/images/paper/figure_{n}.png" for n in ("1", "1c", "2", "3")}
         | {f"figure {n}": f"docs/images/paper/figure_{n}.png" for n in ("4", "4c", "8", "9")},
         content.paper,
-        "Each claim is a test that was stated before anything was run.",
+        "Each claim is a test that was stated before anything was run; shown is the comparison "
+        "that decides.",
         charts.paper,
         content.paper_alt,
+    ),
+    "paper_plan": Piece(
+        _files("plan", "compared") | _and("the plan in words", f"{PAPER}/plan/plan.txt"),
+        content.paper_plan,
+        "New seeds by claim, from the cheapest on; hours of one core.",
     ),
     "paper_probe": Piece(
         _files("figure_3") | _and("the full run", f"{PAPER}/probes.txt"),
         content.paper_probe,
         "Percent points by which the bilinear critic is ahead; bold where beyond chance.",
+        charts.paper_probe,
+        content.paper_probe_alt,
     ),
     "paper_beyond": Piece(
         _files("figure_beyond") | _and("the full run", f"{PAPER}/beyond.txt"),

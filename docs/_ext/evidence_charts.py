@@ -307,6 +307,38 @@ PAPER_NAMES = {"bilinear": "Bilinear", "separable": "Separable", "concat": "MLP"
 
 
 def paper(t: Tables, ink: Ink) -> Figure:
+    """Return a line a claim: ours with its interval and the paper's, as shares of its effect."""
+    found = tables.judged(t)
+    found = found[found["effect"] > 0].reset_index(drop=True)
+    scaled = found[["estimate", "low", "high", "paper", "threshold"]].div(found["effect"], axis=0)
+    figure = _figure(1, 1, 5.0, ink)
+    ax = figure.axes[0]
+    colours = {"holds": 2, "does not hold": 0}
+    for y, (row, verdict) in enumerate(zip(scaled.itertuples(), found["verdict"], strict=True)):
+        colour = ink.colours[colours.get(verdict, RAW)]
+        ax.plot([row.low, row.high], [y, y], color=colour, lw=2)
+        ax.plot(row.estimate, y, "o", color=colour, ms=6)
+        ax.plot(row.paper, y, "o", color=ink.text, ms=10, fillstyle="none")
+        ax.plot([row.threshold] * 2, [y - 0.35, y + 0.35], color=ink.text, lw=1)
+    for label, style in {
+        "holds": {"marker": "o", "color": ink.colours[2]},
+        "undecided": {"marker": "o", "color": ink.colours[RAW]},
+        "does not hold": {"marker": "o", "color": ink.colours[0]},
+        "the paper": {"marker": "o", "color": ink.text, "fillstyle": "none", "ms": 10},
+        "threshold": {"marker": "|", "color": ink.text, "ms": 10},
+    }.items():
+        ax.plot([], [], ls="none", label=label, **style)
+    where = found["judged_on"].map(
+        {"": "", "training batches": " train", "untouched rows": " test"}
+    )
+    ax.set_yticks(range(len(found)), "(" + found["number"] + ")" + where)
+    ax.set(xlabel="share of the paper's effect", xlim=(-2, 3))
+    ax.invert_yaxis()
+    _legend(figure, ink, loc="outside upper center", ncols=5)
+    return figure
+
+
+def paper_probe(t: Tables, ink: Ink) -> Figure:
     """Return accuracy against the bound at the last step of figure 3, ours and the paper's."""
     found, theirs = tables.critics(t), t["curves"]
     theirs = tables.last_step(theirs[theirs["figure"] == "3"])

@@ -408,12 +408,12 @@ MI: list[Claim] = [
         lambda t: bool((_image_errors(t, "mnist") < 0.02).all()),
     ),
     (
-        "Those of CIFAR10 are within 0.1 nats.",
-        lambda t: bool((_image_errors(t, "cifar10") < 0.1).all()),
+        "Those of CIFAR10 are within 0.11 nats.",
+        lambda t: bool((_image_errors(t, "cifar10") < 0.11).all()),
     ),
     (
-        "A fit takes less than 15 minutes.",
-        lambda t: 0 < t["mi_images"]["seconds"].max() < 15 * 60,
+        "A fit takes less than 15 minutes; that of CIFAR10 at 2 nats ran beside other work.",
+        lambda t: 0 < t["mi_images"].query("task != 'cifar10-2'")["seconds"].max() < 15 * 60,
     ),
     (
         "Each call takes at most a quarter of the time that it took before the kinds of data were "
@@ -488,6 +488,10 @@ def _verdicts(t: Tables) -> pd.Series:
     return t["verdicts"]["verdict"].value_counts()
 
 
+def _undecided(t: Tables) -> pd.DataFrame:
+    return tables.judged(t).query("verdict == 'undecided'")
+
+
 def _judged(t: Tables) -> pd.Series:
     return t["curves"]["within"][lambda within: within != "-"]
 
@@ -522,12 +526,23 @@ PAPER: list[Claim] = [
         lambda t: shown((_judged(t) == "yes").sum(), "96") and (_judged(t) == "NO").sum() == 6,
     ),
     (
-        "No claim is contradicted; seven of the fifteen tests hold, and the others are undecided.",
-        lambda t: _verdicts(t).to_dict() == {"holds": 7, "undecided": 8},
+        "No claim is contradicted; six of the fifteen tests hold, and the others are undecided.",
+        lambda t: _verdicts(t).to_dict() == {"holds": 6, "undecided": 9},
     ),
     (
-        "The undecided ones had two or three seeds, where the paper has twenty.",
-        lambda t: t["verdicts"].query("verdict == 'undecided'")["seeds"].between(2, 3).all(),
+        "Each undecided one stands on three pilot seeds or fewer, where the paper has twenty; its "
+        "new seeds are planned.",
+        lambda t: (
+            _undecided(t)["seeds"].between(1, 3).all()
+            and set(_undecided(t)["number"]) <= set(t["plan"]["claim"])
+        ),
+    ),
+    (
+        "Fewer than eight seeds decide nothing here.",
+        lambda t: (
+            tables.judged(t).query("verdict == 'holds'")["seeds"].min() >= 8
+            and t["plan"]["seeds"].min() >= 8
+        ),
     ),
     (
         "Under NWJ the concatenated critic has the largest bound and the lowest accuracy.",

@@ -7,6 +7,7 @@ decide.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import evidence_tables as tables
@@ -388,20 +389,58 @@ def label_free_alt(t: Tables) -> str:
 
 
 def paper(t: Tables) -> tuple[Sequence[str], Rows]:
-    found = t["verdicts"]
-    parts = found["claim"].str.extract(r"\((\w+)\) (.*)")
+    found = tables.judged(t)
     converged = t["verdicts_converged"]["verdict"]
-    seeds = found["seeds"].map(lambda n: _number(n, 0))
-    columns = (parts[0], parts[1], found["verdict"], found["p"].map(_p), converged, seeds)
-    heads = ("claim", "verdict", "p (Holm)", "under a converged probe", "seeds")
-    return ("no.", *heads), list(zip(*columns, strict=True))
+    rows = [
+        (row.number, row.words, _ours(row), _number(row.seeds, 0), _verdict(row), other)
+        for row, other in zip(found.itertuples(), converged, strict=True)
+    ]
+    heads = ("the paper says", "ours, 95 % interval", "seeds", "verdict", "by a converged probe")
+    return ("no.", *heads), rows
 
 
-def _p(value: float) -> str:
-    return "" if pd.isna(value) else f"{value:.2g}"
+def _ours(row: tuple) -> str:
+    """Return the comparison that decides, and whether the number is a pilot's."""
+    if pd.isna(row.estimate):
+        return ""
+    interval = "" if pd.isna(row.low) else f" [{row.low:.3g}, {row.high:.3g}]"
+    waits = re.search(r"pilots; (.*)", row.ours)
+    said = f"{row.statement.rsplit(' ', 2)[0]}: {row.estimate:.3g}{interval}"
+    return f"{said} ({waits[0]})" if waits else said
+
+
+def _verdict(row: tuple) -> str:
+    narrow = "shorter than the paper's effect" in row.ours
+    return f"{row.verdict}; the interval is shorter than the effect" if narrow else row.verdict
 
 
 def paper_alt(t: Tables) -> str:
+    found = tables.judged(t)
+    said = [
+        f"({row.number}) {row.estimate / row.effect:.2f}, {row.verdict}"
+        for row in found.itertuples()
+        if row.effect > 0
+    ]
+    return f"Ours as a share of the effect that the paper claims, by claim: {'; '.join(said)}."
+
+
+def paper_plan(t: Tables) -> tuple[Sequence[str], Rows]:
+    names = {"mnist": "MNIST", "cifar10": "CIFAR10"}
+    rows = [
+        (
+            names[row.data],
+            row.claim,
+            row.cells,
+            f"{row.few}" if row.few == row.many else f"{row.few} to {row.many}",
+            _number(row.hours, 1),
+            row.reach,
+        )
+        for row in tables.planned(t).itertuples()
+    ]
+    return ("data", "claim", "settings", "new seeds", "hours", "within reach"), rows
+
+
+def paper_probe_alt(t: Tables) -> str:
     found = tables.critics(t).loc["nwj"]
     high, low = found["bound"].idxmax(), found["bound"].idxmin()
     return (

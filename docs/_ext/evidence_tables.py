@@ -45,6 +45,8 @@ FILES = {
     "verdicts": f"{PAPER}/verdicts.txt",
     "verdicts_converged": f"{PAPER}/verdicts_converged.txt",
     "verdicts_cifar10": f"{PAPER}/verdicts_cifar10.txt",
+    "plan": f"{PAPER}/plan/runs.csv",
+    "compared": f"{PAPER}/plan/comparisons.csv",
 }
 OURS = "MIRepresentationLearner"
 DATA = {
@@ -92,7 +94,8 @@ def read(path: Path) -> pd.DataFrame:
         return found.drop_duplicates(keys, keep="last").reset_index(drop=True)
     if path.suffix == ".txt":
         return PARSERS[path.stem](path.read_text(encoding="utf-8"))
-    return pd.read_csv(path, dtype={"figure": str, "commit": str, "before": str})
+    as_text = {"figure": str, "claim": str, "commit": str, "before": str}
+    return pd.read_csv(path, dtype=as_text)
 
 
 def _verdicts(text: str) -> pd.DataFrame:
@@ -437,6 +440,37 @@ def critics(t: Tables, figure: str = "figure_3") -> pd.DataFrame:
     quantile = student.ppf(0.975, made["seeds"] - 1) / np.sqrt(made["seeds"])
     halves = {f"{key}_half": found[name].std() * quantile for key, name in names.items()}
     return made.assign(**halves)
+
+
+def judged(t: Tables) -> pd.DataFrame:
+    """Return the verdicts on MNIST, with the numbers of the comparison that decides about each.
+
+    ``paper`` is the paper's own number, ``effect`` what it claims; both NaN where it has none.
+    """
+    found = t["verdicts"].drop(columns="paper")
+    number, words = (found["claim"].str.extract(r"\((\w+)\) (.*)")[k] for k in (0, 1))
+    judged_on = words.str.extract(r"On (training batches|untouched rows)\.")[0].fillna("")
+    numbers = found["ours"].str.extract(r"^(\S+)(?: \[(\S+), (\S+)\])? \((.*?[<>] \S+)\)")
+    values = numbers[[0, 1, 2]].apply(lambda c: pd.to_numeric(c.str.lstrip("\\"), errors="coerce"))
+    values.columns = ["estimate", "low", "high"]
+    made = found.assign(number=number, words=words, judged_on=judged_on, statement=numbers[3])
+    known = t["compared"][t["compared"]["data"] == "mnist"].rename(columns={"claim": "number"})
+    known = known.assign(judged_on=known["judged_on"].fillna(""))
+    keys = ["number", "judged_on", "statement"]
+    columns = [*keys, "threshold", "paper", "effect"]
+    return made.assign(**values).merge(known[columns], on=keys, how="left")
+
+
+def planned(t: Tables) -> pd.DataFrame:
+    """Return the new seeds of each claim: cells, seeds, hours of one core, and the reach."""
+    found = t["plan"].groupby(["data", "claim"], sort=False)
+    return found.agg(
+        cells=("learner", "size"),
+        few=("seeds", "min"),
+        many=("seeds", "max"),
+        hours=("hours", "sum"),
+        reach=("reach", "first"),
+    ).reset_index()
 
 
 def bilinear_ahead(t: Tables) -> pd.DataFrame:

@@ -37,13 +37,17 @@ claim  holds if
 
 A claim about bounds, 1, 5 and 6, is judged twice: on ``bound_train``, as in the paper, and on
 ``bound_test``. 6, 8 and 7size are read off the figures and are no sentences of the paper. 7, 8
-and 9 presuppose that the mean bound lies within .2 nats of its target (2 nats are worth about .01
-to .02 of accuracy, so .2 are worth .001 to .002); where it does not they are undecided, and a note
-says where.
+and 9 speak of matched bounds, so a seed counts only where each run that it compares ends within .2
+nats of its target (2 nats are worth about .01 to .02 of accuracy, so .2 are worth .001 to .002);
+a note says how many seeds were left out.
+
+No verdict stands on fewer than 8 seeds. Where `plan.py` planned new seeds for a claim, these alone
+decide, and only when all of them have run; until then its numbers are those of the pilots and the
+claim is undecided.
 
 The p of a claim is the largest of its comparisons'; the p of its opposite the smallest p of their
 opposites, times their number. Both are corrected over the claims by Holm's method. "holds": p
-below alpha; "does not hold": the opposite's p is; "undecided": neither, or fewer than two seeds;
+below alpha; "does not hold": the opposite's p is; "undecided": neither, or fewer than 8 seeds;
 "not run": a comparison has no data. Estimate and interval are those of the comparison with
 the largest p, the one that decides; `comparisons` gives all.
 
@@ -58,12 +62,16 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from sklearn_mi.datasets import toy_true_mi
+
+if TYPE_CHECKING:
+    from planned import Planned
 
 FAR_BELOW_PIXELS = 0.10
 ILL_CONDITIONED = math.log(10)
@@ -73,6 +81,8 @@ GAP_IN_FIGURES = (0.025, 0.045)
 ABOVE_TRUE_MI = 0.01
 IDENTICAL = 1e-5
 MATCHED = 0.2
+FEWEST_SEEDS = 8
+NARROW = "each interval is shorter than the paper's effect"
 
 EACH = ("infonce", "nwj")
 TARGETS = (2.0, 4.0)
@@ -237,27 +247,45 @@ def not_tighter(runs: Runs, bound: str) -> Comparisons:
         yield Comparison(f"infonce: bound, {larger} - bilinear", differences, AS_TIGHT, below=True)
 
 
-def held(runs: Runs, encoder: str, name: str, target: float) -> pd.DataFrame:
-    """Return the accuracies of a cell of figure 4."""
-    return runs.curves("accuracy", "4", encoder=encoder, objective=name, target=target)
+Cell = tuple[str, str, float]
 
 
-def between_encoders(runs: Runs, name: str, target: float) -> pd.DataFrame:
-    """Return accuracies of the ConvNet minus those of the MLP."""
-    return held(runs, "convnet", name, target) - held(runs, "mlp", name, target)
+def held(runs: Runs, *pairs: tuple[Cell, Cell]) -> pd.Series:
+    """Return how far the first cell of each pair of figure 4 is ahead in accuracy, mean over pairs.
+
+    A cell is an encoder, an objective and its target. NaN for seeds with a run off its target.
+    """
+    ahead, distances = 0.0, []
+    for pair in pairs:
+        first, second = (_held_cell(runs, *cell) for cell in pair)
+        ahead = ahead + (first[0] - second[0]) / len(pairs)
+        distances += [first[1], second[1]]
+    last = runs.last(ahead)
+    for distance in distances:
+        last = last.where(distance.get(last.name, pd.Series(dtype=float)) <= MATCHED)
+    return last
+
+
+def _held_cell(
+    runs: Runs, encoder: str, name: str, target: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return accuracies of a cell, and how far its bound is from the target."""
+    cell = {"encoder": encoder, "objective": name, "target": target}
+    accuracy, bound = (runs.curves(column, "4", **cell) for column in ("accuracy", "bound_train"))
+    return accuracy, (bound - target).abs()
 
 
 def mean_between_encoders(runs: Runs) -> pd.Series:
     """Return the mean of the four differences of the encoders."""
-    parts = [between_encoders(runs, name, target) for name in EACH for target in TARGETS]
-    return runs.last(sum(parts[1:], parts[0]) / len(parts))
+    cells = [(name, target) for name in EACH for target in TARGETS]
+    return held(runs, *((("convnet", *cell), ("mlp", *cell)) for cell in cells))
 
 
 def encoders(runs: Runs, bound: str) -> Comparisons:
     """Claim 7."""
     for name in EACH:
         for target in TARGETS:
-            differences = runs.last(between_encoders(runs, name, target))
+            differences = held(runs, (("convnet", name, target), ("mlp", name, target)))
             yield Comparison(f"{name}, t={target:g}: accuracy, convnet - mlp", differences)
 
 
@@ -269,18 +297,17 @@ def size_between_encoders(runs: Runs, bound: str) -> Comparisons:
 def encoder_over_target(runs: Runs, bound: str) -> Comparisons:
     """Claim 8."""
     for name in EACH:
-        differences = held(runs, "convnet", name, 2.0) - held(runs, "mlp", name, 4.0)
-        statement = f"{name}: accuracy, convnet at 2 - mlp at 4"
-        yield Comparison(statement, runs.last(differences))
+        differences = held(runs, (("convnet", name, 2.0), ("mlp", name, 4.0)))
+        yield Comparison(f"{name}: accuracy, convnet at 2 - mlp at 4", differences)
 
 
 def encoder_over_estimator(runs: Runs, bound: str) -> Comparisons:
     """Claim 9."""
     for encoder in ("convnet", "mlp"):
         for target in TARGETS:
-            nwj, infonce = (held(runs, encoder, name, target) for name in ("nwj", "infonce"))
+            differences = held(runs, ((encoder, "nwj", target), (encoder, "infonce", target)))
             statement = f"{encoder}, t={target:g}: accuracy, nwj - infonce"
-            yield from within(statement, runs.last(nwj - infonce), -SAME_ACCURACY, SAME_ACCURACY)
+            yield from within(statement, differences, -SAME_ACCURACY, SAME_ACCURACY)
     yield Comparison("accuracy, convnet - mlp", mean_between_encoders(runs), SAME_ACCURACY)
 
 
@@ -316,11 +343,10 @@ class Claim:
     cifar10: str = ""
     stated: bool = True
     bounds: Sequence[str] = ("",)
-    targets: Sequence[tuple[str, float]] = ()
+    matched: bool = False
 
 
 BOTH = tuple(JUDGED_ON)
-ALL_HELD = tuple((encoder, target) for encoder in ("convnet", "mlp") for target in TARGETS)
 CLAIMS = (
     Claim(
         "1",
@@ -371,7 +397,7 @@ CLAIMS = (
         "InfoNCE .9060 / .8697 (t=4), .8946 / .8502 (t=2); NWJ .9050 / .8687, .8971 / .8562",
         encoders,
         "InfoNCE .406 / .340 (t=4), .388 / .339 (t=2); NWJ .412 / .342, .397 / .341",
-        targets=ALL_HELD,
+        matched=True,
     ),
     Claim(
         "7size",
@@ -379,7 +405,7 @@ CLAIMS = (
         "InfoNCE +.036 (t=4), +.044 (t=2); NWJ +.036, +.041",
         size_between_encoders,
         stated=False,
-        targets=ALL_HELD,
+        matched=True,
     ),
     Claim(
         "8",
@@ -388,7 +414,7 @@ CLAIMS = (
         encoder_over_target,
         "InfoNCE .388 / .340; NWJ .397 / .342",
         stated=False,
-        targets=(("convnet", 2.0), ("mlp", 4.0)),
+        matched=True,
     ),
     Claim(
         "9",
@@ -396,7 +422,7 @@ CLAIMS = (
         "NWJ - InfoNCE at most .006 either way; ConvNet - MLP .036 to .044",
         encoder_over_estimator,
         "NWJ - InfoNCE at most .009 either way; ConvNet - MLP .049 to .070",
-        targets=ALL_HELD,
+        matched=True,
     ),
     Claim(
         "10",
@@ -413,27 +439,22 @@ CLAIMS = (
 )
 
 
-def unmatched(runs: Runs, targets: Iterable[tuple[str, float]]) -> list[str]:
-    """Return the cells of figure 4 whose mean bound is not at its target, in words."""
-    astray = []
-    for encoder, target in targets:
-        for name in EACH:
-            curves = runs.curves("bound_train", "4", encoder=encoder, objective=name, target=target)
-            mean = runs.last(curves).mean()
-            if not abs(mean - target) <= MATCHED:
-                astray.append(f"{name}, {encoder}, t={target:g}: mean bound {mean:.2f}")
-    return astray
-
-
 def comparisons(
-    table: pd.DataFrame, data: str = "mnist", step: int | None = None, alpha: float = 0.05
+    table: pd.DataFrame,
+    data: str = "mnist",
+    step: int | None = None,
+    alpha: float = 0.05,
+    planned: Planned | None = None,
 ) -> pd.DataFrame:
     """Return a row a comparison: estimate, interval, seeds, step and both uncorrected p."""
-    runs = Runs(table, data, step)
+    pilots = Runs(table, data, step)
     rows = []
     for claim in CLAIMS:
         if data == "cifar10" and not claim.cifar10:
             continue
+        runs = pilots
+        if planned is not None and planned.complete(data, claim.number):
+            runs = Runs(planned.rows(data, claim.number), data, step)
         for bound in claim.bounds:
             for comparison in claim.compare(runs, bound):
                 key = {"claim": claim.number, "judged_on": JUDGED_ON.get(bound, "")}
@@ -442,7 +463,11 @@ def comparisons(
 
 
 def verdicts(
-    table: pd.DataFrame, data: str = "mnist", step: int | None = None, alpha: float = 0.05
+    table: pd.DataFrame,
+    data: str = "mnist",
+    step: int | None = None,
+    alpha: float = 0.05,
+    planned: Planned | None = None,
 ) -> pd.DataFrame:
     """Return a row a claim, with its verdict.
 
@@ -456,6 +481,8 @@ def verdicts(
         Judge at this step; by default at the last that both sides of a comparison reached.
     alpha : float
         Level of the family of claims.
+    planned : Planned or None
+        New seeds; a claim that has some is judged on them alone, once they are complete.
 
     Returns
     -------
@@ -469,12 +496,12 @@ def verdicts(
     ValueError
         If a cell has several rows for one seed and step.
     """
-    runs = Runs(table, data, step)
     by_number = {claim.number: claim for claim in CLAIMS}
     rows = []
-    parts = comparisons(table, data, step, alpha).groupby(["claim", "judged_on"], sort=False)
-    for (number, judged_on), part in parts:
+    found = comparisons(table, data, step, alpha, planned)
+    for (number, judged_on), part in found.groupby(["claim", "judged_on"], sort=False):
         claim = by_number[number]
+        waits = "" if planned is None else planned.waits(data, number)
         rows.append(
             {
                 "claim": number,
@@ -483,42 +510,53 @@ def verdicts(
                 "source": "stated" if claim.stated else "read off the figures",
                 "paper": claim.cifar10 if data == "cifar10" else claim.paper,
                 **_deciding(part),
-                **_remarks(part, unmatched(runs, claim.targets)),
+                "note": ". ".join(filter(None, [_note(part, claim.matched), waits])),
+                "waits": bool(waits),
+                "narrow": planned is not None and planned.narrow(data, number, part),
             }
         )
     found = pd.DataFrame(rows)
-    found["p"], found["p_opposite"] = holm(found["p"]), holm(found["p_opposite"])
+    for name in ("p", "p_opposite"):
+        # A claim that ran without a p, for want of seeds, is one of the family all the same.
+        found[name] = holm(found[name].where(found[name].notna() | ~found["ran"], 1.0))
     found["verdict"] = [_verdict(row, alpha) for row in found.itertuples()]
-    return found.drop(columns=["ran", "premise"])
+    narrow = found["narrow"] & (found["verdict"] == "undecided")
+    found.loc[narrow, "note"] = found["note"].map(lambda said: f"{said}. {NARROW}".lstrip(". "))
+    return found.drop(columns=["ran", "fewest", "waits", "narrow"])
 
 
 def _deciding(part: pd.DataFrame) -> dict[str, object]:
     """Return the numbers of the comparison that decides about a claim, and the claim's two p."""
     shown = ["statement", "estimate", "low", "high", "n_seeds", "step"]
-    ran = bool((part["n_seeds"] > 0).all())
+    ran = bool((part["n_seeds"] + part["dropped"] > 0).all())
     # A conjunction is as sure as its least sure part; a single seed makes no part sure.
     p = part["p"].max() if ran and part["p"].notna().all() else math.nan
     opposite = min(1.0, part["p_opposite"].min() * len(part)) if ran else math.nan
     least = part["p"].fillna(math.inf).argmax()
     decides = part.iloc[least][shown].to_dict() if ran else dict.fromkeys(shown, math.nan)
-    return {**decides, "p": p, "p_opposite": opposite, "ran": ran}
+    return {
+        **decides,
+        "p": p,
+        "p_opposite": opposite,
+        "ran": ran,
+        "fewest": part["n_seeds"].min(),
+    }
 
 
-def _remarks(part: pd.DataFrame, astray: list[str]) -> dict[str, object]:
-    """Return what a reader should know of the data, and whether the claim's premise is met."""
-    lost = part.loc[part["n_seeds"] == 0, "statement"]
-    remarks = [f"no data: {'; '.join(lost)}"] if len(lost) else []
-    if not len(lost) and astray:
-        remarks.append(f"not at its target: {'; '.join(astray)}")
-    if not len(lost) and part["dropped"].max():
-        remarks.append(f"{part['dropped'].max()} seeds without a finite partner left out")
-    return {"note": ". ".join(remarks), "premise": not astray}
+def _note(part: pd.DataFrame, matched: bool) -> str:
+    """Return what a reader should know of the data."""
+    lost = part.loc[part["n_seeds"] + part["dropped"] == 0, "statement"]
+    if len(lost):
+        return f"no data: {'; '.join(lost)}"
+    most = part["dropped"].max()
+    partner = "a partner at its target" if matched else "a finite partner"
+    return f"{most} seeds without {partner} left out" if most else ""
 
 
 def _verdict(row: tuple, alpha: float) -> str:
     if not row.ran:
         return "not run"
-    if not row.premise:
+    if row.waits or row.fewest < FEWEST_SEEDS:
         return "undecided"
     if row.p < alpha:
         return "holds"
@@ -564,8 +602,9 @@ def shown(found: pd.DataFrame) -> pd.DataFrame:
     for row in found.itertuples():
         label = "" if row.source == "stated" else f" ({row.source})"
         judged = f" On {row.judged_on}." if row.judged_on else ""
-        interval = f"{number(row.estimate)} [{number(row.low)}, {number(row.high)}]"
-        ours = f"{interval} ({row.statement})" if row.verdict != "not run" else "-"
+        interval = "" if pd.isna(row.low) else f" [{number(row.low)}, {number(row.high)}]"
+        estimate = f"{number(row.estimate)}{interval} ({row.statement})"
+        ours = "-" if pd.isna(row.estimate) else estimate
         rows.append(
             {
                 "claim": f"({row.claim}) {row.text}{judged}{label}",

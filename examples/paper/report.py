@@ -5,10 +5,12 @@ paper`` has written, and writes beside them what the page on the paper offers: w
 (``coverage.txt``), ours against the digitised curves (``figures.txt``), the claims under the
 paper's probe and under a converged one (``verdicts*.txt``), bounds on training batches and on
 untouched rows (``gaps.txt``), what critics differ by under either probe (``probes.txt``),
-``beyond.txt``, ``label_free.txt``; and a picture of each figure.
+``beyond.txt``, ``label_free.txt``; and a picture of each figure. Where the folder has a plan of new
+seeds (`plan.py`), these decide about the claims that they were planned for.
 """
 
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import numpy as np
 import pandas as pd
 from curves import PICTURES, TABLES, compare, draw, read_table
 from findings import k_pair_rows, to_rst, verdicts
+from planned import PLAN, Planned
 from scipy import stats
 
 from sklearn_mi.datasets import toy_ceiling, toy_true_mi
@@ -166,6 +169,11 @@ def without_labels(table: pd.DataFrame) -> str:
     return f"{head}{found}\n\nregret of a setting drawn at random\n\n{chance}\n"
 
 
+def by_converged_probe(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the accuracies of the converged probe."""
+    return table.assign(accuracy=table["accuracy_converged"]) if len(table) else table
+
+
 def main() -> None:
     """Write every part that there is a table for."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else TABLES
@@ -180,13 +188,15 @@ def main() -> None:
         "figures": figures(tables),
     }
     judged = pd.concat([*(tables[name] for name in drawn), k_pair_rows()])
-    found = verdicts(judged)
+    plan = folder / PLAN.name
+    planned = Planned.read(plan) if plan.exists() else None
+    found = verdicts(judged, planned=planned)
     parts["verdicts"] = to_rst(found)
     if "accuracy_converged" in judged:
-        converged = judged.assign(accuracy=judged["accuracy_converged"])
-        parts["verdicts_converged"] = to_rst(verdicts(converged))
+        again = planned and replace(planned, new=by_converged_probe(planned.new))
+        parts["verdicts_converged"] = to_rst(verdicts(by_converged_probe(judged), planned=again))
     if {"8", "9"} & set(tables):
-        parts["verdicts_cifar10"] = to_rst(verdicts(judged, data="cifar10"))
+        parts["verdicts_cifar10"] = to_rst(verdicts(judged, data="cifar10", planned=planned))
     if "3" in tables:
         parts["gaps"] = gaps(tables["3"])
         if "accuracy_converged" in tables["3"]:

@@ -23,6 +23,7 @@ def run_figure(
     only: str = "",
     rows: int | None = None,
     n_jobs: int | None = None,
+    retry: bool = False,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Run the study behind a figure and return its table.
@@ -43,6 +44,8 @@ def run_figure(
     rows : int or None, default=None
         Use only the first rows, this many to learn from and as many to test on; None: all.
     n_jobs : int or None, default=None
+    retry : bool, default=False
+        Compute recorded failures again.
     progress : bool, default=True
 
     Returns
@@ -62,6 +65,7 @@ def run_figure(
         measures=figure.measures,
         bound_rows=figure.bound_rows,
         n_jobs=n_jobs,
+        retry=retry,
         progress=progress,
     )
     return _with_facts(name, figure, table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -111,6 +112,25 @@ def positive_integer(name: str, value: Any) -> int:
     return int(value)
 
 
+def a_number(name: str, value: Any, expected: str, legal: Callable[[float], bool]) -> float:
+    """Return a parameter as a float if it is finite and ``legal``."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}={value!r}; expected {expected}.")
+    if not (math.isfinite(value) and legal(float(value))):
+        raise ValueError(f"{name}={value!r}; expected {expected}.")
+    return float(value)
+
+
+def check_name(parameter: str, value: Any, names: Iterable[str]) -> None:
+    """Check that a parameter is one of ``names``."""
+    if not isinstance(value, str):
+        raise TypeError(f"{parameter}={value!r}; expected a name.")
+    if value not in (names := list(names)):
+        near = difflib.get_close_matches(value, names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{parameter}={value!r} is not known; expected one of {names}.{hint}")
+
+
 def sizes(name: str, value: Any, example: str = "(200,)") -> tuple[int, ...]:
     """Return a parameter that must be a sequence of positive integers, as a tuple."""
     if isinstance(value, str) or not isinstance(value, Iterable):
@@ -140,10 +160,16 @@ class Objective(Component, ABC):
         Whether the module has a network for codes of one width.
     keeps_state : bool
         Whether the module remembers batches, so that only one stream of codes may go through it.
+    needs_codes : bool
+        Whether the module sees components of codes, not their scores alone.
+    needs_columns : bool
+        Whether columns of the score matrix have partners, too, as rows do.
     """
 
     has_head: ClassVar[bool] = False
     keeps_state: ClassVar[bool] = False
+    needs_codes: ClassVar[bool] = False
+    needs_columns: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, d_x: int, d_y: int) -> nn.Module:
@@ -193,6 +219,16 @@ class Codes:
     positives : Tensor of bool of shape (n, m), default=None
         True where a pair is a draw from the joint distribution; None: the diagonal, row i of the
         one view with row i of the other.
+    scores : Tensor of shape (n, m), default=None
+        The score matrix, if it is made already.
+    maps_x, maps_y : dict of Tensor of shape (n, channels, ...), default=None
+        Feature maps of both views by the names of their layers, where a comparison asks for them.
+    draws : Tensor of shape (n, n_draws), default=None
+        Uniform draws from [0, 1) for each row, where a comparison asks for them.
+    weight : float, default=1.0
+        Weight among the codes that a comparison returns.
+    added : Tensor of shape (), default=None
+        What training maximises beside the objective, such as minus a penalty.
     """
 
     def __init__(
@@ -205,11 +241,19 @@ class Codes:
         x_prime: Tensor | None = None,
         negatives: Tensor | None = None,
         positives: Tensor | None = None,
+        scores: Tensor | None = None,
+        maps_x: Mapping[str, Tensor] | None = None,
+        maps_y: Mapping[str, Tensor] | None = None,
+        draws: Tensor | None = None,
+        weight: float = 1.0,
+        added: Tensor | None = None,
     ) -> None:
         self.z_x, self.z_y, self.critic = z_x, z_y, critic
         self.x, self.x_prime = x, x_prime
         self.negatives, self.positives = negatives, positives
-        self._scores: Tensor | None = None
+        self.maps_x, self.maps_y = maps_x or {}, maps_y or {}
+        self.draws, self.weight, self.added = draws, weight, added
+        self._scores = scores
 
     @property
     def scores(self) -> Tensor:
@@ -244,7 +288,7 @@ class Codes:
         def cut(table: Tensor | None) -> Tensor | None:
             return None if table is None else table[rows][:, columns]
 
-        part = Codes(
+        return Codes(
             self.z_x[rows],
             self.z_y[columns],
             self.critic,
@@ -253,9 +297,12 @@ class Codes:
             x_prime=None if self.x_prime is None else self.x_prime[columns[: len(self.x_prime)]],
             negatives=cut(self.negatives),
             positives=cut(self.positives),
+            scores=cut(self._scores),
+            maps_x={name: feature_map[rows] for name, feature_map in self.maps_x.items()},
+            maps_y={name: feature_map[columns] for name, feature_map in self.maps_y.items()},
+            draws=None if self.draws is None else self.draws[rows],
+            weight=self.weight,
         )
-        part._scores = cut(self._scores)
-        return part
 
 
 def is_same(a: Any, b: Any) -> bool:

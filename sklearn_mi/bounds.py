@@ -1068,6 +1068,8 @@ class SymmetricInfoNCE(Bound):
     1.3863
     """
 
+    needs_columns = True
+
     status: ClassVar[Status] = "lower"
 
     def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:

@@ -133,9 +133,10 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         colour images; `Passthrough` for a table of numbers and categories. That is a table of at
         most 256 columns, of which a fifth or more hold only 0 and 1. With ``X_pair``, images get
         the perceptron, too. A module that you pass is copied, never trained in place.
-    encoder_y : str, Encoder, Module, callable or None, default=None
+    encoder_y : str, Encoder, Module, callable, list of them or None, default=None
         Encoder of the second view: "shared", "separate" (another one like the first), or one of
-        its own. None: the view decides.
+        its own. None: the view decides. Of several tables each has such an encoder; a list
+        describes one for each table after the first.
     critic : str, Critic, Module or callable, default="auto"
         Turns two sets of codes into scores; see `sklearn_mi.critics`. "auto": `Split`, which cuts
         a code into halves. It scores the first half by distance, which helps with few labels per
@@ -147,19 +148,20 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         InfoNCE, the bound of least variance; with the default `Split`, InfoNCE of each half.
     comparison : str or Comparison, default="auto"
         What is scored against what; see `sklearn_mi.comparisons`. "whole": whole codes.
-        "each-part": each part of a code that the critic splits. A name also decides what "auto"
-        means for the other parameters. "auto": "whole".
+        "each-part": each part of a code that the critic splits. "cmc": every pair of several
+        tables, or lightness and colours of images. A name also decides what "auto" means for the
+        other parameters. "auto": "whole", or "cmc" for more than two tables.
     negatives : str or Negatives, default="batch"
         Which pairs count as unrelated in training; see `sklearn_mi.negatives`.
     head : str, Encoder, Module, callable or None, default=None
         An extra network between code and critic. Training uses it; ``transform`` leaves it out.
     output : {"first", "second", "both", "with-columns", "averaged"} or None, default=None
-        What ``transform`` returns. "first", "second": the code of one view. "both": the two side
-        by side. "with-columns": the first code and the scaled columns. "averaged": the mean
-        direction of the codes of several crops of an image (see `Augment`), which takes several
-        times as long. None: "with-columns" for a table of at most 256 columns if
-        ``n_components``, view, encoder, critic and objective are left at their defaults;
-        "averaged" for colour images if view and critic are "auto"; else the view decides.
+        What ``transform`` returns. "first", "second": the code of one view. "both": those of all
+        views side by side. "with-columns": the first code and the scaled columns. "averaged": the
+        mean direction of the codes of several crops of an image (see `Augment`), which takes
+        several times as long. None: "with-columns" for a table of at most 256 columns if
+        ``n_components``, view, encoder, critic and objective are left at their defaults; "averaged"
+        for colour images if view and critic are "auto"; else the view decides.
     input_shape : tuple of int or None, default=None
         Shape of one row as the view sees it: ``(height, width)`` or ``(height, width, channels)``
         for images, ``(n_columns,)`` for a table. None: flat rows are a table, and rows of shape
@@ -402,9 +404,10 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         y : array-like of shape (n_samples,), default=None
             Ignored, unless the view is `SameClass`, which uses labels. Several columns of floats
             give an MIWarning, since they look like a second table: pass it as ``X_pair``.
-        X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        X_pair : array-like of shape (n_samples, n_features_pair), or list of them, default=None
             A second table. Its row i is the partner of row i of ``X``, whatever the row labels.
-            Two data frames with the same labels in another order raise an error.
+            Two data frames with the same labels in another order raise an error. A list holds
+            several tables of shape (n_samples, p), and every pair of tables is compared.
         groups : array-like of shape (n_samples,), default=None
             The subject, document or series of each row. Rows of one group are not independent, so
             whole groups are held out.
@@ -436,7 +439,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             As for ``fit``, but several columns give no warning: a Pipeline passes any targets on.
-        X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        X_pair : array-like of shape (n_samples, n_features_pair), or list of them, default=None
         groups : array-like of shape (n_samples,), default=None
 
         Returns
@@ -463,7 +466,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), default=None
             As for ``fit``.
-        X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        X_pair : array-like of shape (n_samples, n_features_pair), or list of them, default=None
         groups : array-like of shape (n_samples,), default=None
 
         Returns
@@ -490,7 +493,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), default=None
             As for ``fit``.
-        X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        X_pair : array-like of shape (n_samples, n_features_pair), or list of them, default=None
         groups : array-like of shape (n_samples,), default=None
         at : sequence of int
             Increasing numbers of steps. The last one is the length of training and replaces
@@ -615,12 +618,13 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         ----------
         X_pair : array-like, sparse matrix or Tensor of shape (n_samples, n_features_pair)
             With a view that cuts one table into two sets of columns, such as `Columns`: rows of
-            the second set.
+            the second set. With several tables, or sets of columns, a list of them.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components)
-            In the container that ``set_output`` asks for.
+            In the container that ``set_output`` asks for. The codes of several tables stand side by
+            side.
 
         Raises
         ------
@@ -638,7 +642,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
             columns = model.pair_columns(schema.kind.row_shape)
             return names_out(columns, schema.column_names, name.lower())
 
-        return in_container(codes, X_pair, self, names)
+        return in_container(codes, X_pair[0] if schema.parts else X_pair, self, names)
 
     def score(self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None) -> float:
         """Return InfoNCE of the learned critic on rows, in nats; higher is tighter, not better.
@@ -658,7 +662,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
             At least two rows that ``fit`` did not see.
         y : array-like of shape (n_samples,), default=None
             As for ``fit``.
-        X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        X_pair : array-like of shape (n_samples, n_features_pair), or list of them, default=None
         groups : array-like of shape (n_samples,), default=None
 
         Returns
@@ -685,7 +689,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), default=None
             As for ``fit``.
-        X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        X_pair : array-like of shape (n_samples, n_features_pair), or list of them, default=None
         groups : array-like of shape (n_samples,), default=None
 
         Returns
@@ -712,7 +716,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), default=None
             As for ``fit``.
-        X_pair : array-like of shape (n_samples, n_features_pair), default=None
+        X_pair : array-like of shape (n_samples, n_features_pair), or list of them, default=None
         groups : array-like of shape (n_samples,), default=None
 
         Returns

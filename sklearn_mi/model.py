@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -13,10 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sklearn_mi._base import Codes, Shape
-from sklearn_mi.comparisons import ComparisonModule, as_comparison, mean_over
+from sklearn_mi._base import Codes, Shape, is_auto
+from sklearn_mi.comparisons import Comparison, ComparisonModule, as_comparison, mean_over
 from sklearn_mi.critics import as_critic
 from sklearn_mi.encoders import as_encoder, code_width
+from sklearn_mi.encoders.beside import side_by_side
+from sklearn_mi.encoders.maps import code_and_maps, layer_paths, map_shapes
 from sklearn_mi.negatives import as_negatives
 from sklearn_mi.objectives import as_objective
 from sklearn_mi.recipe import Draft, Recipe
@@ -51,6 +54,8 @@ LEAST_BLOCK, NUMBERS_IN_CACHE = 64, 2**19
 NUMBERS_ON_GPU = 2**24
 # Images of both views that a CPU convolves in one call: the output stays in its cache.
 NUMBERS_AT_ONCE = 2**17
+# Codes, and feature maps by the names of their layers.
+Encoded = tuple[Tensor, dict[str, Tensor]]
 
 
 class _State(nn.Module):
@@ -67,6 +72,10 @@ class _State(nn.Module):
     def drop(self, names: Sequence[str]) -> None:
         for name in names:
             self._buffers.pop(name, None)
+
+
+def _in_full(z: Tensor, maps: dict[str, Tensor]) -> Encoded:
+    return z.float(), {layer: made.float() for layer, made in maps.items()}
 
 
 def halved(images: Tensor) -> Tensor:
@@ -102,8 +111,12 @@ class PairModel(nn.Module):
     head, head_y : Module or None
         Networks between encoder and critic, used in training only.
     critic, negatives, comparison, objective : Module
+    shapes : tuple of tuple of int
+        Shapes of a row of the first view, and of each table that stands in the second.
     widths : tuple of int
-        Widths of the codes of the two views.
+        Widths of their codes.
+    paths : tuple of dict
+        For each view, paths in its encoder of the layers whose feature maps are compared.
     """
 
     def __init__(
@@ -122,10 +135,13 @@ class PairModel(nn.Module):
         negatives: nn.Module,
         comparison: ComparisonModule,
         objective: nn.Module,
-        widths: tuple[int, int],
+        shapes: tuple[Shape, ...],
+        widths: tuple[int, ...],
+        paths: tuple[dict[str, str], dict[str, str]] = ({}, {}),
     ) -> None:
         super().__init__()
-        self.recipe, self.view, self.widths = recipe, view, widths
+        self.recipe, self.view, self.paths = recipe, view, paths
+        self.shapes, self.widths = shapes, widths
         self.scale, self.scale_pair = scale, scale_pair
         self.set_state(state)
         self.first_encoder, self.second_encoder = encoder, encoder_y
@@ -173,7 +189,14 @@ class PairModel(nn.Module):
         codes = self.codes(x, rows, generator, n_pairs)
         groups = None if groups is None else groups[:n_pairs]
         codes = self.negatives(codes, rows[:n_pairs], groups)
-        return mean_over(self.compare(codes, rows[:n_pairs]), self.objective)
+        return self.maximised(codes, rows[:n_pairs])
+
+    def maximised(self, codes: Codes, rows: Tensor | None) -> Tensor:
+        """Return what training maximises, on codes with their negatives."""
+        compared = self.compare(codes, rows)
+        value = mean_over(compared, self.objective)
+        added = [one.added for one in compared if one.added is not None]
+        return value + torch.stack(added).sum() if added else value
 
     def compare(self, codes: Codes, rows: Tensor | None) -> list[Codes]:
         """Return the codes that the comparison scores; objectives and reports take the mean."""
@@ -197,26 +220,35 @@ class PairModel(nn.Module):
         if self.half_size and self.training:
             first, second = halved(first), halved(second)
         with self._precision(first.device):
-            z_x, z_y = self._encode_pair(first, second)
-        return Codes(z_x.float(), z_y.float(), self.critic, x=first, x_prime=second)
+            sides = self._encode_pair(first, second)
+        (z_x, maps_x), (z_y, maps_y) = (_in_full(*side) for side in sides)
+        n_draws, draws = self.comparison.n_draws, None
+        if n_draws:
+            draws = torch.rand(len(z_x), n_draws, generator=generator, device=z_x.device)
+        made: dict[str, Any] = {"x": first, "x_prime": second, "draws": draws}
+        return Codes(z_x, z_y, self.critic, maps_x=maps_x, maps_y=maps_y, **made)
 
-    def _encode_pair(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    def _encode_pair(self, first: Tensor, second: Tensor) -> tuple[Encoded, Encoded]:
+        if first is second and self.second_encoder is None:
+            once = self._encode(first, 0)
+            return once, once
         is_one_shape = self.second_encoder is None and first.shape[1:] == second.shape[1:]
         in_cache = first.numel() + second.numel() <= NUMBERS_AT_ONCE
         apart = self._is_cheaper_apart and first.device.type == "cpu" and not in_cache
-        if is_one_shape and not apart:
-            z = self._with_head(torch.cat([first, second]), self.encoder, self.first_head)
-            return z[: len(first)], z[len(first) :]
-        head_y = self.first_head if self.second_head is None else self.second_head
-        return (
-            self._with_head(first, self.encoder, self.first_head),
-            self._with_head(second, self.encoder_y, head_y),
-        )
+        if not is_one_shape or apart:
+            return self._encode(first, 0), self._encode(second, 1)
+        z, maps = self._encode(torch.cat([first, second]), 0)
+        n = len(first)
+        cut = ({k: v[:n] for k, v in maps.items()}, {k: v[n:] for k, v in maps.items()})
+        return (z[:n], cut[0]), (z[n:], cut[1])
 
-    @staticmethod
-    def _with_head(x: Tensor, encoder: nn.Module, head: nn.Module | None) -> Tensor:
-        z = encoder(x)
-        return z if head is None else head(z)
+    def _encode(self, x: Tensor, side: int) -> Encoded:
+        """Return the codes of one view, after its head, and its feature maps."""
+        encoder = (self.encoder, self.encoder_y)[side]
+        head = self.second_head if side and self.second_head is not None else self.first_head
+        paths = self.paths[side]
+        z, maps = code_and_maps(encoder, x, paths) if paths else (encoder(x), {})
+        return z if head is None else head(z), maps
 
     def _precision(self, device: torch.device) -> Any:
         # Reports and transforms use full precision, whatever the training used.
@@ -242,7 +274,7 @@ class PairModel(nn.Module):
 
     def output_widths(self, n_inputs: int) -> tuple[int, int, int]:
         """Return how many columns of `transform` belong to each code and to the rows themselves."""
-        first, second = self.widths
+        first, second = self.widths[0], sum(self.widths[1:])
         return {
             "first": (first, 0, 0),
             "second": (0, second, 0),
@@ -272,16 +304,15 @@ class PairModel(nn.Module):
     def output_columns(self, row_shape: Shape) -> list[int | None]:
         """Return, for each column of `transform`, the equal column of the rows; None: learned."""
         seen, n_inputs = self._seen(row_shape), math.prod(row_shape)
-        first, second, beside = self.output_widths(n_inputs)
+        *widths, beside = self.output_widths(n_inputs)
         if self.recipe.output == "averaged":
-            return [None] * first
-        codes = (self._code_columns(0, *seen[0], first), self._code_columns(1, *seen[1], second))
+            return [None] * widths[0]
+        codes = [self._code_columns(i, seen[i][0]) if widths[i] else [] for i in (0, 1)]
         return [*codes[0], *codes[1], *range(beside)]
 
     def pair_columns(self, row_shape: Shape) -> list[int | None]:
         """Return the same for codes of rows of the second table."""
-        seen: list[int | None] = list(range(math.prod(row_shape)))
-        return self._code_columns(1, seen, row_shape, self.widths[1])
+        return self._code_columns(1, list(range(math.prod(row_shape))))
 
     def second_part(self, schema: Schema) -> tuple[Schema, Standardize]:
         """Return the second view's part of a table, as its own table, and its first layer.
@@ -291,7 +322,7 @@ class PairModel(nn.Module):
         ValueError
             Unless the two views are different columns of one table.
         """
-        (first, _), (second, shape) = self._seen(schema.kind.row_shape)
+        (first, _), (second, _) = self._seen(schema.kind.row_shape)
         if not isinstance(schema.kind, Table) or first == second or None in second:
             raise ValueError(
                 f"The learner was fitted without X_pair, and view={self.recipe.view!r} does not "
@@ -299,10 +330,15 @@ class PairModel(nn.Module):
                 "fit with X_pair=... or with view=Columns(first, second)."
             )
         known: Any = schema.feature_names
-        names = known and tuple(known[i] for i in second)
+        ends = list(itertools.accumulate(math.prod(table) for table in self.shapes[1:]))
+        tables = []
+        for columns in (second[i:j] for i, j in itertools.pairwise([0, *ends])):
+            names = known and tuple(known[i] for i in columns)
+            tables.append(Schema(Table((len(columns),), (len(columns),)), names))
         buffers = (self.scale.mean, self.scale.scale)
         cut = (buffer.expand(schema.kind.n_inputs)[second].cpu().numpy() for buffer in buffers)
-        return Schema(Table(shape, shape), names), Standardize(*cut).to(self.scale.mean.device)
+        joined = tables[0] if len(tables) == 1 else Schema.side_by_side(tables)
+        return joined, Standardize(*cut).to(self.scale.mean.device)
 
     def _seen(self, row_shape: Shape) -> list[tuple[list[int | None], Shape]]:
         """Return, for each input of the two encoders, the equal number of a row; and the shapes.
@@ -323,22 +359,23 @@ class PairModel(nn.Module):
             seen.append((places, tuple(view.shape[1:])))
         return seen
 
-    def _code_columns(
-        self, side: int, seen: list[int | None], shape: Shape, width: int
-    ) -> list[int | None]:
-        """Return, for each component of a code, the equal input of its encoder; None: learned."""
-        second = self.recipe.encoder_y
-        is_like_first = isinstance(second, str) and second in ("shared", "separate")
-        description = second if side and not is_like_first else self.recipe.encoder
-        kept = as_encoder(description).kept_columns(shape) if width else 0
-        return [*seen[:kept], *[None] * (width - kept)]
+    def _code_columns(self, side: int, seen: Sequence[int | None]) -> list[int | None]:
+        """Return, for each component of a side's codes, the equal input; None: learned."""
+        described = _descriptions(self.recipe.encoder, self.recipe.encoder_y, len(self.shapes))
+        tables = list(zip(described, self.shapes, self.widths, strict=True))
+        columns: list[int | None] = []
+        for description, shape, width in tables[1:] if side else tables[:1]:
+            kept = as_encoder(description).kept_columns(shape)
+            columns += [*seen[:kept], *[None] * (width - kept)]
+            seen = seen[math.prod(shape) :]
+        return columns
 
 
 def build_model(
     draft: Draft | Recipe,
     view: View,
     state: dict[str, Tensor] | None,
-    row_shapes: tuple[Shape, Shape | None],
+    schemas: tuple[Schema, Schema | None],
     scales: tuple[Standardize, Standardize | None],
     seed: int,
 ) -> PairModel:
@@ -351,8 +388,8 @@ def build_model(
     view : View
         The fitted view; ``state`` is what its ``fit`` returned.
     state : dict of Tensor or None
-    row_shapes : tuple of tuple of int
-        Shapes of a row of the table and of the paired table, or None.
+    schemas : tuple of Schema
+        Those of the table and of the paired table, or None.
     scales : tuple of Standardize
     seed : int
 
@@ -366,16 +403,25 @@ def build_model(
         If parts do not fit together, or if none of them has a weight to train.
     """
     with own_randomness(seed):
-        shapes = view.shapes(row_shapes[0], state)
-        shapes = shapes if row_shapes[1] is None else (shapes[0], row_shapes[1])
+        row_shape = schemas[0].kind.row_shape
+        shapes = view.shapes(row_shape, state)
+        if schemas[1] is not None:
+            shapes = shapes[0], *schemas[1].row_shapes
         second = _second_encoder(draft, view, shapes)
         encoder, encoder_y, widths = _build_encoders(draft, second, shapes)
-        head, head_y, codes = _build_heads(draft.head, widths, shared=encoder_y is None)
-        output = _output(draft.output, view, row_shapes[0], state)
+        is_shared = isinstance(second, str) and second == "shared"
+        head, head_y, codes = _build_heads(draft.head, widths, shared=is_shared)
+        output = _output(draft.output, view, row_shape, state)
         recipe = draft.finish(codes, second, output)
-        critic = as_critic(recipe.critic).build(*codes)
         comparison, objective = as_comparison(recipe.comparison), as_objective(recipe.objective)
+        code_shapes = [(width,) for width in codes]
+        critic = comparison.build_critic(as_critic(recipe.critic), code_shapes)
+        negatives = as_negatives(recipe.negatives)
         comparison.check(objective, critic)
+        comparison.check_negatives(negatives)
+        _check_critic(recipe, comparison)
+        modules = encoder, encoder_y or encoder
+        paths, maps = _paths_and_maps(recipe, modules, shapes, comparison.layers)
         model = PairModel(
             recipe=recipe,
             view=view,
@@ -387,10 +433,12 @@ def build_model(
             head=head,
             head_y=head_y,
             critic=critic,
-            negatives=as_negatives(recipe.negatives).build(codes[1]),
-            comparison=comparison.build([codes[:1], codes[1:]]),
-            objective=objective.build(*codes),
+            negatives=negatives.build(sum(codes[1:])),
+            comparison=_compared(comparison, code_shapes, maps),
+            objective=objective.build(*comparison.pair_widths(code_shapes)),
+            shapes=shapes,
             widths=widths,
+            paths=paths,
         )
     if not any(weight.requires_grad for weight in model.parameters()):
         raise ValueError(
@@ -400,21 +448,71 @@ def build_model(
     return model
 
 
-def _second_encoder(draft: Draft | Recipe, view: View, shapes: tuple[Shape, Shape]) -> Any:
-    """Return "shared", "separate" (another one like the first), or its own description."""
-    wanted = view.default_encoder_y if draft.encoder_y is None else draft.encoder_y
-    if isinstance(wanted, str) and wanted == "shared" and shapes[0] != shapes[1]:
+def _paths_and_maps(
+    recipe: Recipe, modules: Sequence[nn.Module], shapes: Sequence[Shape], layers: Sequence[str]
+) -> tuple[tuple[dict[str, str], dict[str, str]], list[dict[str, Shape]]]:
+    """Return, for each view, the paths and the shapes of the feature maps that are compared."""
+    if not layers:
+        return ({}, {}), []
+    if len(shapes) > 2:
         raise ValueError(
-            f"encoder_y='shared' needs two views of one shape, but they have {shapes[0]} and "
-            f"{shapes[1]}; use encoder_y='separate'."
+            f"comparison={recipe.comparison!r} compares feature maps of two views, but there are "
+            f"{len(shapes)} tables; take comparison='cmc'."
+        )
+    wanted = _descriptions(recipe.encoder, recipe.encoder_y, 2)
+    first, second = (
+        layer_paths(as_encoder(description), module, shape, layers)
+        for description, module, shape in zip(wanted, modules, shapes, strict=True)
+    )
+    maps = zip(modules, shapes, (first, second), strict=True)
+    return (first, second), [map_shapes(*each) for each in maps]
+
+
+def _check_critic(recipe: Recipe, comparison: Comparison) -> None:
+    """Refuse a critic that the user named where the comparison scores by its own networks."""
+    given = recipe.given.get("critic", "auto")
+    if comparison.layers and not is_auto(given):
+        raise ValueError(
+            f"critic={given!r} does not go with comparison={recipe.comparison!r}, which scores by "
+            "networks of its own; leave critic='auto'."
+        )
+
+
+def _compared(
+    comparison: Comparison, shapes: Sequence[Shape], maps: list[dict[str, Shape]]
+) -> ComparisonModule:
+    return comparison.build(shapes, maps) if maps else comparison.build(shapes)
+
+
+def _second_encoder(draft: Draft | Recipe, view: View, shapes: Sequence[Shape]) -> Any:
+    """Return "shared", "separate" (others like the first), its own description, or a list."""
+    wanted = view.default_encoder_y if draft.encoder_y is None else draft.encoder_y
+    if isinstance(wanted, str) and wanted == "shared" and len(set(shapes)) > 1:
+        views = "two views" if len(shapes) == 2 else "tables"
+        raise ValueError(
+            f"encoder_y='shared' needs {views} of one shape, but they have "
+            f"{' and '.join(map(str, shapes))}; use encoder_y='separate'."
         )
     return wanted
 
 
+def _descriptions(encoder: Any, encoder_y: Any, n: int) -> list[Any]:
+    """Return what describes the encoder of each of n tables."""
+    if isinstance(encoder_y, list | tuple):
+        if len(encoder_y) != n - 1:
+            raise ValueError(
+                f"encoder_y has {len(encoder_y)} encoders; expected {n - 1}, one for each further "
+                "table, or one description for all."
+            )
+        return [encoder, *encoder_y]
+    is_like_first = isinstance(encoder_y, str) and encoder_y in ("shared", "separate")
+    return [encoder, *[encoder if is_like_first else encoder_y] * (n - 1)]
+
+
 def _build_encoders(
-    draft: Draft | Recipe, second: Any, shapes: tuple[Shape, Shape]
-) -> tuple[nn.Module, nn.Module | None, tuple[int, int]]:
-    """Return both encoders, or one and None, and the widths of their codes."""
+    draft: Draft | Recipe, second: Any, shapes: Sequence[Shape]
+) -> tuple[nn.Module, nn.Module | None, tuple[int, ...]]:
+    """Return the encoders of both sides, or one and None, and the width of each table's code."""
     is_from_file = isinstance(draft, Recipe)
 
     def build(description: Any, name: str, shape: Shape) -> nn.Module:
@@ -423,26 +521,32 @@ def _build_encoders(
 
     encoder = build(draft.encoder, "encoder", shapes[0])
     width = code_width(encoder, shapes[0])
+    others = shapes[1:]
     if isinstance(second, str) and second == "shared":
-        return encoder, None, (width, width)
-    is_like_first = isinstance(second, str) and second == "separate"
-    encoder_y = build(draft.encoder if is_like_first else second, "encoder_y", shapes[1])
-    return encoder, encoder_y, (width, code_width(encoder_y, shapes[1]))
+        again = None if len(others) == 1 else _beside([encoder] * len(others), others)
+        return encoder, again, (width,) * len(shapes)
+    described = _descriptions(draft.encoder, second, len(shapes))[1:]
+    built = [build(each, "encoder_y", s) for each, s in zip(described, others, strict=True)]
+    widths = (width, *(code_width(each, s) for each, s in zip(built, others, strict=True)))
+    return encoder, _beside(built, others), widths
+
+
+def _beside(networks: Sequence[nn.Module], shapes: Sequence[Shape]) -> nn.Module:
+    return side_by_side(networks, [math.prod(shape) for shape in shapes])
 
 
 def _build_heads(
-    description: Any, widths: tuple[int, int], *, shared: bool
-) -> tuple[nn.Module | None, nn.Module | None, tuple[int, int]]:
+    description: Any, widths: tuple[int, ...], *, shared: bool
+) -> tuple[nn.Module | None, nn.Module | None, tuple[int, ...]]:
     """Return the heads, or None, and the widths of the codes that the critic sees."""
     if description is None:
         return None, None, widths
     head = as_encoder(description, "head")
-    first = head.build((widths[0],), None)
-    if shared:
-        width = code_width(first, widths[:1])
-        return first, None, (width, width)
-    second = head.build((widths[1],), None)
-    return first, second, (code_width(first, widths[:1]), code_width(second, widths[1:]))
+    heads = [head.build((widths[0],), None)]
+    heads += heads * (len(widths) - 1) if shared else [head.build((w,), None) for w in widths[1:]]
+    codes = tuple(code_width(each, (w,)) for each, w in zip(heads, widths, strict=True))
+    is_one = shared and len(widths) == 2
+    return heads[0], None if is_one else side_by_side(heads[1:], widths[1:]), codes
 
 
 def _output(wanted: str | None, view: View, shape: Shape, state: dict[str, Tensor] | None) -> str:
@@ -536,6 +640,11 @@ def check_half_size(model: PairModel, row_shape: Shape, share: float) -> None:
     ValueError
         It names the cure.
     """
+    if any(model.paths):
+        raise ValueError(
+            f"half_size={share}, but comparison={model.recipe.comparison!r} has networks for maps "
+            "of one size: set half_size=0."
+        )
     shapes = model.view.shapes(row_shape, model.state.tensors())
     model.eval()
     for encoder, shape in zip((model.encoder, model.encoder_y), shapes, strict=True):

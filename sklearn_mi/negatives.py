@@ -196,10 +196,13 @@ class Negatives(Component, ABC):
         Why the value is not a bound with these negatives; None: it is.
     needs_groups : bool
         Whether ``fit`` must be given ``groups``.
+    needs_whole_codes : bool
+        Whether they are chosen by the scores of whole codes, or remember whole codes.
     """
 
     caveat: ClassVar[str | None] = None
     needs_groups: ClassVar[bool] = False
+    needs_whole_codes: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, d_y: int) -> NegativesModule:
@@ -344,6 +347,7 @@ class Hard(Negatives):
 
     n_negatives: int = 16
     caveat = "its negatives were chosen by their scores"
+    needs_whole_codes = True
 
     def build(self, d_y: int) -> NegativesModule:
         """Return the module, which has no state."""
@@ -378,6 +382,7 @@ class SemiHard(Negatives):
 
     n_negatives: int | None = None
     caveat = "its negatives were chosen by their scores"
+    needs_whole_codes = True
 
     def build(self, d_y: int) -> NegativesModule:
         """Return the module, which has no state."""
@@ -459,6 +464,7 @@ class _QueueModule(NegativesModule):
             x=codes.x,
             x_prime=codes.x_prime,
             negatives=torch.cat([in_batch, known], dim=1),
+            draws=codes.draws,
         )
 
     def _take(self, newest: Tensor, rows: Tensor | None) -> None:
@@ -507,6 +513,7 @@ class Queue(Negatives):
 
     size: int = 4096
     caveat = "its negatives are codes of earlier steps"
+    needs_whole_codes = True
 
     def build(self, d_y: int) -> NegativesModule:
         """Return the module, with an empty queue."""

@@ -12,14 +12,13 @@ from abc import ABC
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from sklearn_mi._base import Codes, Objective, check_equal_widths, resolve
+from sklearn_mi._base import Codes, Objective, a_number, check_equal_widths, resolve
 from sklearn_mi.bounds import BOUNDS, Bound, BoundModule, InfoNCE, infonce, infonce_terms
 from sklearn_mi.cells import (
     beside,
@@ -850,6 +849,7 @@ class EachPart(Objective):
     """
 
     objective: str | Objective = "infonce"
+    needs_codes = True
 
     def build(self, d_x: int, d_y: int) -> BoundModule:
         """Return the module, which applies one objective to every part.
@@ -920,25 +920,16 @@ class _OnCodes(BoundModule):
         return infonce(codes.scores, codes.negatives, codes.positives)
 
 
-def _number(name: str, value: Any, expected: str, legal: Callable[[float], bool]) -> float:
-    """Return the value as a float if it is finite and ``legal``."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name}={value!r}; expected {expected}.")
-    if not (math.isfinite(value) and legal(float(value))):
-        raise ValueError(f"{name}={value!r}; expected {expected}.")
-    return float(value)
-
-
 def _positive(name: str, value: Any) -> float:
-    return _number(name, value, "a positive number", lambda number: number > 0)
+    return a_number(name, value, "a positive number", lambda number: number > 0)
 
 
 def _not_negative(name: str, value: Any) -> float:
-    return _number(name, value, "a number of at least 0", lambda number: number >= 0)
+    return a_number(name, value, "a number of at least 0", lambda number: number >= 0)
 
 
 def _prior(value: Any) -> float:
-    return _number(
+    return a_number(
         "tau_plus", value, "a number of at least 0 and below 1", lambda number: 0 <= number < 1
     )
 
@@ -1091,7 +1082,7 @@ class Debiased(Surrogate):
         ValueError
             If tau_plus is outside [0, 1) or the floor is not finite.
         """
-        floor = _number("floor", self.floor, "a finite number", math.isfinite)
+        floor = a_number("floor", self.floor, "a finite number", math.isfinite)
         return _OnScores(partial(debiased, tau_plus=_prior(self.tau_plus), floor=floor))
 
 
@@ -1140,7 +1131,7 @@ class HardNegatives(Surrogate):
             If beta is negative, tau_plus is outside [0, 1) or the floor is not finite.
         """
         beta, tau_plus = _not_negative("beta", self.beta), _prior(self.tau_plus)
-        floor = _number("floor", self.floor, "a finite number", math.isfinite)
+        floor = a_number("floor", self.floor, "a finite number", math.isfinite)
         return _OnScores(partial(hard_negatives, beta=beta, tau_plus=tau_plus, floor=floor))
 
 
@@ -1202,7 +1193,7 @@ class SigLIP(Surrogate):
         ValueError
             If the bias is not finite.
         """
-        return _Sigmoid(_number("bias", self.bias, "a finite number", math.isfinite))
+        return _Sigmoid(a_number("bias", self.bias, "a finite number", math.isfinite))
 
 
 class _Lipschitz(BoundModule):
@@ -1263,6 +1254,7 @@ class Wasserstein(Surrogate):
     """
 
     penalty: float = 10.0
+    needs_codes = True
 
     def build(self, d_x: int, d_y: int) -> BoundModule:
         """Return the module, which has no parameters.
@@ -1299,6 +1291,8 @@ class Spectral(Surrogate):
     >>> print(f"{Spectral().build(4, 4)(codes):.4f}")
     8.0000
     """
+
+    needs_codes = True
 
     def build(self, d_x: int, d_y: int) -> BoundModule:
         """Return the module, which has no parameters.
@@ -1348,6 +1342,7 @@ class AlignUniform(Surrogate):
     alpha: float = 2.0
     t: float = 2.0
     weight: float = 1.0
+    needs_codes = True
 
     def build(self, d_x: int, d_y: int) -> BoundModule:
         """Return the module, which has no parameters.
@@ -1395,6 +1390,7 @@ class BarlowTwins(Surrogate):
     """
 
     weight: float = 5e-3
+    needs_codes = True
 
     def build(self, d_x: int, d_y: int) -> BoundModule:
         """Return the module, which has no parameters.
@@ -1445,6 +1441,7 @@ class VICReg(Surrogate):
     invariance: float = 25.0
     variance: float = 25.0
     covariance: float = 1.0
+    needs_codes = True
 
     def build(self, d_x: int, d_y: int) -> BoundModule:
         """Return the module, which has no parameters.

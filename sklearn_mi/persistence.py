@@ -164,7 +164,9 @@ def _to_json(name: str, value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, list | tuple):
-        return {type(value).__name__: [_to_json(f"{name}[{i}]", v) for i, v in enumerate(value)]}
+        items = [_to_json(f"{name}[{i}]", v) for i, v in enumerate(value)]
+        kind = type(value).__name__
+        return {"own": kind} if any(map(_holds_own, items)) else {kind: items}
     if isinstance(value, dict):
         return {"dict": {key: _to_json(f"{name}__{key}", v) for key, v in value.items()}}
     if isinstance(value, slice):
@@ -377,11 +379,10 @@ def rebuild(contents: Contents, seed: int) -> PairModel:
         for name, tensor in contents.tensors.items()
         if name.startswith("state.")
     }
-    shapes: Any = tuple(schema and schema.kind.row_shape for schema in contents.schemas)
     view = as_view(recipe.snapshot(contents.recipe.view))
 
     def build() -> PairModel:
-        return build_model(contents.recipe, view, state or None, shapes, scales, seed)
+        return build_model(contents.recipe, view, state or None, contents.schemas, scales, seed)
 
     if not contents.has_own:
         # A header could name any size, so compare before anything takes memory.

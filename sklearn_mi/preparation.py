@@ -484,8 +484,8 @@ def _model_and_rows(
     if known is not None:
         known.set_state(state)
         return known, rows
-    shapes: Any = tuple(None if side is None else side.kind.row_shape for side in data.sides)
-    return build_model(draft, view, state, shapes, scales, seeds["weights"]), rows
+    schemas: Any = tuple(None if side is None else side.schema for side in data.sides)
+    return build_model(draft, view, state, schemas, scales, seeds["weights"]), rows
 
 
 def _plan(
@@ -690,7 +690,9 @@ def report(settings: Settings, run: Run) -> MIEstimate:
     index, model = run.split[2], run.net.model
     if not len(index):
         return missing("InfoNCE", "no rows were held out; raise validation_fraction")
-    caveats = list(model.view.caveats(model.state.tensors()))
+    # A comparison that scores parts of the views asks less than what whole views share.
+    shares_values = not model.comparison.owns_scores
+    caveats = list(model.view.caveats(model.state.tensors(), shares_values=shares_values))
     if run.earlier_steps:
         caveats.append("rows of an earlier call that came again cannot be told from new ones")
     if run.n_copies:

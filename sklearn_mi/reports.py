@@ -256,17 +256,21 @@ class _TermsOfInfoNCE:
 
 
 class _BlocksOfBound:
-    """The objective's bound: each block's value and variance, weighted by its new rows."""
+    """A bound of what is compared: each block's value and variance, weighted by its new rows.
 
-    def __init__(self) -> None:
+    By default the bound that the objective reports.
+    """
+
+    def __init__(self, report: Callable[[Codes], Tensor] | None = None) -> None:
+        self.report = report
         self.values: list[float] = []
         self.variances: list[float] = []
         self.weights: list[int] = []
 
     def add(self, model: PairModel, rows: AnyRows, codes: Codes, block: Tensor, fresh: int) -> None:
         codes = _with_negatives(model, rows, codes, block)
-        self.values.append(_reported(model, codes))
-        without = partial(_report_without, model, codes)
+        self.values.append(_reported(model, codes, self.report))
+        without = partial(_report_without, model, codes, self.report)
         self.variances.append(float(jackknife(without, len(codes.z_x))))
         self.weights.append(fresh)
 
@@ -298,6 +302,8 @@ def _tallied(
 def held_out_infonce(model: PairModel, rows: AnyRows, size: int, seed: int) -> tuple[float, float]:
     """Return InfoNCE of the learned critic on whole codes and its standard error, in nats.
 
+    If the comparison scores by networks of its own, it is InfoNCE of these.
+
     Parameters
     ----------
     model : PairModel
@@ -318,7 +324,7 @@ def held_out_infonce(model: PairModel, rows: AnyRows, size: int, seed: int) -> t
     ValueError
         If fewer than two rows have a partner.
     """
-    return _tallied(model, rows, size, seed, _TermsOfInfoNCE())[0]
+    return _tallied(model, rows, size, seed, _infonce_of(model))[0]
 
 
 def held_out_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> tuple[float, float]:
@@ -360,18 +366,29 @@ def every_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> dict[s
         "maximised".
     """
     plain = {name: make() for name, make in BOUNDS.items()}
-    plain = {name: bound for name, bound in plain.items() if not bound.has_head}
+    rows_alone = model.comparison.rows_alone
+    plain = {
+        name: bound
+        for name, bound in plain.items()
+        if not (bound.has_head or (rows_alone and bound.needs_columns))
+    }
     sums: dict[str, list[float]] = {name: [] for name in (*plain, "objective", "maximised")}
     with _stream(model, seed):
         for codes, numbers, fresh in _codes_of_blocks(model, rows, size, seed):
             if fresh < len(codes.z_x):
                 continue
+            compared = model.compare(codes, None) if model.comparison.owns_scores else [codes]
             for name, bound in plain.items():
-                sums[name].append(float(bound(codes.scores)))
+                sums[name].append(float(mean_over(compared, partial(_value_of, bound))))
             codes = _with_negatives(model, rows, codes, numbers)
             sums["objective"].append(_reported(model, codes))
-            sums["maximised"].append(float(mean_over(model.compare(codes, None), model.objective)))
+            sums["maximised"].append(float(model.maximised(codes, None)))
     return {name: float(np.mean(values)) for name, values in sums.items()}
+
+
+def _value_of(bound: Any, codes: Codes) -> Tensor:
+    masks = () if codes.positives is None else (codes.negatives, codes.positives)
+    return bound(codes.scores, *masks)
 
 
 @torch.no_grad()
@@ -437,15 +454,26 @@ def jackknife(on_kept: Callable[[Tensor], Any], n: int, n_groups: int = JACKKNIF
     return (len(parts) - 1) * np.var(values, axis=0)
 
 
-def _reported(model: PairModel, codes: Codes) -> float:
-    """Return the bound that the objective reports for a block."""
-    report = model.objective.report
+def _reported(
+    model: PairModel, codes: Codes, report: Callable[[Codes], Tensor] | None = None
+) -> float:
+    """Return a bound of a block; by default that of the objective."""
+    report = report or model.objective.report  # type: ignore[assignment]
     return float(mean_over(model.compare(codes, None), report))  # type: ignore[arg-type]
 
 
-def _report_without(model: PairModel, codes: Codes, kept: Tensor) -> float:
-    """Return the bound that the objective reports for some rows of a block."""
-    return _reported(model, codes.subset(kept.to(codes.z_x.device)))
+def _report_without(
+    model: PairModel, codes: Codes, report: Callable[[Codes], Tensor] | None, kept: Tensor
+) -> float:
+    """Return a bound of some rows of a block."""
+    return _reported(model, codes.subset(kept.to(codes.z_x.device)), report)
+
+
+def _infonce_of(model: PairModel) -> Tally:
+    """Return the tally of InfoNCE: of whole codes, or of what scores in their place."""
+    if not model.comparison.owns_scores:
+        return _TermsOfInfoNCE()
+    return _BlocksOfBound(InfoNCE().build(1, 1).report)  # type: ignore[operator]
 
 
 def describe(
@@ -475,19 +503,29 @@ def describe(
     own_candidates = model.negatives.candidates(candidates)  # type: ignore[operator]
     own_candidates = model.comparison.candidates(own_candidates)
     reasons = [reason for reason in (model.comparison.caveat, invalid) if reason is not None]
+    owns = model.comparison.owns_scores
     is_same = model.comparison.is_whole and own_candidates == candidates
-    is_infonce = isinstance(bound, InfoNCE) and is_same and not reasons
-    tallies = [_TermsOfInfoNCE(), *([] if is_infonce else [_BlocksOfBound()])]
+    is_infonce = isinstance(bound, InfoNCE) and (owns or (is_same and not reasons))
+    tallies = [_infonce_of(model), *([] if is_infonce else [_BlocksOfBound()])]
     values = _tallied(model, rows, size, seed, *tallies)
-    infonce = _estimate(InfoNCE(), values[0], len(rows), candidates, facts)
+    seen = own_candidates if owns else candidates
+    infonce = _estimate(InfoNCE(), values[0], len(rows), seen, facts)
+    if owns:
+        infonce = _no_bound(infonce, reasons)
     if is_infonce:
         return replace(infonce, objective=infonce)
     own = _estimate(bound, values[1], len(rows), own_candidates, facts)
-    if reasons:
-        no_bounds = [f"no bound on the mutual information: {reason}" for reason in reasons]
-        # A lower limit belongs to a lower bound.
-        own = replace(own, status="neither", lower_limit=None, warnings=(*own.warnings, *no_bounds))
-    return replace(infonce, objective=own)
+    return replace(infonce, objective=_no_bound(own, reasons))
+
+
+def _no_bound(estimate: MIEstimate, reasons: Sequence[str]) -> MIEstimate:
+    """Return an estimate that is no bound, if there are reasons."""
+    if not reasons:
+        return estimate
+    facts = [f"no bound on the mutual information: {reason}" for reason in reasons]
+    # A lower limit belongs to a lower bound.
+    warnings = (*estimate.warnings, *facts)
+    return replace(estimate, status="neither", lower_limit=None, warnings=warnings)
 
 
 def _estimate(

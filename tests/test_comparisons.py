@@ -57,8 +57,13 @@ def test_descriptions_survive_clone_and_pickle(name):
     assert as_comparison(name).get_params() == comparison.get_params()
     for other in (clone(comparison), pickle.loads(pickle.dumps(comparison))):
         assert repr(other) == repr(comparison)
-    module = comparison.build([(8,), (8,)])
-    codes = make_codes()
+    maps = {layer: (3, 4, 4) for layer in comparison.layers}
+    with torch.random.fork_rng(devices=[]):
+        more = ([maps, maps],) if maps else ()
+        module = comparison.build([(8,), (8,)], *more).eval()
+    codes = make_codes(m=7)
+    codes.maps_x = codes.maps_y = {layer: draw(7, *shape) for layer, shape in maps.items()}
+    codes.draws = torch.rand(7, max(module.n_draws, 1))
     for again in (pickle.loads(pickle.dumps(module)), copy.deepcopy(module)):
         for one, other in zip(again(codes, None), module(codes, None), strict=True):
             assert torch.equal(one.scores, other.scores)

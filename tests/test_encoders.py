@@ -34,7 +34,10 @@ from sklearn_mi.encoders.images import same_padding
 IMAGE = (14, 28)
 FLAT = ["identity", "linear", "mlp", "passthrough", "skip-mlp", "realnvp"]
 OWN_WIDTH = {
+    "conv1d": DEFAULT_WIDTH,
+    "dim-net": 64,
     "identity": 392,
+    "patches": 128,
     "linear": DEFAULT_WIDTH,
     "mlp": DEFAULT_WIDTH,
     "gelu-mlp": DEFAULT_WIDTH,

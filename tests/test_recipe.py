@@ -354,7 +354,7 @@ def test_a_second_table_is_the_view(X):
 
 
 def test_sparse_rows_that_would_not_fit_are_corrupted(monkeypatch, X):
-    monkeypatch.setattr("sklearn_mi.recipe.REFERENCES_IN_GIB", 0.0)
+    monkeypatch.setattr("sklearn_mi.recipe.facts.REFERENCES_IN_GIB", 0.0)
     fitted = learner().fit(sparse.csr_matrix(X))
     assert fitted.choices_["view"].value == "corruption"
     assert "GiB" in fitted.choices_["view"].reason

@@ -49,6 +49,7 @@ def make_model(critic=None, objective=None, width=2, comparison=None):
         negatives=InBatch().build(width),
         objective=(objective or NWJ()).build(width, width),
         comparison=comparison or Whole().build([(width,), (width,)]),
+        shapes=((width,), (width,)),
         widths=(width, width),
     )
 

@@ -18,7 +18,7 @@ from sklearn_mi.objectives import OBJECTIVES
 from sklearn_mi.views import VIEWS
 
 pytestmark = pytest.mark.gpu
-OF_IMAGES = ["convnet", "lenet", "resnet18"]
+OF_IMAGES = ["convnet", "dim-net", "lenet", "patches", "resnet18"]
 
 STEPS = 60
 GROUPS = np.arange(600) // 6
@@ -128,7 +128,17 @@ def test_every_critic_can_be_recorded(X, critic):
     assert_both_ways_agree(learner(critic=critic), X)
 
 
-@pytest.mark.parametrize("encoder", sorted(set(ENCODERS) - {"identity", *OF_IMAGES}))
+@pytest.mark.parametrize("comparison", ["dim", "amdim", "cpc", "cmc"])
+def test_whole_methods_can_be_recorded(images, comparison):
+    assert_both_ways_agree(
+        MIRepresentationLearner(
+            comparison=comparison, max_steps=STEPS, random_state=0, precision="float32"
+        ),
+        images,
+    )
+
+
+@pytest.mark.parametrize("encoder", sorted(set(ENCODERS) - {"identity", "conv1d", *OF_IMAGES}))
 def test_every_encoder_can_be_recorded(X, encoder):
     assert_both_ways_agree(learner(encoder=encoder, encoder_y="separate"), X)
 

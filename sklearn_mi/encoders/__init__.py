@@ -1,7 +1,7 @@
 """Encoders: pick the network from a view to its code, ``(b, *input_shape) -> (b, width)``.
 
 A code is the learned features of one row. Rows keep the layout of X: flat ``(p,)``, images
-``(h, w)`` or channels-last ``(h, w, c)``.
+``(h, w)`` or channels-last ``(h, w, c)``, sequences ``(time, channels)``.
 """
 
 from sklearn_mi.encoders.base import (
@@ -12,11 +12,11 @@ from sklearn_mi.encoders.base import (
     Ready,
     code_width,
 )
+from sklearn_mi.encoders.composed import ENCODERS, Passthrough, Patches, Tiled, as_encoder
+from sklearn_mi.encoders.conv1d import Conv1d
 from sklearn_mi.encoders.dense import MLP, Identity, Linear, SkipMLP
 from sklearn_mi.encoders.flows import RealNVP
-from sklearn_mi.encoders.images import Backbone, ChannelsFirst, ConvNet, LeNet
-from sklearn_mi.encoders.passthrough import ENCODERS, Passthrough, as_encoder
-from sklearn_mi.encoders.tiled import Tiled
+from sklearn_mi.encoders.images import Backbone, ChannelsFirst, ConvNet, DIMNet, LeNet
 
 __all__ = [
     "DEFAULT_WIDTH",
@@ -24,7 +24,9 @@ __all__ = [
     "MLP",
     "Backbone",
     "ChannelsFirst",
+    "Conv1d",
     "ConvNet",
+    "DIMNet",
     "Encoder",
     "Factory",
     "Identity",
@@ -32,6 +34,7 @@ __all__ = [
     "LeNet",
     "Linear",
     "Passthrough",
+    "Patches",
     "Ready",
     "RealNVP",
     "SkipMLP",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -93,6 +91,23 @@ class Encoder(Component, ABC):
         """
         return self
 
+    def layers(self, input_shape: Shape) -> dict[str, str]:
+        """Return the layers whose feature maps a comparison may name, first to last.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Shape of one row.
+
+        Returns
+        -------
+        layers : dict of str
+            Paths of submodules of the built module by the names of the layers. Each gives a map
+            ``(b, channels, height, width)`` or ``(b, channels, steps)``. By default empty; a
+            comparison also takes the path of any submodule.
+        """
+        return {}
+
     def n_parts(self, input_shape: Shape) -> int:
         """Return how many parts of one kind and width the code is made of, side by side.
 
@@ -174,16 +189,6 @@ def code_width(module: nn.Module, input_shape: Shape) -> int:
             "shape (2, width); end it with nn.Flatten()."
         )
     return code.shape[1]
-
-
-def check_name(parameter: str, value: Any, names: Iterable[str]) -> None:
-    """Check that a parameter is one of ``names``."""
-    if not isinstance(value, str):
-        raise TypeError(f"{parameter}={value!r}; expected a name.")
-    if value not in (names := list(names)):
-        near = difflib.get_close_matches(value, names, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{parameter}={value!r} is not known; expected one of {names}.{hint}")
 
 
 def free_width(n_components: int | None, own: int) -> int:

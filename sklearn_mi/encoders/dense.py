@@ -11,12 +11,11 @@ from numbers import Real
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sklearn_mi._base import Shape, positive_integer, sizes
+from sklearn_mi._base import Shape, check_name, positive_integer, sizes
 from sklearn_mi.encoders.base import (
     DEFAULT_WIDTH,
     Encoder,
     check_fixed_width,
-    check_name,
     free_width,
 )
 from sklearn_mi.layers import dense

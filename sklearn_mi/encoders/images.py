@@ -12,19 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sklearn_mi._base import Shape, positive_integer, sizes
+from sklearn_mi._base import Shape, check_name, positive_integer, sizes
 from sklearn_mi.encoders.base import (
     Encoder,
-    check_name,
     code_width,
     free_width,
 )
 from sklearn_mi.encoders.dense import ACTIVATIONS, MLP
 from sklearn_mi.layers import dense, glorot
 
-__all__ = ["Backbone", "ChannelsFirst", "ConvNet", "LeNet"]
+__all__ = ["Backbone", "ChannelsFirst", "ConvNet", "DIMNet", "LeNet"]
 
-_CONVNET_WIDTH = 100
+_CONVNET_WIDTH, _DIM_WIDTH = 100, 64
 # Up to this many pixels a convolution is one product of matrices.
 MULTIPLIED_OUT = 64
 FEWEST_PLACES = 4
@@ -46,7 +45,8 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def _check_image(input_shape: Shape, encoder: Encoder) -> tuple[int, int, int]:
+def check_image(input_shape: Shape, encoder: Encoder) -> tuple[int, int, int]:
+    """Return height, width and channels of images; refuse other rows."""
     if len(input_shape) not in (2, 3):
         raise ValueError(
             f"input_shape={tuple(input_shape)}; {encoder!r} needs images: pass "
@@ -168,7 +168,7 @@ class ConvNet(Encoder):
 
     def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
         """Return the module; see `Encoder.build`."""
-        *size, channels = _check_image(input_shape, self)
+        *size, channels = check_image(input_shape, self)
         layers: list[nn.Module] = [ChannelsFirst()]
         for n_in, n_out in ((channels, 64), (64, 128)):
             (top, bottom), (left, right) = (same_padding(length, 5, 2) for length in size)
@@ -182,6 +182,10 @@ class ConvNet(Encoder):
         layers += [_JointLayerNorm(128), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head]
         # Channels last, the layout of the rows, makes convolutions a tenth faster.
         return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def layers(self, input_shape: Shape) -> dict[str, str]:
+        """Return "conv1" and "conv2", each after its activation."""
+        return {"conv1": "3", "conv2": "6"}
 
 
 @dataclass(repr=False, eq=False)
@@ -223,7 +227,7 @@ class LeNet(Encoder):
 
     def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
         """Return the module; see `Encoder.build`."""
-        height, width, n_in = _check_image(input_shape, self)
+        height, width, n_in = check_image(input_shape, self)
         check_name("activation", self.activation, ACTIVATIONS)
         layers: list[nn.Module] = [ChannelsFirst()]
         channels = sizes("channels", self.channels, "(16, 32)")
@@ -238,6 +242,67 @@ class LeNet(Encoder):
         head = MLP(self.hidden, self.activation).build((n_in, height, width), n_components)
         layers += [_AsTheyLie(), head]
         return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def layers(self, input_shape: Shape) -> dict[str, str]:
+        """Return "conv1", "conv2", ..., each after its activation."""
+        return {f"conv{i}": str(2 * i) for i in range(1, 1 + len(self.channels))}
+
+
+@dataclass(repr=False, eq=False)
+class DIMNet(Encoder):
+    """Encode images by the small network of Deep InfoMax; the default of comparison="dim".
+
+    4x4 convolutions of stride 2 halve the image, each with normalisation over the batch and ReLU; a
+    dense layer and the code follow. Of 32 x 32 pixels the maps are 16 x 16, 8 x 8 and 4 x 4.
+    Normalisation over the batch leaks information between the rows of a training batch, so trust
+    the held-out value. Own width: 64.
+
+    Parameters
+    ----------
+    channels : tuple of int
+        Channels of the convolutions.
+    hidden : int
+        Size of the dense layer.
+
+    References
+    ----------
+    Learning Deep Representations by Mutual Information Estimation and Maximization (Hjelm et al.,
+    2019), https://arxiv.org/abs/1808.06670
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.encoders import DIMNet
+    >>> DIMNet().build((32, 32, 3), None)(torch.zeros(5, 32, 32, 3)).shape
+    torch.Size([5, 64])
+    """
+
+    channels: Sequence[int] = (64, 128, 256)
+    hidden: int = 1024
+
+    def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
+        """Return the module; see `Encoder.build`."""
+        height, width, n_in = check_image(input_shape, self)
+        channels = sizes("channels", self.channels, "(64, 128, 256)")
+        hidden = positive_integer("hidden", self.hidden)
+        if min(height, width) < 2 ** len(channels):
+            raise ValueError(
+                f"input_shape={tuple(input_shape)}; {self!r} halves images {len(channels)} times: "
+                f"expected at least {2 ** len(channels)} pixels a side; take fewer channels."
+            )
+        layers: list[nn.Module] = [ChannelsFirst()]
+        for n_out in channels:
+            convolution = nn.Conv2d(n_in, n_out, kernel_size=4, stride=2, padding=1, bias=False)
+            layers += [glorot(convolution), nn.BatchNorm2d(n_out), nn.ReLU()]
+            height, width, n_in = height // 2, width // 2, n_out
+        last = dense(hidden, free_width(n_components, _DIM_WIDTH))
+        whole = dense(n_in * height * width, hidden, bias=False)
+        layers += [_AsTheyLie(), whole, nn.BatchNorm1d(hidden), nn.ReLU(), last]
+        return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def layers(self, input_shape: Shape) -> dict[str, str]:
+        """Return "conv1", "conv2", ..., each after its activation."""
+        return {f"conv{i}": str(3 * i) for i in range(1, 1 + len(self.channels))}
 
 
 def _padding(side: int, n_layers: int) -> int:
@@ -309,7 +374,7 @@ def _adapted(
     model: nn.Module, backbone: Backbone, input_shape: Shape, n_components: int | None
 ) -> nn.Sequential:
     """Turn a classifier of torchvision, in place, into an encoder of images of a shape."""
-    channels = _check_image(input_shape, backbone)[2]
+    channels = check_image(input_shape, backbone)[2]
     if backbone.small_images:
         _fit_small_images(model, backbone.weights)
     first = next(part for part in model.modules() if isinstance(part, nn.Conv2d))
@@ -362,11 +427,16 @@ class Backbone(Encoder):
 
     def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
         """Return the module; see `Encoder.build`."""
-        _check_image(input_shape, self)
+        check_image(input_shape, self)
         if n_components is not None:
             positive_integer("n_components", n_components)
         model = _torchvision_model(self.name, self.weights)
         return _adapted(model, self, input_shape, n_components)
+
+    def layers(self, input_shape: Shape) -> dict[str, str]:
+        """Return the children of torchvision's network by its own names, such as "layer2"."""
+        model = self.skeleton().build(input_shape, None).get_submodule("1")
+        return {name: f"1.{name}" for name, _ in model.named_children()}
 
     def skeleton(self) -> Encoder:
         """Return an encoder that builds the same modules with random weights."""

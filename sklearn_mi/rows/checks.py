@@ -25,7 +25,7 @@ from sklearn_mi.rows.frames import (
 )
 from sklearn_mi.rows.indexed import Rows
 from sklearn_mi.rows.kinds import Image, Kind, Schema, kind_of
-from sklearn_mi.rows.sources import Source, as_source
+from sklearn_mi.rows.sources import JoinedSource, Source, as_source
 
 if TYPE_CHECKING:
     from sklearn_mi.rows.scaling import Standardize
@@ -35,6 +35,7 @@ __all__ = [
     "codes_like",
     "empty_like_rows",
     "from_torch",
+    "is_several",
     "read_codes",
     "read_pair",
     "read_rows",
@@ -141,14 +142,33 @@ def read_rows(
     return CheckedRows(source, known, _without_rows(array))
 
 
-def read_pair(
-    X_pair: Any, known: Schema | None, estimator: str, *, X: Any = None, n_rows: int | None = None
-) -> CheckedRows:
-    """Check the second table of paired rows.
+def is_several(X_pair: Any) -> bool:
+    """Tell whether a second table is a list of tables, not a list of rows.
 
     Parameters
     ----------
-    X_pair : array-like, sparse matrix or Tensor of shape (n, ...)
+    X_pair : object
+        As the user passes it.
+
+    Returns
+    -------
+    answer : bool
+        Whether every element has rows of its own, and one of them is a table.
+    """
+    if not isinstance(X_pair, list | tuple):
+        return False
+    n_axes = {len(getattr(table, "shape", ())) for table in X_pair}
+    return 2 in n_axes and min(n_axes) == 2
+
+
+def read_pair(
+    X_pair: Any, known: Schema | None, estimator: str, *, X: Any = None, n_rows: int | None = None
+) -> CheckedRows:
+    """Check the second table of paired rows, or several in a list, which are put side by side.
+
+    Parameters
+    ----------
+    X_pair : array-like, sparse matrix or Tensor of shape (n, ...), or a list of tables
     known : Schema or None
         What ``fit`` learned of the second table; None: this is ``fit``.
     estimator : str
@@ -165,29 +185,77 @@ def read_pair(
     Raises
     ------
     ValueError
-        If the numbers of rows differ, or shape or names are not those of ``fit``.
+        If the numbers of rows differ, or tables, shapes or names are not those of ``fit``.
     """
-    names = names_of(X_pair, "X_pair")
+    tables = list(X_pair) if is_several(X_pair) else None
+    if known is not None and len(known.parts) != (0 if tables is None else len(tables)):
+        _refuse_number(tables, known, estimator)
+    if tables is None:
+        checked = _read_partner(X_pair, known, "X_pair", estimator)
+        _check_length("X", n_rows, "X_pair", len(checked), "expected one partner a row.")
+        check_labels(X, X_pair)
+        return checked
+    return _read_several(tables, known, estimator, X, n_rows)
+
+
+def _read_several(
+    tables: list[Any], known: Schema | None, estimator: str, X: Any, n_rows: int | None
+) -> CheckedRows:
+    """Check each of several tables, and return them side by side."""
+    parts = []
+    for k, table in enumerate(tables):
+        name = f"X_pair[{k}]"
+        if len(table.shape) != 2:
+            raise ValueError(
+                f"{name} has rows of shape {tuple(table.shape[1:])}; expected tables of shape "
+                "(n, p) where X_pair is a list: flatten the rows, or pass them as X."
+            )
+        part = _read_partner(table, None if known is None else known.parts[k], name, estimator)
+        cure = (
+            "expected one partner a row; if a grid or a cross-validation cut X, it cannot cut a "
+            "list: join the tables to one, with view=Columns(first, second, third)."
+        )
+        _check_length("X", n_rows, name, len(part), cure)
+        check_labels(X, table, name)
+        parts.append(part)
+        _check_length("X_pair[0]", len(parts[0]), name, len(part), "expected one partner a row.")
+    schema = Schema.side_by_side([part.schema for part in parts]) if known is None else known
+    return CheckedRows(JoinedSource([part.source for part in parts]), schema, parts[0].like)
+
+
+def _read_partner(table: Any, known: Schema | None, name: str, estimator: str) -> CheckedRows:
+    """Check one table whose rows are partners of those of ``X``."""
+    names = names_of(table, name)
     if known is not None:
-        check_names(X_pair, known.feature_names, "X_pair", estimator)
-    check_types(X_pair, "X_pair")
-    with columns_are_told(X_pair, "X_pair"):
+        check_names(table, known.feature_names, name, estimator)
+    check_types(table, name)
+    with columns_are_told(table, name):
         array: Any = check_array(
-            _plain(X_pair),
+            _plain(table),
             accept_sparse="csr",  # type: ignore[arg-type]
             allow_nd=True,
-            input_name="X_pair",
+            input_name=name,
         )
-        source = as_source(_as_numbers(array, "X_pair"), is_on_disk=isinstance(X_pair, np.memmap))
-    if n_rows not in (None, array.shape[0]):
-        raise ValueError(
-            f"X has {n_rows} rows, but X_pair has {array.shape[0]}; expected one partner a row."
-        )
-    check_labels(X, X_pair)
+        source = as_source(_as_numbers(array, name), is_on_disk=isinstance(table, np.memmap))
     if known is None:
-        known = Schema(kind_of(source, None, "X_pair"), names)
-    _check_shape(source, known, "X_pair", estimator)
+        known = Schema(kind_of(source, None, name), names)
+    _check_shape(source, known, name, estimator)
     return CheckedRows(source, known, _without_rows(array))
+
+
+def _check_length(first: str, n_rows: int | None, name: str, n: int, cure: str) -> None:
+    if n_rows not in (None, n):
+        raise ValueError(f"{first} has {n_rows} rows, but {name} has {n}; {cure}")
+
+
+def _refuse_number(tables: list[Any] | None, known: Schema, estimator: str) -> None:
+    n = 0 if tables is None else len(tables)
+    given = f"a list of {n} table{'s' * (n > 1)}" if n else "one table"
+    wanted = f"a list of {len(known.parts)}" if known.parts else "one table"
+    raise ValueError(
+        f"X_pair is {given}, but {estimator} was fitted with {wanted}; expected the same tables "
+        "as in fit, in their order."
+    )
 
 
 def _as_numbers(array: Any, name: str) -> Any:

@@ -97,10 +97,17 @@ def check_names(X: Any, known: Sequence[str] | None, name: str, estimator: str) 
         )
 
 
-def check_labels(X: Any, X_pair: Any) -> None:
+def check_labels(X: Any, X_pair: Any, name: str = "X_pair") -> None:
     """Reject two data frames with the same row labels in a different order.
 
     Rows are paired by position, as everywhere in scikit-learn, but here the labels contradict it.
+
+    Parameters
+    ----------
+    X, X_pair : object
+        Both tables as the user passes them.
+    name : str, default="X_pair"
+        Of the second table, for messages.
 
     Raises
     ------
@@ -108,7 +115,7 @@ def check_labels(X: Any, X_pair: Any) -> None:
         If so; the message names the cure.
     """
     if isinstance(X, pd.DataFrame) and isinstance(X_pair, pd.DataFrame):
-        told = _told_of_labels(X, X_pair, "X_pair")
+        told = _told_of_labels(X, X_pair, name)
         if told is not None:
             raise ValueError(told)
 

@@ -102,10 +102,26 @@ class Schema:
     kind : Kind
     feature_names : tuple of str or None
         Names of the columns, if they have names.
+    parts : tuple of Schema
+        Those of the tables that stand side by side in it; empty: it is one table.
     """
 
     kind: Kind
     feature_names: tuple[str, ...] | None = None
+    parts: tuple[Schema, ...] = ()
+
+    @classmethod
+    def side_by_side(cls, parts: Sequence[Schema]) -> Schema:
+        """Return the schema of several tables, their columns side by side."""
+        shape = (sum(part.kind.n_inputs for part in parts),)
+        named = any(part.feature_names for part in parts)
+        names = tuple(name for part in parts for name in part.column_names) if named else None
+        return cls(Table(shape, shape), names, tuple(parts))
+
+    @property
+    def row_shapes(self) -> tuple[Shape, ...]:
+        """Shapes of a row of each table that stands in it."""
+        return tuple(part.kind.row_shape for part in self.parts or (self,))
 
     @property
     def column_names(self) -> Sequence[str]:
@@ -115,7 +131,8 @@ class Schema:
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
         names = None if self.feature_names is None else list(self.feature_names)
-        return {"kind": self.kind.to_json(), "feature_names": names}
+        parts = [part.to_json() for part in self.parts]
+        return {"kind": self.kind.to_json(), "feature_names": names, "parts": parts}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Schema:
@@ -124,7 +141,9 @@ class Schema:
         made = KINDS[kind["kind"]](
             tuple(kind["source_shape"]), tuple(kind["row_shape"]), kind["reason"]
         )
-        return cls(made, None if names is None else tuple(names))
+        # Files that were written before there were several tables have none.
+        parts = tuple(map(cls.from_json, fields.get("parts", ())))
+        return cls(made, None if names is None else tuple(names), parts)
 
 
 def kind_of(source: Source, input_shape: Any, name: str = "X") -> Kind:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from sklearn_mi._base import Shape
 from sklearn_mi._compat import _convert_to_numpy, get_namespace
 
-__all__ = ["ArraySource", "Source", "SparseSource", "TensorSource", "as_source"]
+__all__ = ["ArraySource", "JoinedSource", "Source", "SparseSource", "TensorSource", "as_source"]
 
 BLOCK = 8192
 
@@ -120,6 +120,36 @@ class TensorSource(Source):
     def take(self, rows: np.ndarray | slice) -> Tensor:
         """Return some rows; see `Source.take`."""
         return self._array[rows].clone() if isinstance(rows, slice) else self._array[rows]
+
+
+class JoinedSource(Source):
+    """Several tables of equally many rows, their columns side by side.
+
+    Parameters
+    ----------
+    parts : sequence of Source
+    """
+
+    def __init__(self, parts: Sequence[Source]) -> None:
+        super().__init__(None, by_batch=any(part.by_batch for part in parts))
+        self.parts = parts
+
+    @property
+    def shape(self) -> Shape:
+        """Number of rows, then that of all columns."""
+        return len(self), sum(part.shape[1] for part in self.parts)
+
+    @property
+    def dtype(self) -> str:
+        """Name of the type that holds the numbers of all tables."""
+        return str(self.take(slice(0, 0)).dtype).rsplit(".", 1)[-1]
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def take(self, rows: np.ndarray | slice) -> Tensor:
+        """Return some rows; see `Source.take`."""
+        return torch.cat([part.take(rows) for part in self.parts], dim=1)
 
 
 def _in_memory(batch: np.ndarray, copy: bool | None = None) -> Tensor:

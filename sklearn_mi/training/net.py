@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
 
 from sklearn_mi._base import MIWarning
-from sklearn_mi.comparisons import mean_over
 from sklearn_mi.model import PairModel, global_stream
 from sklearn_mi.rows import AnyRows, Batch, Batches, HeldOutBatches, Order
 from sklearn_mi.runtime import own_randomness
@@ -225,7 +224,7 @@ class MINet(NeuralNet):
         with torch.no_grad():
             codes = self.model.codes(x, None, self.held_out_generator_)
             codes = self.model.negatives(codes, None, groups)
-            maximised = mean_over(self.model.compare(codes, None), self.model.objective)
+            maximised = self.model.maximised(codes, None)
         return {"loss": self.criterion_(maximised), "y_pred": maximised}
 
     def run_single_epoch(

@@ -8,9 +8,9 @@ training rows: a dict of tensors, or None.
 from sklearn_mi.views.base import Partners, View
 from sklearn_mi.views.columns import Columns, Corruption, GaussianNoise, Halves
 from sklearn_mi.views.compose import VIEWS, Compose, Function, as_view
-from sklearn_mi.views.images import Augment, Transformed
+from sklearn_mi.views.images import Augment, LightnessColor, Transformed
 from sklearn_mi.views.neighbors import Neighbors
-from sklearn_mi.views.pairs import Paired, SameClass, SameGroup, TimeLag
+from sklearn_mi.views.pairs import Paired, Same, SameClass, SameGroup, TimeLag
 
 __all__ = [
     "VIEWS",
@@ -21,9 +21,11 @@ __all__ = [
     "Function",
     "GaussianNoise",
     "Halves",
+    "LightnessColor",
     "Neighbors",
     "Paired",
     "Partners",
+    "Same",
     "SameClass",
     "SameGroup",
     "TimeLag",

@@ -36,10 +36,17 @@ __all__ = [
     "random_grayscale",
     "random_resized_crop",
     "resized_crop",
+    "to_lab",
 ]
 
 # Luma of Recommendation ITU-R BT.601. The weights sum to one, so grey pixels do not change.
 _LUMA = (0.299, 0.587, 0.114)
+# X, Y and Z of sRGB's red, green and blue, divided by those of D65 (IEC 61966-2-1).
+_TRISTIMULUS = (
+    (0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047),
+    (0.2126729, 0.7151522, 0.0721750),
+    (0.0193339 / 1.08883, 0.1191920 / 1.08883, 0.9503041 / 1.08883),
+)
 _TRIES = 10
 
 
@@ -373,6 +380,51 @@ def grayscale(x: Tensor) -> Tensor:
     tensor([[[[0.2990, 0.2990, 0.2990]]]])
     """
     return _luma(x).expand_as(x) if _is_color(x) else x
+
+
+def to_lab(x: Tensor) -> Tensor:
+    r"""Return colour images in CIELab: lightness, green to red, blue to yellow.
+
+    With the linear light r, g, b of the pixels, :math:`X, Y, Z` their tristimulus values divided by
+    those of white (daylight D65), and :math:`f(t) = t^{1/3}`, continued by its tangent below
+    :math:`(6/29)^3`,
+
+    .. math:: L = 116 f(Y) - 16, \quad a = 500 \big(f(X) - f(Y)\big),
+              \quad b = 200 \big(f(Y) - f(Z)\big).
+
+    Parameters
+    ----------
+    x : Tensor of shape (b, h, w, 3)
+        Red, green and blue of sRGB, in [0, 1].
+
+    Returns
+    -------
+    lab : Tensor of shape (b, h, w, 3)
+        L lies in [0, 100], a and b within about 110 of zero.
+
+    References
+    ----------
+    IEC 61966-2-1 (sRGB); ISO/CIE 11664-4, CIE 1976 L*a*b* Colour Space.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.views.augmentations import to_lab
+    >>> red = torch.tensor([[[[1.0, 0.0, 0.0]]]])
+    >>> [round(number, 1) for number in to_lab(red).flatten().tolist()]
+    [53.2, 80.1, 67.2]
+    """
+    light = torch.where(x > 0.04045, ((x + 0.055) / 1.055).clamp_min(0) ** 2.4, x / 12.92)
+    red, green, blue = light.unbind(-1)
+    f_x, f_y, f_z = (_cube_root(r * red + g * green + b * blue) for r, g, b in _TRISTIMULUS)
+    return torch.stack([116 * f_y - 16, 500 * (f_x - f_y), 200 * (f_y - f_z)], dim=-1)
+
+
+def _cube_root(t: Tensor) -> Tensor:
+    """Return the cube root, continued by its tangent below (6/29)^3."""
+    edge = 6 / 29
+    root = t.clamp_min(edge**3) ** (1 / 3)
+    return torch.where(t > edge**3, root, t / (3 * edge**2) + 4 / 29)
 
 
 def random_grayscale(x: Tensor, generator: Generator, rate: float = 0.2) -> Tensor:

@@ -168,8 +168,21 @@ class View(Component, ABC):
         """
         return None
 
-    def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, Shape]:
-        """Return the shapes of one row of each view."""
+    def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, ...]:
+        """Return the shapes of one row of each view.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Shape of a row.
+        state : dict of Tensor or None
+
+        Returns
+        -------
+        shapes : tuple of tuple of int
+            Two. More if the second view holds several tables, their columns side by side: one for
+            each of them.
+        """
         return input_shape, input_shape
 
     def inputs(self, x: Tensor, state: State) -> Pair:

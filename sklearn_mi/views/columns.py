@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -89,15 +90,21 @@ class Halves(View):
 
 @dataclass(repr=False, eq=False)
 class Columns(View):
-    """Pair two sets of columns of one table.
+    """Pair two sets of columns of one table, or more.
 
-    Use it for two modalities, or two tables joined side by side, in a plain Pipeline.
+    Use it for modalities, or tables joined side by side, in a plain Pipeline. Each set has an
+    encoder of its own, and of three sets or more every pair is compared; see
+    `sklearn_mi.comparisons.Multiview`.
 
     Parameters
     ----------
     first, second : slice, sequence of int, sequence of bool or sequence of str
         Columns of the two views. Names need a data frame. Sets that overlap share exact values;
         if these are continuous, the mutual information is infinite.
+    third : like ``first`` or None, default=None
+        A third set of columns.
+    more : sequence of sets of columns, default=()
+        A fourth set and so on.
 
     Examples
     --------
@@ -109,16 +116,24 @@ class Columns(View):
     >>> learner = MIRepresentationLearner(3, view=view, max_steps=5, random_state=0).fit(X)
     >>> learner.transform(X).shape
     (60, 6)
+
+    Three sets of columns give three codes:
+
+    >>> view = Columns([0], [1, 2], [3, 4])
+    >>> learner.set_params(view=view).fit(X).transform(X).shape
+    (60, 9)
     """
 
     first: Any
     second: Any
+    third: Any = None
+    more: Any = ()
     default_encoder_y = "separate"
     default_output = "both"
     sees_whole_rows = True
 
     def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
-        """Return the two sets of columns of a batch of shape (b, p)."""
+        """Return the sets of columns of a batch of shape (b, p)."""
         return self.inputs(x, state)
 
     def fit(self, X: AnyRows) -> State:
@@ -128,28 +143,50 @@ class Columns(View):
                 f"Columns needs a table of shape (n, p), but X has shape {X.shape}; "
                 "flatten the rows, or use Halves for images."
             )
-        return {
-            side: torch.as_tensor(_column_numbers(side, wanted, X.shape[1], X.feature_names))
-            for side, wanted in (("first", self.first), ("second", self.second))
-        }
+        first, *others = (
+            torch.as_tensor(_column_numbers(side, wanted, X.shape[1], X.feature_names))
+            for side, wanted in self._sets().items()
+        )
+        if len(others) == 1:
+            return {"first": first, "second": others[0]}
+        widths = torch.tensor([len(numbers) for numbers in others])
+        return {"first": first, "second": torch.cat(others), "widths": widths}
 
-    def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, Shape]:
-        """Return the numbers of columns of the two views."""
+    def _sets(self) -> dict[str, Any]:
+        """Return what picks the columns of each set, by the name of the parameter."""
+        sets = {"first": self.first, "second": self.second}
+        if self.third is not None:
+            sets["third"] = self.third
+        if isinstance(self.more, str) or not isinstance(self.more, Sequence):
+            raise ValueError(f"more={self.more!r}; expected a list of sets of columns.")
+        if self.more and self.third is None:
+            raise ValueError(f"more={self.more!r} without third; name the third set by third=...")
+        return {**sets, **{f"more[{i}]": wanted for i, wanted in enumerate(self.more)}}
+
+    def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, ...]:
+        """Return the number of columns of each set."""
+        return tuple((len(numbers),) for numbers in self._numbers(state))
+
+    def _numbers(self, state: State) -> list[Tensor]:
+        """Return the numbers of the columns of each set."""
         if state is None:
             raise ValueError("Columns must be the first part of a Compose.")
-        return (len(state["first"]),), (len(state["second"]),)
+        second = state["second"]
+        widths = state["widths"].tolist() if "widths" in state else [len(second)]
+        return [state["first"], *second.split(widths)]
 
     def inputs(self, x: Tensor, state: State) -> Pair:
-        """Return the two sets of columns."""
+        """Return the first set of columns, and all others side by side."""
         if state is None:
             raise ValueError("Columns must be the first part of a Compose.")
         return x[:, state["first"]], x[:, state["second"]]
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
-        """Warn of columns that are in both sets."""
+        """Warn of columns that are in several sets."""
         if state is None:
             return ()
-        shared = set(state["first"].tolist()) & set(state["second"].tolist())
+        sets = [set(numbers.tolist()) for numbers in self._numbers(state)]
+        shared = set().union(*(a & b for a, b in itertools.combinations(sets, 2)))
         if not shared:
             return ()
         return (

@@ -13,9 +13,9 @@ import torch
 from sklearn_mi._base import Shape, resolve
 from sklearn_mi.views.base import Pair, Partners, State, Values, View
 from sklearn_mi.views.columns import Corruption, GaussianNoise, Halves
-from sklearn_mi.views.images import Augment, Transformed
+from sklearn_mi.views.images import Augment, LightnessColor, Transformed
 from sklearn_mi.views.neighbors import Neighbors
-from sklearn_mi.views.pairs import Paired, SameClass, SameGroup, TimeLag
+from sklearn_mi.views.pairs import Paired, Same, SameClass, SameGroup, TimeLag
 
 if TYPE_CHECKING:
     import numpy as np
@@ -205,12 +205,13 @@ class Compose(View):
         """Return the partners of the first part."""
         return self._parts()[0].partners(n, groups, y)
 
-    def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, Shape]:
+    def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, ...]:
         """Return the shapes of the views of the second part."""
         first, second = self._parts()
-        shape, shape_y = first.shapes(input_shape, _state_of("first", state))
+        shape, *others = first.shapes(input_shape, _state_of("first", state))
         state = _state_of("second", state)
-        return second.shapes(shape, state)[0], second.shapes(shape_y, state)[1]
+        seconds = (second.shapes(other, state)[1] for other in others)
+        return second.shapes(shape, state)[0], *seconds
 
     def inputs(self, x: Tensor, state: State) -> Pair:
         """Return what the encoders see in ``transform``."""
@@ -283,10 +284,12 @@ VIEWS: dict[str, Callable[[], View]] = {
     "affine": partial(Augment, **_MOVED),
     "corruption": Corruption,
     "halves": Halves,
+    "lightness-color": LightnessColor,
     "moved-neighbors": lambda: Compose(Neighbors(), Augment(**_MOVED)),
     "neighbors": Neighbors,
     "noise": GaussianNoise,
     "paired": Paired,
+    "same": Same,
     "same-class": SameClass,
     "same-group": SameGroup,
     "simclr": partial(

@@ -20,6 +20,7 @@ from sklearn_mi.views.augmentations import (
     random_flip,
     random_grayscale,
     random_resized_crop,
+    to_lab,
 )
 from sklearn_mi.views.base import Pair, State, View
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from sklearn_mi.rows import AnyRows
 
-__all__ = ["Augment", "Transformed"]
+__all__ = ["Augment", "LightnessColor", "Transformed"]
 
 
 def _pixel_range(X: AnyRows) -> dict[str, Tensor]:
@@ -78,6 +79,7 @@ _RATES = ("jitter_rate", "blur_rate")
 _AUGMENTED = (
     "the mutual information is that of two augmented draws: with other augmentations it is another"
 )
+_ONE_CROP = "the mutual information is that of one augmented draw: with other draws it is another"
 _FEW_DRAWS = (
     "the two differ by a few drawn numbers: with many continuous pixels their mutual information "
     "is infinite, and the bound measures the critic"
@@ -248,6 +250,81 @@ class Augment(View):
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
         """Say what the mutual information measures, and that it may be infinite."""
         return (_AUGMENTED, _FEW_DRAWS) if shares_values else (_AUGMENTED,)
+
+
+@dataclass(repr=False, eq=False)
+class LightnessColor(View):
+    """Pair the lightness of a colour image with its colours: L against ab of CIELab.
+
+    The view of contrastive multiview coding, ``comparison="cmc"``. Both come from one random crop
+    of the image. Each has an encoder of its own, and ``transform`` returns both codes.
+
+    Parameters
+    ----------
+    crop : tuple of two floats in (0, 1] or None, default=(0.2, 1.0)
+        Share of the area of the box that is cut out; see `Augment`.
+    flip : float in [0, 1], default=0.5
+        Probability of swapping left and right.
+
+    References
+    ----------
+    Contrastive Multiview Coding (Tian, Krishnan & Isola, 2020), https://arxiv.org/abs/1906.05849
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.views import LightnessColor
+    >>> white = torch.ones(1, 2, 2, 3)
+    >>> lightness, color = LightnessColor().inputs(white, None)
+    >>> lightness.shape, color.shape
+    (torch.Size([1, 2, 2, 1]), torch.Size([1, 2, 2, 2]))
+    """
+
+    crop: tuple[float, float] | None = (0.2, 1.0)
+    flip: float = 0.5
+    default_encoder_y = "separate"
+    default_output = "both"
+
+    def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
+        """Return lightness and colours of a batch of images of shape (b, h, w, 3)."""
+        if self.crop:
+            x = random_resized_crop(x, generator, self.crop)
+        if self.flip:
+            x = random_flip(x, generator, self.flip)
+        return self.inputs(x, state)
+
+    def fit(self, X: AnyRows) -> State:
+        """Check the parameters and find the values of black and white."""
+        if not (isinstance(self.flip, Real) and 0 <= float(self.flip) <= 1):
+            raise ValueError(f"flip={self.flip!r}; expected a number in [0, 1].")
+        if self.crop:
+            _check_interval("crop", self.crop, 1.0)
+        return _pixel_range(X)
+
+    def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, Shape]:
+        """Return the shapes of lightness and colours.
+
+        Raises
+        ------
+        ValueError
+            If rows are not images of three channels.
+        """
+        if len(input_shape) != 3 or input_shape[2] != 3:
+            raise ValueError(
+                f"LightnessColor needs images of red, green and blue, but a row has shape "
+                f"{input_shape}; expected (height, width, 3)."
+            )
+        return (*input_shape[:2], 1), (*input_shape[:2], 2)
+
+    def inputs(self, x: Tensor, state: State) -> Pair:
+        """Return lightness and colours of the whole image, in hundreds."""
+        low, high = (0.0, 1.0) if state is None else (state["low"], state["high"])
+        lab = to_lab(((x - low) / (high - low)).clamp(0, 1)) / 100
+        return lab[..., :1], lab[..., 1:]
+
+    def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
+        """Say what the mutual information measures, if anything is drawn."""
+        return (_ONE_CROP,) if self.crop or self.flip else ()
 
 
 @dataclass(repr=False, eq=False)

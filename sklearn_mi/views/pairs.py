@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sklearn_mi.rows import AnyRows
 
-__all__ = ["Paired", "SameClass", "SameGroup", "TimeLag"]
+__all__ = ["Paired", "Same", "SameClass", "SameGroup", "TimeLag"]
 
 
 def _same_value(values: np.ndarray, *, left_out: np.ndarray | None = None) -> Partners:
@@ -247,3 +247,32 @@ class Paired(View):
         if not isinstance(x, tuple):
             raise ValueError("view=Paired() needs a second table: pass X_pair=...")
         return x
+
+
+@dataclass(repr=False, eq=False)
+class Same(View):
+    """Pair a row with itself.
+
+    Use it if the comparison makes the pairs: a code against the places of the same image, a context
+    against later steps. A row is encoded once. With whole codes there is nothing to learn.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.views import Same
+    >>> x = torch.zeros(3, 2)
+    >>> [view is x for view in Same()(x, None, None, torch.Generator())]
+    [True, True]
+    """
+
+    may_repeat_rows = True
+
+    def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
+        """Return the batch twice."""
+        return x, x
+
+    def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
+        """Warn that a row tells everything about itself."""
+        if not shares_values:
+            return ()
+        return ("both views are the row itself: their mutual information is infinite",)

@@ -1,0 +1,310 @@
+"""A context against later steps of a feature map: contrastive predictive coding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import nn
+
+from sklearn_mi._base import Codes, Objective, Shape, check_name, positive_integer
+from sklearn_mi.comparisons.base import Comparison, ComparisonModule, Maps, refuse_codes, scored
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Predictive"]
+
+MOST_STEPS = 12
+NEGATIVES = ("other", "same", "any")
+DEPENDENT = "negatives from the same row depend on it"
+
+
+class _Recurrent(nn.Module):
+    """A GRU over steps, from (b, channels, steps) to (b, steps, width)."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.network = nn.GRU(channels, width, batch_first=True)
+
+    def forward(self, steps: Tensor) -> Tensor:
+        return self.network(steps.transpose(1, 2))[0]
+
+
+class _Convolutions(nn.Module):
+    """Two causal convolutions over steps, from (b, channels, steps) to (b, steps, width)."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        before = nn.ConstantPad1d((2, 0), 0.0)
+        first, second = nn.Conv1d(channels, width, 3), nn.Conv1d(width, width, 3)
+        self.network = nn.Sequential(before, first, nn.ReLU(), before, second)
+
+    def forward(self, steps: Tensor) -> Tensor:
+        return self.network(steps).transpose(1, 2)
+
+
+CONTEXTS: dict[str, type[_Recurrent] | type[_Convolutions]] = {
+    "gru": _Recurrent,
+    "conv": _Convolutions,
+}
+
+
+class _Picker:
+    """Which places of which rows are the negatives of each row, by uniform draws.
+
+    Row i takes one place from each of several rows, or several places of its own. Rows stand in a
+    random circle, and those after row i are taken: leaving out some rows, as the jackknife does,
+    then changes few of the choices.
+    """
+
+    def __init__(self, negatives: str, number: int, n_places: int) -> None:
+        self.negatives, self.number, self.n_places = negatives, number, n_places
+        self.n_draws = {"other": 3, "any": 4, "same": n_places}[negatives]
+
+    def candidates(self, n: int) -> int:
+        """Return the number of candidates of a row in a block of n."""
+        return 1 + min(self.number, {"other": n - 1, "any": n, "same": self.number}[self.negatives])
+
+    def __call__(self, draws: Tensor, first: int) -> tuple[Tensor, Tensor]:
+        """Return rows and places, both of shape (n, number); ``first``: where targets begin."""
+        n = len(draws)
+        if self.negatives == "same":
+            places = draws.argsort(1)[:, : self.number]
+            return torch.arange(n, device=draws.device)[:, None].expand_as(places), places
+        number = self.candidates(n) - 1
+        order, mine, theirs, *is_own = draws.unbind(1)
+        circle = order.argsort()
+        ahead = torch.arange(1, number + 1, device=draws.device)
+        if is_own:
+            ahead = ahead - (is_own[0][:, None] * n < number).long()
+        rows = circle[(circle.argsort()[:, None] + ahead) % n]
+        share = (mine[:, None] + theirs[rows]).frac()
+        first = first if self.negatives == "other" else 0
+        within = (share * (self.n_places - first)).long()
+        return rows, first + within.clamp_max(self.n_places - first - 1)
+
+
+class _PredictiveModule(ComparisonModule):
+    """The context network and, for each offset, a matrix from contexts to predicted codes."""
+
+    owns_scores: ClassVar[bool] = True
+    rows_alone = True
+
+    def __init__(self, of: Predictive, offsets: range, shape_x: Shape, shape_y: Shape) -> None:
+        super().__init__()
+        n_places = math.prod(shape_y[1:])
+        self.layer, self.n_columns = of.layer, math.prod(shape_y[2:])
+        self.offsets = offsets
+        self.pick = _Picker(of.negatives, of.n_negatives, n_places)
+        self.n_draws = len(offsets) * self.pick.n_draws
+        self.caveat = None if of.negatives == "other" else DEPENDENT
+        width = shape_x[0] if of.width is None else of.width
+        self.context = CONTEXTS[of.context](shape_x[0], width)
+        self.predict = nn.ModuleList(nn.Linear(width, shape_y[0], bias=False) for _ in offsets)
+
+    def forward(self, codes: Codes, rows: Tensor | None) -> list[Codes]:
+        contexts = self.contexts(codes.maps_x[self.layer])
+        z = codes.maps_y[self.layer].flatten(2).transpose(1, 2)
+        draws: Any = codes.draws
+        each = zip(self.offsets, self.predict, draws.chunk(len(self.offsets), dim=1), strict=True)
+        return [
+            self._of_step(k * self.n_columns, predict, own, contexts, z, codes.negatives)
+            for k, predict, own in each
+        ]
+
+    def contexts(self, maps: Tensor) -> Tensor:
+        """Return the context at every place, of shape (n, places, width)."""
+        columns = maps.unflatten(2, (maps.shape[2], -1)) if maps.ndim == 3 else maps
+        n, _, _, n_columns = columns.shape
+        made = self.context(columns.movedim(3, 1).flatten(0, 1)).unflatten(0, (n, n_columns))
+        return made.transpose(1, 2).flatten(1, 2)
+
+    def _of_step(
+        self,
+        ahead: int,
+        predict: nn.Module,
+        draws: Tensor,
+        contexts: Tensor,
+        z: Tensor,
+        allowed: Tensor | None,
+    ) -> Codes:
+        """Return the scores of the places that lie ``ahead`` of their contexts."""
+        rows, places = self.pick(draws, ahead)
+        predicted, targets = predict(contexts[:, :-ahead]), z[:, ahead:]
+        joint = (predicted * targets).sum(2, keepdim=True)
+        scores = torch.cat([joint, predicted @ z[rows, places].transpose(1, 2)], dim=2)
+        is_own = rows == torch.arange(len(rows), device=rows.device)[:, None]
+        reached = torch.arange(ahead, z.shape[1], device=rows.device)
+        negatives = ~(is_own[:, None] & (places[:, None] == reached[:, None]))
+        if allowed is not None:
+            negatives = negatives & (allowed.gather(1, rows) | is_own)[:, None]
+        negatives = torch.cat([torch.zeros_like(joint, dtype=torch.bool), negatives], dim=2)
+        positives = torch.zeros_like(negatives)
+        positives[..., 0] = True
+        return scored(*(cells.flatten(0, 1) for cells in (scores, positives, negatives)))
+
+    def candidates(self, n: int) -> int:
+        """Return the partner and its negatives."""
+        return self.pick.candidates(n)
+
+
+@dataclass(repr=False, eq=False)
+class Predictive(Comparison):
+    r"""Predict later steps of a feature map from a context: contrastive predictive coding.
+
+    .. math:: f_k(c_t, z_{t+k}) = z_{t+k}^\top W_k c_t
+
+    Use it on recordings, whose steps are moments, and on images, whose steps are rows of patches:
+    there a context runs down each column. :math:`z_t` is the map at a place, :math:`c_t` a
+    network's summary of the steps up to t of its column, and :math:`W_k` a matrix for each offset.
+    The value is the mean over offsets, each of which counts once. Contexts come from the first view
+    and targets from the second; take the view `sklearn_mi.views.Same` for one and the same map. The
+    encoder gives the code, which ``transform`` returns; ``critic`` does not matter.
+
+    With ``negatives="other"`` each offset gives a bound on the information between the context at a
+    random place and the code k steps later, in nats: a row is compared with one random place, among
+    those that lie k steps after a context, of each of several other rows. Negatives of the same row
+    depend on it, so the value is no bound then.
+
+    Parameters
+    ----------
+    steps : int, default=None
+        Number of offsets. None: all that the map has, at most 12.
+    context : {"gru", "conv"}, default="gru"
+        "conv": two causal convolutions of kernel 3, which see the last five steps.
+    negatives : {"other", "same", "any"}, default="other"
+        Places of other rows of the batch, of the same row, or of rows of the whole batch. A place
+        that is the target itself is left out.
+    n_negatives : int, default=16
+        Negatives of each context, drawn anew for each row and offset; contexts of a row share them.
+        Of other rows at most one place each, so a small batch has fewer.
+    skip : int, default=0
+        Offsets left out: 1 starts two steps ahead. Take 1 for patches that overlap by half: what
+        two of them share need not be predicted.
+    width : int, default=None
+        Width of the context. None: the channels of the map.
+    layer : str, default="map"
+        Layer of the encoder whose map is used; see `Encoder.layers`. `sklearn_mi.encoders.Patches`
+        and `sklearn_mi.encoders.Conv1d` call theirs "map".
+
+    References
+    ----------
+    Representation Learning with Contrastive Predictive Coding (van den Oord et al., 2018),
+    https://arxiv.org/abs/1807.03748. Its images have a context of all patches above, ours of those
+    in one column, as in Putting An End to End-to-End (Löwe, O'Connor & Veeling, 2019),
+    https://arxiv.org/abs/1905.11786.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mi import MIRepresentationLearner
+    >>> from sklearn_mi.comparisons import Predictive
+    >>> X = np.random.default_rng(0).normal(size=(60, 24, 3))
+    >>> learner = MIRepresentationLearner(
+    ...     8, view="same", encoder="conv1d", comparison=Predictive(steps=3), objective="infonce",
+    ...     input_shape=(24, 3), max_steps=5, random_state=0,
+    ... )
+    >>> learner.fit(X).transform(X).shape
+    (60, 8)
+    """
+
+    steps: int | None = None
+    context: str = "gru"
+    negatives: str = "other"
+    n_negatives: int = 16
+    skip: int = 0
+    width: int | None = None
+    layer: str = "map"
+
+    @property
+    def method(self) -> str:
+        """Return "cpc"."""
+        return "cpc"
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Return the layer whose map is used."""
+        return (self.layer,)
+
+    def build(self, shapes: Sequence[Shape], maps: Sequence[Maps] = ()) -> ComparisonModule:
+        """Return the module, which owns context network and matrices; see `Comparison.build`.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, the maps of the two views differ in their places, or the
+            map has too few steps.
+        """
+        shape_x, shape_y = (of_view[self.layer] for of_view in maps)
+        if shape_x[1:] != shape_y[1:]:
+            raise ValueError(
+                f"layer={self.layer!r} gives maps of {shape_x[1:]} and {shape_y[1:]} places in the "
+                "two views; expected equal ones: take views of one shape."
+            )
+        self._check(math.prod(shape_y[1:]))
+        return _PredictiveModule(self, self._offsets(shape_y[1]), shape_x, shape_y)
+
+    def check(self, objective: Objective, critic: nn.Module) -> None:
+        """Reject an objective of codes or columns, or one with a head or a state.
+
+        Raises
+        ------
+        ValueError
+        """
+        refuse_codes(objective, repr(self), rows_alone=True)
+
+    def check_negatives(self, negatives: Any) -> None:
+        """Reject negatives beyond the batch, or chosen by whole codes.
+
+        Raises
+        ------
+        ValueError
+        """
+        if negatives.needs_whole_codes or negatives.build(1).n_extra:
+            raise ValueError(
+                f"negatives={negatives!r} does not go with {self!r}, which draws its own; expected "
+                "'batch' or 'other-groups': set n_negatives of the comparison."
+            )
+
+    def _check(self, n_places: int) -> None:
+        check_name("context", self.context, CONTEXTS)
+        check_name("negatives", self.negatives, NEGATIVES)
+        positive_integer("n_negatives", self.n_negatives)
+        if self.width is not None:
+            positive_integer("width", self.width)
+        if self.negatives == "same" and self.n_negatives >= n_places:
+            raise ValueError(
+                f"n_negatives={self.n_negatives} with negatives='same', but the map has "
+                f"{n_places} places; expected at most {n_places - 1}: take fewer, or "
+                "negatives='other'."
+            )
+
+    def _offsets(self, length: int) -> range:
+        """Return how many steps ahead the predictions look."""
+        if not isinstance(self.skip, Integral) or isinstance(self.skip, bool) or self.skip < 0:
+            raise ValueError(f"skip={self.skip!r}; expected an integer of at least 0.")
+        most = length - 1 - self.skip
+        if most < 1:
+            raise ValueError(
+                f"layer={self.layer!r} gives a map of {length} {_steps(length)}, which with "
+                f"skip={self.skip} leaves nothing to predict; expected at least {self.skip + 2}: "
+                "take longer rows, a finer map or a smaller skip."
+            )
+        steps = min(most, MOST_STEPS)
+        if self.steps is not None:
+            steps = positive_integer("steps", self.steps)
+        if steps > most:
+            raise ValueError(
+                f"steps={steps}, but a map of {length} steps with skip={self.skip} has {most} "
+                f"{_steps(most)} ahead; expected at most {most}, or None for all."
+            )
+        return range(int(self.skip) + 1, int(self.skip) + 1 + steps)
+
+
+def _steps(number: int) -> str:
+    return "step" if number == 1 else "steps"

@@ -1,0 +1,326 @@
+"""Encoders that hold another encoder, and the names of all encoders."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_mi._base import Shape, positive_integer, sizes
+from sklearn_mi.encoders.base import Encoder, Factory, Ready, free_width
+from sklearn_mi.encoders.conv1d import Conv1d
+from sklearn_mi.encoders.dense import MLP, Identity, Linear, SkipMLP
+from sklearn_mi.encoders.flows import RealNVP
+from sklearn_mi.encoders.images import Backbone, ConvNet, DIMNet, LeNet, check_image
+from sklearn_mi.layers import as_description
+
+__all__ = ["ENCODERS", "Passthrough", "Patches", "Tiled", "as_encoder"]
+
+
+class _KeptAndLearned(nn.Module):
+    """The flattened row and a network's output, bounded by a weight."""
+
+    def __init__(self, network: nn.Module, weight: float) -> None:
+        super().__init__()
+        self.network, self.weight = network, weight
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return torch.cat([rows.flatten(1), self.weight * self.network(rows).tanh()], dim=1)
+
+
+@dataclass(repr=False, eq=False)
+class Passthrough(Encoder):
+    r"""Keep the flattened view and append the components that another encoder learns.
+
+    .. math:: x \to (x, w \tanh h(x))
+
+    Use it for tables of numbers and categories. Views by neighbours or corruption keep only what
+    columns share, and one column may hold information that no other has. Here nothing of the row is
+    lost. The learned components are at most w, so they hardly change which rows are close. Do not
+    use it if the code must be narrow. Own width: that of the row plus ``n_learned``.
+
+    Parameters
+    ----------
+    encoder : str, Encoder, Module or callable
+        The encoder of the learned components, h.
+    weight : float
+        Largest absolute value of a learned component, w.
+    n_learned : int
+        Number of learned components if ``n_components`` is None; otherwise ``n_components`` sets
+        the width of the whole code.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.encoders import Passthrough
+    >>> Passthrough().build((20,), None)(torch.zeros(5, 20)).shape
+    torch.Size([5, 22])
+    """
+
+    encoder: Any = "gelu-mlp"
+    weight: float = 0.25
+    n_learned: int = 2
+
+    def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
+        """Return the module; see `Encoder.build`."""
+        if not (isinstance(self.weight, Real) and 0 < self.weight < math.inf):
+            raise ValueError(f"weight={self.weight!r}; expected a number above 0.")
+        kept = math.prod(input_shape)
+        width = free_width(n_components, kept + positive_integer("n_learned", self.n_learned))
+        if width <= kept:
+            raise ValueError(
+                f"n_components={n_components}; {self!r} keeps the {kept} numbers of a row: "
+                f"expected at least {kept + 1}, or None."
+            )
+        learned = self._learned().build(input_shape, width - kept)
+        return _KeptAndLearned(learned, self.weight)
+
+    def skeleton(self) -> Encoder:
+        """Return the same with the skeleton of the learned part; see `Encoder.skeleton`."""
+        return Passthrough(self._learned().skeleton(), self.weight, self.n_learned)
+
+    def kept_columns(self, input_shape: Shape) -> int:
+        """Return the number of entries of a row: all are kept."""
+        return math.prod(input_shape)
+
+    def _learned(self) -> Encoder:
+        return as_encoder(self.encoder)
+
+
+_PATCHES_WIDTH = 128
+
+
+class _EachPatch(nn.Module):
+    """Encode each patch of images: their codes as a map (b, channels, rows, columns)."""
+
+    def __init__(self, network: nn.Module, size: int, stride: int) -> None:
+        super().__init__()
+        self.network, self.size, self.stride = network, size, stride
+
+    def forward(self, images: Tensor) -> Tensor:
+        cut = images.unfold(1, self.size, self.stride).unfold(2, self.size, self.stride)
+        places = cut.shape[:3]
+        channels_last = cut.movedim(3, -1) if images.ndim == 4 else cut
+        return self.network(channels_last.flatten(0, 2)).unflatten(0, places).movedim(-1, 1)
+
+
+@dataclass(repr=False, eq=False)
+class Patches(Encoder):
+    """Cut images into overlapping patches and encode each by one shared network.
+
+    Use it for contrastive predictive coding (`sklearn_mi.comparisons.Predictive`), where patches
+    predict those below. The code is the mean of the patches' codes. Its map, of the layer
+    "patches", has shape (b, width, rows, columns). Own width: 128, or that of ``encoder``.
+
+    Parameters
+    ----------
+    encoder : str, Encoder, Module or callable, default=None
+        The encoder of a patch. None: a small `LeNet`. Normalisation over the batch would leak
+        information between the patches of an image.
+    size : int, default=None
+        Pixels a side of a patch. None: the even number closest to a quarter of the shorter side:
+        7 x 7 patches of 32 x 32 pixels, 6 x 6 of 28 x 28.
+    stride : int, default=None
+        Pixels from one patch to the next. None: half of the size. What remains at the bottom and on
+        the right is left out.
+
+    References
+    ----------
+    Representation Learning with Contrastive Predictive Coding (van den Oord et al., 2018),
+    https://arxiv.org/abs/1807.03748
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.encoders import Patches
+    >>> module = Patches().build((32, 32), None)
+    >>> images = torch.zeros(5, 32, 32)
+    >>> module(images).shape, module.map(images).shape
+    (torch.Size([5, 128]), torch.Size([5, 128, 7, 7]))
+    """
+
+    encoder: Any = None
+    size: int | None = None
+    stride: int | None = None
+
+    def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
+        """Return the module; see `Encoder.build`."""
+        _, _, channels = check_image(input_shape, self)
+        size, stride = self._geometry(input_shape)
+        width = free_width(n_components, _PATCHES_WIDTH) if self.encoder is None else n_components
+        network = self._of_a_patch().build((size, size, channels)[: len(input_shape)], width)
+        parts = OrderedDict[str, nn.Module](map=_EachPatch(network, size, stride))
+        parts.update(mean=nn.AdaptiveAvgPool2d(1), code=nn.Flatten())
+        return nn.Sequential(parts)
+
+    def layers(self, input_shape: Shape) -> dict[str, str]:
+        """Return "patches", the codes of the patches."""
+        return {"patches": "map"}
+
+    def skeleton(self) -> Encoder:
+        """Return the same with the skeleton of the patches' encoder; see `Encoder.skeleton`."""
+        if self.encoder is None:
+            return self
+        return Patches(self._of_a_patch().skeleton(), self.size, self.stride)
+
+    def _of_a_patch(self) -> Encoder:
+        return as_encoder(LeNet((16, 32), (128,)) if self.encoder is None else self.encoder)
+
+    def _geometry(self, input_shape: Shape) -> tuple[int, int]:
+        """Return size and stride of the patches."""
+        side = min(input_shape[:2])
+        size = max(2, 2 * round(side / 8)) if self.size is None else self.size
+        size = positive_integer("size", size)
+        if size > side:
+            raise ValueError(
+                f"size={size}; expected at most {side}, the shorter side of images of shape "
+                f"{tuple(input_shape)}: take smaller patches, or enlarge the images."
+            )
+        stride = max(1, size // 2) if self.stride is None else self.stride
+        return size, positive_integer("stride", stride)
+
+
+_TILE_WIDTH = 4
+
+
+class _EachTile(nn.Module):
+    """Apply a network to each tile; join the codes tile by tile, row by row of tiles."""
+
+    def __init__(self, network: nn.Module, tile: tuple[int, int], grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.network, self.tile, self.grid = network, tile, grid
+
+    def forward(self, images: Tensor) -> Tensor:
+        (height, width), (n_rows, n_columns) = self.tile, self.grid
+        cut = images.unflatten(1, (n_rows, height)).unflatten(3, (n_columns, width))
+        tiles = cut.transpose(2, 3).flatten(0, 2)
+        return self.network(tiles).unflatten(0, (len(images), -1)).flatten(1)
+
+
+@dataclass(repr=False, eq=False)
+class Tiled(Encoder):
+    """Cut images into tiles and encode each by one shared network.
+
+    Use it for mosaics, and for images whose parts are of one kind: a network that has seen a tile
+    in one place knows it in all. The code is that of every tile, side by side. If both sides of
+    `MIEstimator` are cut into equally many tiles, its critic compares tile with tile. Own width: 4
+    for each tile.
+
+    Parameters
+    ----------
+    tile : tuple of int
+        Height and width of a tile in pixels; height and width of the images are multiples of them.
+    encoder : str, Encoder, Module or callable
+        The encoder of a tile. None: a small `LeNet`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.encoders import Tiled
+    >>> Tiled((14, 14)).build((28, 70), None)(torch.zeros(3, 28, 70)).shape
+    torch.Size([3, 40])
+    """
+
+    tile: Sequence[int] = (14, 14)
+    encoder: Any = None
+
+    def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
+        """Return the module; see `Encoder.build`."""
+        tile, grid = self._cut(input_shape)
+        n_tiles = math.prod(grid)
+        width = n_tiles * _TILE_WIDTH
+        if n_components is not None:
+            width = positive_integer("n_components", n_components)
+        if width % n_tiles:
+            raise ValueError(
+                f"n_components={width}; {self!r} cuts images of shape {tuple(input_shape)} into "
+                f"{n_tiles} tiles: expected a multiple of {n_tiles}, or None."
+            )
+        network = self._of_a_tile().build((*tile, *input_shape[2:]), width // n_tiles)
+        return _EachTile(network, tile, grid)
+
+    def n_parts(self, input_shape: Shape) -> int:
+        """Return the number of tiles: the code is made of as many parts; see `Encoder.n_parts`."""
+        return math.prod(self._cut(input_shape)[1])
+
+    def skeleton(self) -> Encoder:
+        """Return the same with the skeleton of the tiles' encoder; see `Encoder.skeleton`."""
+        return Tiled(self.tile, self._of_a_tile().skeleton())
+
+    def _of_a_tile(self) -> Encoder:
+        return as_encoder(LeNet((8, 16), (64,)) if self.encoder is None else self.encoder)
+
+    def _cut(self, input_shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return the size of a tile, and how many tiles an image has from top and from left."""
+        height, width, _ = check_image(input_shape, self)
+        tile = sizes("tile", self.tile, "(14, 14)")
+        if len(tile) != 2:
+            raise ValueError(f"tile={self.tile!r}; expected height and width, such as (14, 14).")
+        if height % tile[0] or width % tile[1]:
+            raise ValueError(
+                f"input_shape={tuple(input_shape)}; expected multiples of tile={tuple(tile)}; crop "
+                "or pad the images, or choose another tile."
+            )
+        return (tile[0], tile[1]), (height // tile[0], width // tile[1])
+
+
+def as_encoder(value: Any, parameter: str = "encoder") -> Encoder:
+    """Return the encoder that a name, an object or a function means.
+
+    Parameters
+    ----------
+    value : str, Encoder, Module or callable
+        A name in `ENCODERS`; a description; a network (see `Ready`); or a function
+        ``(input_shape, n_components) -> nn.Module`` (see `Factory`).
+    parameter : str
+        Name of the parameter in error messages.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown.
+    TypeError
+        If the value is none of these.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from sklearn_mi.encoders import as_encoder
+    >>> as_encoder("mlp"), as_encoder(nn.Linear(2, 3))
+    (MLP(), Ready(module=Linear(in_features=2, out_features=3, bias=True)))
+    """
+    return as_description(
+        parameter,
+        value,
+        ENCODERS,
+        Encoder,  # type: ignore[type-abstract]
+        ready=Ready,
+        factory=Factory,
+        expected="an Encoder object such as MLP(), an nn.Module, or a function "
+        "(input_shape, n_components) -> nn.Module",
+    )
+
+
+ENCODERS: dict[str, Callable[[], Encoder]] = {
+    "gelu-mlp": partial(MLP, hidden=(256, 256), activation="gelu"),
+    "wide-mlp": partial(MLP, hidden=(512, 512), activation="gelu"),
+    "identity": Identity,
+    "linear": Linear,
+    "mlp": MLP,
+    "passthrough": Passthrough,
+    "skip-mlp": SkipMLP,
+    "realnvp": RealNVP,
+    "conv1d": Conv1d,
+    "convnet": ConvNet,
+    "dim-net": DIMNet,
+    "lenet": LeNet,
+    "patches": Patches,
+    "resnet18": Backbone,
+}

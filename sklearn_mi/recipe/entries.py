@@ -1,0 +1,311 @@
+"""The table of defaults: an entry for each kind of data, with reasons."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn_mi.recipe.facts import (
+    BFLOAT16,
+    COLOUR,
+    EFFORTS,
+    FITS,
+    IN_PARTS,
+    MUON,
+    NARROW,
+    ROOMY,
+    SEVERAL,
+    WHOLE,
+    WIDE,
+    Choice,
+    Facts,
+)
+
+__all__ = ["ENTRIES", "OPEN_PARAMETERS", "Entry"]
+
+PICKED = {"view", "encoder", "critic", "comparison", "objective", "output", "n_components"}
+
+
+@dataclass(frozen=True)
+class Default:
+    """What is picked if some conditions hold, and what is picked otherwise.
+
+    Parameters
+    ----------
+    value : object
+    reason : str
+        May name facts in braces; see `Facts.words`.
+    needs : frozenset of str
+        Parameters that must be left open as well, and conditions that must hold.
+    otherwise : Default or None
+        None: the parameter keeps its own default.
+    """
+
+    value: Any
+    reason: str
+    needs: frozenset[str] = frozenset()
+    otherwise: Default | None = None
+
+    def pick(self, holds: set[str]) -> Default | None:
+        """Return the default whose conditions hold."""
+        if self.needs <= holds:
+            return self
+        return None if self.otherwise is None else self.otherwise.pick(holds)
+
+
+def default(value: Any, reason: str, *needs: str, otherwise: Default | None = None) -> Default:
+    return Default(value, reason, frozenset(needs), otherwise)
+
+
+@dataclass(frozen=True)
+class Length:
+    """Length of training: some passes, within limits of steps and of passes, times the effort."""
+
+    least: int
+    most: int
+    most_passes: int = 250
+    passes: int = 30
+
+    def steps(self, facts: Facts) -> Choice:
+        """Return the number of steps for these rows."""
+        steps_a_pass = max(1, facts.n_rows // min(facts.batch_size, facts.n_rows))
+        usual = min(
+            max(self.least, self.passes * steps_a_pass), self.most, self.most_passes * steps_a_pass
+        )
+        steps = max(1, round(usual * EFFORTS[facts.effort]))
+        effort = "" if facts.effort == "normal" else f"; effort={facts.effort!r}"
+        return Choice(steps, f"{steps / steps_a_pass:.1f} passes over {facts.n_rows} rows{effort}")
+
+
+@dataclass(frozen=True)
+class Decay:
+    """Weight decay: less for longer training, so that the total decay stays the same."""
+
+    most: float
+    steps: int
+
+    def over(self, steps: int) -> Choice:
+        """Return the decay for a number of steps."""
+        value = self.most * min(1.0, self.steps / steps)
+        reason = "without it Muon makes weights, and so codes, grow with every step"
+        return Choice(value, f"{reason}; {self.most} up to {self.steps} steps, less beyond")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The whole default of one kind of data.
+
+    Parameters
+    ----------
+    kind : str
+    view, encoder, critic, comparison, objective, n_components : Default
+    optimizer, schedule, lr, weight_decay, max_steps, precision, half_size : Default
+    output : Default or None
+        None: the view decides.
+    """
+
+    kind: str
+    view: Default
+    encoder: Default
+    critic: Default
+    comparison: Default
+    objective: Default
+    n_components: Default
+    output: Default | None
+    optimizer: Default
+    schedule: Default
+    lr: Default
+    weight_decay: Default
+    max_steps: Default
+    precision: Default
+    half_size: Default
+
+
+_OF_TRAINING = {f.name for f in dataclasses.fields(Entry)} - {"kind", *PICKED}
+OPEN_PARAMETERS = frozenset(PICKED | _OF_TRAINING)
+# The rate if the entry has none: under an optimiser or a schedule that the user named.
+RATES = {
+    "cosine": Choice(3e-3, "the rate falls to 0 along a cosine"),
+    "constant": Choice(1e-3, "the rate does not change"),
+}
+LINEAR = ("linear", "the rate falls to 0, which Muon needs")
+MUON_RATE = "the rate that suits Muon"
+MUON_DECAY = Decay(0.2, 800)
+_MODEL = ("encoder", "critic", "objective")
+
+# Defaults that several entries share, since they were measured together.
+_PERCEPTRON = default("gelu-mlp", "rows of {numbers} numbers")
+_CAUCHY = default("cauchy", "scores fall with distance between codes, which helps with few labels")
+HALVES = default(
+    "cauchy-cosine",
+    "half of the code by distance, which helps with few labels, half by direction, with many",
+    *("objective", IN_PARTS, WIDE),
+    otherwise=_CAUCHY,
+)
+INFONCE = default("infonce", "the bound of least variance")
+OF_EACH_HALF = default(
+    "each-part",
+    "InfoNCE of each half, so that neither relies on the other",
+    *("critic", "comparison", WIDE),
+    otherwise=INFONCE,
+)
+OWN_WIDTH = default(None, "the encoder's own width")
+_TWO_HALVES = default(
+    64, "one half for each part of the code", *_MODEL, IN_PARTS, otherwise=OWN_WIDTH
+)
+BY_MUON = frozenset({"lr", "schedule", *_MODEL, WHOLE, IN_PARTS, MUON})
+
+
+def _by_muon(value: Any, reason: str, *needs: str, otherwise: Default | None = None) -> Default:
+    return default(value, reason, *BY_MUON, *needs, otherwise=otherwise)
+
+
+_CONSTANT = default("constant", "it suits any model, and training that continues later")
+_COSINE = default(
+    *("cosine", "a falling rate can start higher", "lr", *_MODEL, WHOLE, IN_PARTS),
+    otherwise=_CONSTANT,
+)
+ADAM = default("adam", "it suits any model, and training that continues later")
+_MUON = _by_muon("muon", "it gets as far in a third of the steps", otherwise=ADAM)
+FULL = default("float32", "full precision")
+WHOLE_SIZE = default(0.0, "images as they are")
+NO_DECAY = default(0.0, "weights stay small without it")
+_CORRUPTION = default(
+    "corruption", "neighbours would keep all rows in memory, {gib:.1f} GiB as dense numbers"
+)
+_CLOSE_ROWS = default(
+    "neighbors", "a table: close rows tend to mean the same thing", FITS, otherwise=_CORRUPTION
+)
+_WHOLE_CODES = default(
+    *("cmc", "more than two tables: every pair is compared", SEVERAL),
+    otherwise=default("whole", "whole codes are scored against whole codes"),
+)
+_BESIDE_COLUMNS = default(
+    "with-columns",
+    "the code helps with few labels, the columns with many",
+    *(*_MODEL, "view", "output", "n_components", NARROW),
+)
+_LONG = default(Length(1200, 4800), "")
+_SHORT = _by_muon(Length(400, 1200, passes=20), "", otherwise=_LONG)
+
+_NUMBERS = Entry(
+    kind="numbers",
+    view=_CLOSE_ROWS,
+    encoder=_PERCEPTRON,
+    critic=HALVES,
+    comparison=_WHOLE_CODES,
+    objective=OF_EACH_HALF,
+    n_components=_TWO_HALVES,
+    output=_BESIDE_COLUMNS,
+    optimizer=_MUON,
+    schedule=_by_muon(*LINEAR, otherwise=_COSINE),
+    lr=_by_muon(0.02, MUON_RATE),
+    weight_decay=NO_DECAY,
+    max_steps=_SHORT,
+    precision=FULL,
+    half_size=WHOLE_SIZE,
+)
+
+_ENTRIES = (
+    _NUMBERS,
+    Entry(
+        kind="numbers and categories",
+        view=_CLOSE_ROWS,
+        encoder=default(
+            "passthrough",
+            "a table of numbers and categories, whose columns say things that no other one does: "
+            "they stay in the code",
+        ),
+        critic=default("bilinear", "it learns how to weight the columns of the code"),
+        comparison=_WHOLE_CODES,
+        objective=INFONCE,
+        n_components=OWN_WIDTH,
+        output=None,
+        optimizer=_MUON,
+        schedule=_by_muon(*LINEAR, otherwise=_CONSTANT),
+        lr=_by_muon(0.02, MUON_RATE),
+        weight_decay=NO_DECAY,
+        max_steps=_by_muon(Length(200, 200), "", otherwise=_LONG),
+        precision=FULL,
+        half_size=WHOLE_SIZE,
+    ),
+    dataclasses.replace(
+        _NUMBERS,
+        kind="grey image",
+        view=default(
+            "moved-neighbors",
+            "grey images: close ones tend to mean the same thing, and so do ones that are "
+            "shifted or turned a little",
+        ),
+        encoder=default(
+            *("lenet", "grey images, in which the place of a stroke matters", "view"),
+            otherwise=_PERCEPTRON,
+        ),
+        output=None,
+        lr=_by_muon(0.1, MUON_RATE, "view", otherwise=_NUMBERS.lr),
+        weight_decay=_by_muon(MUON_DECAY, "", "view", otherwise=NO_DECAY),
+        # Every step draws new pairs, so few rows support longer training.
+        max_steps=_by_muon(
+            *(Length(800, 2400, most_passes=500), "", "view"),
+            otherwise=default(Length(2400, 4800, most_passes=500), "", "view", otherwise=_SHORT),
+        ),
+    ),
+    dataclasses.replace(
+        _NUMBERS,
+        kind="tiny grey image",
+        view=default(
+            "neighbors", "images under 8 pixels a side: a shift would change what they show"
+        ),
+        output=None,
+    ),
+    Entry(
+        kind="colour image",
+        view=default(
+            "simclr", "rows are images of shape {shape}; one pixel alone says little{channels}"
+        ),
+        encoder=default("convnet", "rows are images of shape {shape}"),
+        critic=default(
+            *("cosine", "with augmentations, directions suit a linear probe better", "view"),
+            otherwise=HALVES,
+        ),
+        comparison=_WHOLE_CODES,
+        objective=default(*("infonce", INFONCE.reason, "view"), otherwise=OF_EACH_HALF),
+        n_components=default(*(None, OWN_WIDTH.reason, "view"), otherwise=_TWO_HALVES),
+        output=default(
+            "averaged",
+            "the encoder was trained on crops, and five of them say more than the whole image",
+            *("view", "critic", "output"),
+        ),
+        optimizer=_MUON,
+        schedule=_by_muon(
+            *LINEAR, otherwise=default("constant", _CONSTANT.reason, "view", otherwise=_COSINE)
+        ),
+        lr=_by_muon(0.02, MUON_RATE),
+        weight_decay=default(0.0, "only the directions of codes are scored"),
+        max_steps=_by_muon(Length(400, 400), "", otherwise=default(Length(880, 880), "")),
+        precision=default("bfloat16", "half the time on this processor", BFLOAT16, otherwise=FULL),
+        half_size=_by_muon(0.75, "small images teach as much", "view", ROOMY, otherwise=WHOLE_SIZE),
+    ),
+    dataclasses.replace(_NUMBERS, kind="too large for neighbours", view=_CORRUPTION),
+    dataclasses.replace(
+        _NUMBERS,
+        kind="paired",
+        view=default("paired", "X_pair is given"),
+        output=None,
+        max_steps=default(Length(880, 880), "", COLOUR, otherwise=_SHORT),
+    ),
+)
+ENTRIES: dict[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
+
+
+def kind_of_data(facts: Facts, left_open: frozenset[str]) -> str:
+    """Return the kind of data, a key of `ENTRIES`."""
+    if facts.kind_pair is not None:
+        return "paired"
+    if facts.is_mixed and {"encoder", "n_components"} <= left_open:
+        return "numbers and categories"
+    conditions = facts.conditions
+    if FITS not in conditions and COLOUR not in conditions:
+        return "too large for neighbours"
+    return facts.kind.entry

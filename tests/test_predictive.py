@@ -1,0 +1,406 @@
+import copy
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from sklearn_mi import MIRepresentationLearner, load
+from sklearn_mi._base import Codes
+from sklearn_mi.bounds import BOUNDS, InfoNCE
+from sklearn_mi.comparisons import Predictive, mean_over
+from sklearn_mi.encoders import Conv1d, Patches
+from sklearn_mi.negatives import as_negatives
+from sklearn_mi.objectives import OBJECTIVES, Matched
+
+IMAGE, SEQUENCE = (3, 5, 4), (3, 6)  # channels, then rows and columns, or steps
+NEGATIVES = ["other", "same", "any"]
+EVERY = {**BOUNDS, **OBJECTIVES}
+REFUSED = {
+    name
+    for name, make in EVERY.items()
+    if make().has_head or make().keeps_state or make().needs_codes
+} | {"infonce-symmetric"}
+
+
+def draw(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def build(of, shape=IMAGE, shape_y=None, seed=0):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        codes = [(shape[0],), (shape[0],)]
+        return of.build(codes, [{of.layer: shape}, {of.layer: shape_y or shape}])
+
+
+def make_codes(module, n=7, shape=IMAGE, shape_y=None, negatives=None, seed=0):
+    one, other = draw(n, *shape, seed=seed), draw(n, *(shape_y or shape), seed=seed + 1)
+    draws = torch.rand(n, module.n_draws, generator=torch.Generator().manual_seed(seed))
+    z = torch.zeros(n, 2)
+    maps = {"maps_x": {"map": one}, "maps_y": {"map": other}}
+    return Codes(z, z, torch.mul, draws=draws, negatives=negatives, **maps)
+
+
+def picked(module, codes):
+    """Return, for each offset, which rows and places are drawn."""
+    draws = codes.draws.chunk(len(module.offsets), dim=1)
+    return [
+        module.pick(own, k * module.n_columns) for own, k in zip(draws, module.offsets, strict=True)
+    ]
+
+
+def contexts_by_gru(network, steps):
+    """Return the states of a GRU by its equations, for steps (time, channels)."""
+    w, u, b, d = (p.detach() for p in network.parameters())
+    width = u.shape[1]
+    h, made = torch.zeros(width), []
+    for x in steps:
+        given, kept = w @ x + b, u @ h + d
+        r, z = (torch.sigmoid((given + kept)[i * width : (i + 1) * width]) for i in (0, 1))
+        n = torch.tanh(given[2 * width :] + r * kept[2 * width :])
+        h = (1 - z) * n + z * h
+        made.append(h)
+    return torch.stack(made)
+
+
+def contexts_by_convolution(network, steps):
+    """Return what two causal convolutions give, for steps (time, channels)."""
+    x = steps
+    for number, layer in enumerate(part for part in network if isinstance(part, torch.nn.Conv1d)):
+        before = torch.cat([torch.zeros(2, x.shape[1]), x])
+        x = torch.stack(
+            [
+                torch.einsum("ock,kc->o", layer.weight.detach(), before[t : t + 3]) + layer.bias
+                for t in range(len(steps))
+            ]
+        ).detach()
+        x = x if number else x.relu()
+    return x
+
+
+BY_HAND = {"gru": contexts_by_gru, "conv": contexts_by_convolution}
+
+
+@pytest.mark.parametrize("shape", [IMAGE, SEQUENCE], ids=["image", "sequence"])
+@pytest.mark.parametrize("context", BY_HAND)
+@pytest.mark.parametrize("negatives", NEGATIVES)
+def test_scores_and_infonce_are_those_of_a_loop(shape, context, negatives):
+    of = Predictive(context=context, negatives=negatives, n_negatives=4, skip=1, width=5)
+    shape_y = (2, *shape[1:])
+    module = build(of, shape, shape_y)
+    codes = make_codes(module, 7, shape, shape_y)
+    one, other = (
+        m["map"].reshape(7, -1, shape[1], math.prod(shape[2:]))
+        for m in (codes.maps_x, codes.maps_y)
+    )
+    n_columns = one.shape[3]
+    values = []
+    compared, pairs = module(codes, None), picked(module, codes)
+    assert list(module.offsets) == list(range(2, shape[1]))
+    for k, predict, found, (rows, places) in zip(
+        module.offsets, module.predict, compared, pairs, strict=True
+    ):
+        matrix, line, terms = predict.weight.detach(), 0, []
+        for i in range(7):
+            by_column = [
+                BY_HAND[context](module.context.network, one[i, :, :, j].T)
+                for j in range(n_columns)
+            ]
+            for t in range(shape[1] - k):
+                for j in range(n_columns):
+                    c = by_column[j][t]
+                    positive = other[i, :, t + k, j] @ matrix @ c
+                    those = [
+                        (int(row), divmod(int(place), n_columns))
+                        for row, place in zip(rows[i], places[i], strict=True)
+                    ]
+                    scores = [other[row, :, *place] @ matrix @ c for row, place in those]
+                    expected = torch.stack([positive, *scores])
+                    torch.testing.assert_close(found.scores[line].detach(), expected)
+                    kept = [where != (i, (t + k, j)) for where in those]
+                    assert found.negatives[line].tolist() == [False, *kept]
+                    assert found.positives[line].tolist() == [True] + [False] * len(those)
+                    among = expected[torch.tensor([True, *kept])]
+                    terms.append(positive - among.logsumexp(0) + math.log(len(among)))
+                    line += 1
+        assert line == len(found.scores)
+        values.append(torch.stack(terms).mean())
+    value = mean_over(compared, InfoNCE().build(1, 1))
+    torch.testing.assert_close(value.detach(), torch.stack(values).mean())
+
+
+def test_other_rows_give_one_place_each_among_those_that_an_offset_reaches():
+    module = build(Predictive(n_negatives=16))
+    codes = make_codes(module, 40)
+    counts = torch.zeros(40)
+    for k, (rows, places) in zip(module.offsets, picked(module, codes), strict=True):
+        assert rows.shape == places.shape == (40, 16)
+        assert all(len(set(own)) == 16 and i not in own for i, own in enumerate(rows.tolist()))
+        assert set(places.unique().tolist()) == set(range(4 * k, 20))
+        counts += rows.flatten().bincount(minlength=40)
+    assert (counts == 4 * 16).all()  # a circle serves every row equally often
+
+
+def test_the_same_row_gives_different_places_of_its_own():
+    module = build(Predictive(negatives="same", n_negatives=16))
+    codes = make_codes(module, 40)
+    for rows, places in picked(module, codes):
+        assert (rows == torch.arange(40)[:, None]).all()
+        assert all(len(set(own)) == 16 for own in places.tolist())
+        assert len(places.unique()) == 20
+    for one in module(codes, None):
+        left_out = 16 - one.negatives.sum(1)
+        # Of 20 places 16 are drawn: the target is among them 4 times in 5.
+        assert set(left_out.tolist()) == {0, 1} and abs(left_out.float().mean() - 0.8) < 0.1
+
+
+@pytest.mark.parametrize("n", [3, 16, 40])
+def test_any_row_is_drawn_equally_often(n):
+    module, own = build(Predictive(negatives="any", n_negatives=8)), []
+    for seed in range(40):
+        for rows, places in picked(module, make_codes(module, n, seed=seed)):
+            assert rows.shape == (n, min(8, n)) and places.min() >= 0 and places.max() < 20
+            assert all(len(set(row)) == len(row) for row in rows.tolist())
+            own.append((rows == torch.arange(n)[:, None]).any(1).float().mean())
+    expected = min(8, n) / n
+    error = math.sqrt(expected * (1 - expected) / (160 * n))
+    assert abs(torch.stack(own).mean() - expected) <= 4 * error + 1e-6
+
+
+def test_a_partner_without_information_is_found_by_chance():
+    """The positive is exchangeable with the negatives, though codes differ from place to place."""
+    module = build(Predictive(context="conv", n_negatives=7, steps=2))
+    for parameter in module.context.parameters():
+        parameter.data.zero_()
+    module.context.network[4].bias.data.fill_(3.0)  # a context that knows nothing
+    chances = []
+    for seed in range(60):
+        codes = make_codes(module, 30, seed=seed)
+        codes.maps_y["map"] += torch.arange(5)[:, None]
+        for one in module(codes, None):
+            chances.append(one.scores.softmax(1)[:, 0].mean().item())
+    error = np.std(chances) / math.sqrt(len(chances))
+    assert error < 0.01 and abs(np.mean(chances) - 1 / 8) < 4 * error
+
+
+@pytest.mark.parametrize("shape", [IMAGE, SEQUENCE], ids=["image", "sequence"])
+@pytest.mark.parametrize("context", BY_HAND)
+def test_a_context_sees_no_later_step_and_no_other_column(shape, context):
+    module = build(Predictive(context=context), shape)
+    maps = draw(2, *shape)
+    made = module.contexts(maps).reshape(2, shape[1], -1, shape[0])
+    for step in range(shape[1]):
+        changed = maps.clone()
+        changed[:, :, step + 1 :] += 1
+        again = module.contexts(changed).reshape(made.shape)
+        assert torch.equal(again[:, : step + 1], made[:, : step + 1])
+        changed = maps.clone()
+        changed.reshape(2, shape[0], shape[1], -1)[:, :, step, 0] += 1
+        again = module.contexts(changed).reshape(made.shape)
+        assert (again[:, step, 0] != made[:, step, 0]).any()
+        torch.testing.assert_close(again[:, :, 1:], made[:, :, 1:])
+
+
+def test_small_blocks_have_fewer_negatives():
+    for negatives, expected in (("other", [0, 1, 4]), ("any", [1, 2, 5]), ("same", [6, 6, 6])):
+        module = build(Predictive(negatives=negatives, n_negatives=6))
+        for n, most in zip((1, 2, 5), expected, strict=True):
+            found = module(make_codes(module, n), None)
+            assert module.candidates(n) == 1 + most
+            assert all(one.scores.shape[1] == 1 + most for one in found)
+            assert mean_over(found, InfoNCE().build(1, 1)).isfinite()
+        assert module.candidates(100) == 7
+
+
+@pytest.mark.parametrize("negatives", NEGATIVES)
+def test_leaving_rows_out_changes_few_choices(negatives):
+    """Else the jackknife would measure the draws, not the rows."""
+    module = build(Predictive(negatives=negatives, n_negatives=8))
+    codes, kept = make_codes(module, 100), torch.ones(100, dtype=torch.bool)
+    kept[20:25] = False
+    names = torch.arange(100)[kept]
+
+    def cells(rows, places):
+        pairs = zip(rows.tolist(), places.tolist(), strict=True)
+        return [set(zip(*pair, strict=True)) for pair in pairs]
+
+    for (rows, places), (fewer, there) in zip(
+        picked(module, codes), picked(module, codes.subset(kept)), strict=True
+    ):
+        before, after = cells(rows[kept], places[kept]), cells(names[fewer], there)
+        same = [len(one & other) / 8 for one, other in zip(before, after, strict=True)]
+        assert np.mean(same) > 0.9
+
+
+def test_rows_of_one_group_are_no_negatives():
+    groups = torch.arange(12) // 3
+    allowed = groups[:, None] != groups[None, :]
+    for negatives in ("other", "any"):
+        module = build(Predictive(negatives=negatives, n_negatives=8))
+        codes = make_codes(module, 12, negatives=allowed)
+        for one, (rows, _) in zip(module(codes, None), picked(module, codes), strict=True):
+            places = len(one.scores) // 12
+            ours = (groups[rows] == groups[:, None]) & (rows != torch.arange(12)[:, None])
+            mask = one.negatives.reshape(12, places, -1)[:, :, 1:]
+            assert ours.any() and not (mask & ours[:, None]).any()
+            assert mask[(~ours)[:, None].expand_as(mask)].float().mean() > 0.9
+
+
+@pytest.mark.parametrize("name", sorted(set(EVERY) - REFUSED - {"each-part"}))
+@pytest.mark.parametrize("negatives", NEGATIVES)
+def test_every_objective_of_rows_trains_every_weight(name, negatives):
+    objective, of = EVERY[name](), Predictive(negatives=negatives, n_negatives=4)
+    of.check(objective, torch.nn.Identity())
+    module, built = build(of), objective.build(2, 2)
+    codes = make_codes(module)
+    codes.maps_x["map"].requires_grad_()
+    value = mean_over(module(codes, None), built)
+    assert value.isfinite() and mean_over(module(codes, None), built.report).isfinite()
+    value.backward()
+    for tensor in (codes.maps_x["map"], *module.parameters()):
+        assert tensor.grad.isfinite().all() and tensor.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_objectives_of_codes_and_columns_are_refused(name):
+    with pytest.raises(ValueError, match=r"objective=.*Predictive.*expected .*such as"):
+        Predictive().check(EVERY[name](), torch.nn.Identity())
+
+
+def test_a_matched_bound_of_columns_is_refused():
+    with pytest.raises(ValueError, match="compares the rows of a column"):
+        Predictive().check(Matched("infonce-symmetric", 1.0), torch.nn.Identity())
+
+
+@pytest.mark.parametrize("name", ["hard", "semi-hard", "queue", "independent"])
+def test_other_negatives_are_refused(name):
+    with pytest.raises(ValueError, match="draws its own; expected 'batch' or 'other-groups'"):
+        Predictive().check_negatives(as_negatives(name))
+    Predictive().check_negatives(as_negatives("batch"))
+    Predictive().check_negatives(as_negatives("other-groups"))
+
+
+@pytest.mark.parametrize("context", BY_HAND)
+@pytest.mark.parametrize("negatives", NEGATIVES)
+def test_modules_survive_pickle_deepcopy_and_state_dict(context, negatives):
+    of = Predictive(context=context, negatives=negatives, n_negatives=3)
+    assert repr(clone(of)) == repr(of) == repr(pickle.loads(pickle.dumps(of)))
+    module, other = build(of).eval(), build(of, seed=1).eval()
+    codes = make_codes(module)
+    assert not torch.equal(other(codes, None)[0].scores, module(codes, None)[0].scores)
+    other.load_state_dict(module.state_dict())
+    for again in (module, other, copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        for one, two in zip(again(codes, None), module(codes, None), strict=True):
+            assert torch.equal(one.scores, two.scores)
+            assert torch.equal(one.negatives, two.negatives)
+
+
+@pytest.mark.parametrize(
+    "length, skip, steps, offsets",
+    [(7, 0, None, range(1, 7)), (30, 0, None, range(1, 13)), (7, 1, None, range(2, 7)),
+     (30, 2, 20, range(3, 23)), (7, np.int64(1), np.int64(2), range(2, 4))],
+)  # fmt: skip
+def test_offsets_are_all_that_there_are_at_most_twelve(length, skip, steps, offsets):
+    assert build(Predictive(steps, skip=skip), (3, length)).offsets == offsets
+
+
+def test_only_other_rows_give_a_bound():
+    caveats = [build(Predictive(negatives=name, n_negatives=3)).caveat for name in NEGATIVES]
+    assert caveats[0] is None and all("depend on it" in caveat for caveat in caveats[1:])
+
+
+@pytest.mark.parametrize(
+    "params, shape, message",
+    [
+        ({"context": "lstm"}, IMAGE, "context='lstm' is not known; expected one of .'gru', 'conv'"),
+        ({"negatives": "others"}, IMAGE, "negatives='others' is not known.*Did you mean 'other'"),
+        ({"n_negatives": 0}, IMAGE, "n_negatives=0; expected a positive integer"),
+        ({"width": 0}, IMAGE, "width=0; expected a positive integer"),
+        ({"steps": 0}, IMAGE, "steps=0; expected a positive integer"),
+        ({"skip": -1}, IMAGE, "skip=-1; expected an integer of at least 0"),
+        ({}, (3, 1, 4), "a map of 1 step, .* nothing to predict; expected at least 2: take longer"),
+        ({}, (3, 1, 1), "a map of 1 step, .* nothing to predict"),
+        ({"skip": 4}, IMAGE, "a map of 5 steps, .*skip=4 .*expected at least 6"),
+        ({"steps": 12}, IMAGE, "steps=12, .* 5 steps .*expected at most 4, or None for all"),
+        ({"steps": 2, "skip": 3}, IMAGE, "skip=3 has 1 step ahead; expected at most 1"),
+        ({"negatives": "same"}, SEQUENCE, "n_negatives=16 with negatives='same', .*at most 5"),
+    ],
+)  # fmt: skip
+def test_errors_name_the_cure(params, shape, message):
+    with pytest.raises(ValueError, match=message):
+        build(Predictive(**params), shape)
+
+
+def test_maps_of_two_forms_are_refused():
+    with pytest.raises(ValueError, match=r"maps of \(5, 4\) and \(4, 4\) places in the two views"):
+        build(Predictive(), IMAGE, (3, 4, 4))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, _ = load_digits(return_X_y=True)
+    return (X[:240].reshape(-1, 8, 8) / 16).astype(np.float32)
+
+
+def make_learner(comparison, **params):
+    given = {"view": "same", "encoder": Patches(size=2, stride=2), "objective": "infonce"}
+    training = {"max_steps": 30, "batch_size": 64, "random_state": 0}
+    return MIRepresentationLearner(8, comparison=comparison, **{**given, **training, **params})
+
+
+def test_patches_of_digits_end_to_end(digits, tmp_path):
+    learner = make_learner(Predictive(), lr=1e-2, schedule="constant").fit(digits)
+    Z = learner.transform(digits)
+    assert Z.shape == (240, 8)
+    own = learner.mi_.objective
+    assert own.status == "lower" and own.n_candidates == 17 and own.ceiling == math.log(17)
+    assert own.value > 0.1 and 0 < own.stderr < own.value
+    assert learner.score(digits) == learner.score(digits) > 0.1
+    learner.save(tmp_path / "learner.mi")
+    assert np.array_equal(load(tmp_path / "learner.mi").transform(digits), Z)
+    assert np.array_equal(clone(learner).fit(digits).transform(digits), Z)
+
+
+def test_dependent_negatives_make_no_bound(digits):
+    learner = make_learner(Predictive(negatives="any"), max_steps=2).fit(digits)
+    assert learner.mi_.objective.status == "neither"
+    assert any("depend on it" in fact for fact in learner.mi_.objective.warnings)
+
+
+def test_a_grid_and_a_pipeline_take_it(digits):
+    learner = make_learner(Predictive(1), max_steps=2)
+    grid = GridSearchCV(learner, {"comparison__steps": [1, 2]}, cv=2).fit(digits)
+    assert np.isfinite(grid.cv_results_["mean_test_score"]).all()
+    pipeline = make_pipeline(FunctionTransformer(), learner)
+    assert pipeline.fit_transform(digits).shape == (240, 8)
+    with pytest.raises(ValueError, match="steps=9, but a map of 4 steps"):
+        clone(learner).set_params(comparison__steps=9).fit(digits)
+    with pytest.raises(ValueError, match="layer='conv7' is no layer of encoder=Patches"):
+        clone(learner).set_params(comparison__layer="conv7").fit(digits)
+
+
+def test_sequences_end_to_end():
+    """An autoregressive process: what comes next can be told, and no bound exceeds the truth."""
+    rng, rho = np.random.default_rng(0), 0.9
+    X = np.empty((600, 16, 1), np.float32)
+    X[:, 0] = rng.normal(size=(600, 1))
+    for t in range(1, 16):
+        X[:, t] = rho * X[:, t - 1] + math.sqrt(1 - rho**2) * rng.normal(size=(600, 1))
+    encoder = Conv1d((16,), kernel=1, stride=1)
+    params = {"encoder": encoder, "input_shape": (16, 1), "max_steps": 150, "lr": 1e-2}
+    values = []
+    for k in (1, 4):
+        learner = make_learner(Predictive(1, skip=k - 1), **params).fit(X[:400])
+        assert learner.transform(X[:5]).shape == (5, 8)
+        value = learner.score(X[400:])
+        truth = -math.log(1 - rho ** (2 * k)) / 2
+        assert 0.6 * truth < value < truth + 2 * learner.mi_.objective.stderr
+        values.append(value)
+    assert values[0] > 2 * values[1]

@@ -223,6 +223,8 @@ class Codes:
         The score matrix, if it is made already.
     maps_x, maps_y : dict of Tensor of shape (n, channels, ...), default=None
         Feature maps of both views by the names of their layers, where a comparison asks for them.
+    kindred : Tensor of bool of shape (n, n), default=None
+        True where the partner of the column is a partner of the row, too; None: not known.
     draws : Tensor of shape (n, n_draws), default=None
         Uniform draws from [0, 1) for each row, where a comparison asks for them.
     weight : float, default=1.0
@@ -244,6 +246,7 @@ class Codes:
         scores: Tensor | None = None,
         maps_x: Mapping[str, Tensor] | None = None,
         maps_y: Mapping[str, Tensor] | None = None,
+        kindred: Tensor | None = None,
         draws: Tensor | None = None,
         weight: float = 1.0,
         added: Tensor | None = None,
@@ -252,7 +255,8 @@ class Codes:
         self.x, self.x_prime = x, x_prime
         self.negatives, self.positives = negatives, positives
         self.maps_x, self.maps_y = maps_x or {}, maps_y or {}
-        self.draws, self.weight, self.added = draws, weight, added
+        self.kindred, self.draws = kindred, draws
+        self.weight, self.added = weight, added
         self._scores = scores
 
     @property
@@ -300,6 +304,7 @@ class Codes:
             scores=cut(self._scores),
             maps_x={name: feature_map[rows] for name, feature_map in self.maps_x.items()},
             maps_y={name: feature_map[columns] for name, feature_map in self.maps_y.items()},
+            kindred=None if self.kindred is None else self.kindred[rows][:, rows],
             draws=None if self.draws is None else self.draws[rows],
             weight=self.weight,
         )

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -188,8 +189,14 @@ class PairModel(nn.Module):
         n_pairs = len(rows) - self.n_extra
         codes = self.codes(x, rows, generator, n_pairs)
         groups = None if groups is None else groups[:n_pairs]
-        codes = self.negatives(codes, rows[:n_pairs], groups)
+        codes = self.marked(codes, rows[:n_pairs], groups)
         return self.maximised(codes, rows[:n_pairs])
+
+    def marked(self, codes: Codes, rows: Tensor | None, groups: Tensor | None) -> Codes:
+        """Return codes with the mask of their negatives, and of partners of one another."""
+        if self.recipe is not None and as_comparison(self.recipe.comparison).needs_kindred:
+            codes.kindred = self.view.kindred(rows, self.state.tensors(), groups)
+        return self.negatives(codes, rows, groups)
 
     def maximised(self, codes: Codes, rows: Tensor | None) -> Tensor:
         """Return what training maximises, on codes with their negatives."""
@@ -419,7 +426,7 @@ def build_model(
         negatives = as_negatives(recipe.negatives)
         comparison.check(objective, critic)
         comparison.check_negatives(negatives)
-        _check_critic(recipe, comparison)
+        _check_comparison(recipe, comparison, view)
         modules = encoder, encoder_y or encoder
         paths, maps = _paths_and_maps(recipe, modules, shapes, comparison.layers)
         model = PairModel(
@@ -468,8 +475,14 @@ def _paths_and_maps(
     return (first, second), [map_shapes(*each) for each in maps]
 
 
-def _check_critic(recipe: Recipe, comparison: Comparison) -> None:
-    """Refuse a critic that the user named where the comparison scores by its own networks."""
+def _check_comparison(recipe: Recipe, comparison: Comparison, view: View) -> None:
+    """Refuse a view that does not tell enough, and a critic that would not be trained."""
+    if comparison.needs_kindred and not view.knows_kindred:
+        raise ValueError(
+            f"comparison={recipe.comparison!r} needs all partners of a row, which "
+            f"view={recipe.view!r} does not know; expected 'same-group', 'same-class' or "
+            "'neighbors'."
+        )
     given = recipe.given.get("critic", "auto")
     if comparison.layers and not is_auto(given):
         raise ValueError(
@@ -596,7 +609,8 @@ def rows_of(
     """
     device, which = generator.device, slice(None) if index is None else index
     groups, y = (None if v is None else v[which] for v in (data.groups, data.y))
-    numbers = None if groups is None else np.unique(groups, return_inverse=True)[1]
+    alike = y if groups is None and "y" in view.needs else groups
+    numbers = None if alike is None else pd.factorize(alike)[0]
     sides = [
         side.rows(scale.to(device), device, index, stream=stream, groups=numbers)
         for side, scale in zip(data.sides, scales, strict=True)

@@ -464,6 +464,7 @@ class _QueueModule(NegativesModule):
             x=codes.x,
             x_prime=codes.x_prime,
             negatives=torch.cat([in_batch, known], dim=1),
+            kindred=codes.kindred,
             draws=codes.draws,
         )
 

@@ -38,6 +38,7 @@ from sklearn_mi.recipe import (
     Recipe,
     changed_parameters,
     over_steps,
+    refuse_two_kinds,
     training_choices,
 )
 from sklearn_mi.reports import MIEstimate, describe, held_out_infonce, missing
@@ -255,7 +256,9 @@ def read_data(
     """
     schema = None if known is None else known.schemas[0]
     first = read_rows(learner, X, settings["input_shape"], known=schema, min_rows=2)
-    view, n = _view_of(settings, given, known), len(first)
+    n = len(first)
+    is_paired = given.X_pair is not None
+    view = known.model.view if known else early_view(settings["view"], is_paired=is_paired)
     pair = _read_second(learner, view, X, given, known, n)
     if known is None:
         warn_of_large_values(first, settings["standardize"])
@@ -270,13 +273,8 @@ def read_data(
         y = check_values("y", given.y, n)
         if known is None:
             view.check_labels(y)
+    refuse_two_kinds(settings["comparison"], y, groups)
     return Data(first, pair, groups, y)
-
-
-def _view_of(settings: Settings, given: Given, known: Known | None) -> View:
-    if known is not None:
-        return known.model.view
-    return early_view(settings["view"], is_paired=given.X_pair is not None)
 
 
 def _read_second(

@@ -236,7 +236,7 @@ def _codes_of_blocks(
 def _with_negatives(model: PairModel, rows: AnyRows, codes: Codes, numbers: Tensor) -> Codes:
     """Return the codes with the negatives that the model was trained with."""
     groups = None if rows.groups is None else rows.groups[numbers]
-    return model.negatives(codes, None, groups)
+    return model.marked(codes, None, groups)
 
 
 class _TermsOfInfoNCE:

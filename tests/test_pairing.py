@@ -10,7 +10,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 from sklearn_mi import MIRepresentationLearner
-from sklearn_mi.views import Compose, Corruption, SameClass, TimeLag
+from sklearn_mi._base import Codes
+from sklearn_mi.bounds import infonce
+from sklearn_mi.comparisons import Whole
+from sklearn_mi.views import Compose, Corruption, Neighbors, SameClass, TimeLag
 
 
 def learner(**parameters):
@@ -224,3 +227,70 @@ def test_classes_of_minus_one_and_one_are_not_silently_taken_for_unlabelled_rows
     both = learner.set_params(view=SameClass(unlabelled=0)).fit(X, y)
     as_words = learner.set_params(view="same-class").fit(X, np.where(y > 0, "yes", "no"))
     np.testing.assert_array_equal(both.transform(X), as_words.transform(X))
+
+
+# Several positives a row
+
+
+def by_loops(scores, alike):
+    """InfoNCE of every pair of partners against the negatives of the row, a mean of means."""
+    n, terms = len(scores), []
+    for i in range(n):
+        own = [j for j in range(n) if j == i or alike[i, j]]
+        others = [scores[i, j] for j in range(n) if j not in own]
+        each = [
+            scores[i, j] - np.logaddexp.reduce([scores[i, j], *others]) + np.log(1 + len(others))
+            for j in own
+        ]
+        terms.append(np.mean(each))
+    return np.mean(terms)
+
+
+@pytest.mark.parametrize("negatives", ["batch", "other-groups"])
+def test_all_rows_of_a_group_are_positives(negatives):
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    groups = np.arange(60) // 6
+    learner = MIRepresentationLearner(
+        3,
+        view="same-group",
+        comparison=Whole(positives="all"),
+        negatives=negatives,
+        max_steps=5,
+        random_state=0,
+    )
+    model = learner.fit(X, groups=groups).net_.module_
+    numbers = torch.arange(12) // 3
+    z = torch.randn(12, 3, generator=torch.Generator().manual_seed(0))
+    codes = model.marked(Codes(z, z.flip(1), model.critic), None, numbers)
+    (made,) = model.compare(codes, None)
+    value = infonce(made.scores, made.negatives, made.positives)
+    expected = by_loops(made.scores.detach().numpy(), (numbers[:, None] == numbers).numpy())
+    assert value.item() == pytest.approx(expected, rel=1e-5)
+    assert learner.mi_.status == "lower"
+    assert learner.mi_.objective.status == "neither"
+
+
+def test_all_rows_of_a_class_or_all_neighbours_are_positives():
+    X = np.random.default_rng(0).normal(size=(90, 4))
+    y = np.array(list("abc"))[np.arange(90) % 3]
+    given = {"comparison": Whole(positives="all"), "max_steps": 3, "random_state": 0}
+    learner = MIRepresentationLearner(2, view="same-class", **given).fit(X, y)
+    with pytest.raises(ValueError, match="expected one of the two: leave groups out"):
+        learner.fit(X, y, groups=np.arange(90) // 9)
+    view = Neighbors(5)
+    MIRepresentationLearner(2, view=Compose(view, "noise"), **given).fit(X)
+    state = {"graph": torch.tensor([[1, 2], [0, 2], [3, 0], [2, 1]])}
+    near = view.kindred(torch.tensor([3, 0, 2]), state, None)
+    assert near.int().tolist() == [[0, 0, 1], [0, 0, 1], [1, 1, 0]]
+    assert view.kindred(None, state, None) is None
+    state["count"] = torch.tensor([1, 1, 1, 1])
+    near = view.kindred(torch.tensor([3, 0, 2]), state, None)
+    assert near.int().tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
+
+
+def test_a_view_must_know_all_partners():
+    learner = MIRepresentationLearner(view="halves", comparison=Whole(positives="all"))
+    with pytest.raises(ValueError, match="needs all partners of a row, which view='halves' does"):
+        learner.fit(np.zeros((20, 4)))
+    with pytest.raises(ValueError, match="positives='both' is not known"):
+        learner.set_params(comparison__positives="both").fit(np.zeros((20, 4)))

@@ -125,6 +125,8 @@ class Comparison(Component, ABC):
         Whether critic and objective may cut what it compares into parts, as they may by default.
     method : str or None
         Whose defaults hold for parameters left open: a key of `sklearn_mi.recipe.METHODS`.
+    needs_kindred : bool
+        Whether it needs to know which rows of a batch are partners of one another.
     layers : tuple of str
         Layers of the encoders whose feature maps it compares; see `Encoder.layers`.
 
@@ -154,6 +156,11 @@ class Comparison(Component, ABC):
     def method(self) -> str | None:
         """Return whose defaults hold; by default those of the kind of data."""
         return None
+
+    @property
+    def needs_kindred(self) -> bool:
+        """Return whether rows that are partners of one another must be known; by default no."""
+        return False
 
     @property
     def layers(self) -> tuple[str, ...]:

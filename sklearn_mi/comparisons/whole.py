@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import nn
 
-from sklearn_mi._base import Codes, Objective, Shape
+from sklearn_mi._base import Codes, Objective, Shape, check_name
 from sklearn_mi.comparisons.base import Comparison, ComparisonModule, Maps, refuse_state
 from sklearn_mi.tiles import CriticModule
 
@@ -25,9 +26,45 @@ class _WholeModule(ComparisonModule):
         return [codes]
 
 
+class _AllPositivesModule(ComparisonModule):
+    caveat = "rows with several partners are compared with rows of other kinds only"
+
+    def forward(self, codes: Codes, rows: Tensor | None) -> list[Codes]:
+        if codes.kindred is None:
+            return [codes]
+        n, m = len(codes.z_x), len(codes.z_y)
+        positives = torch.eye(n, m, dtype=torch.bool, device=codes.z_x.device)
+        positives[:, :n] |= codes.kindred
+        negatives = codes.negatives
+        if negatives is not None:
+            negatives = negatives & ~positives
+        masks: dict[str, Any] = {"positives": positives, "negatives": negatives}
+        return [Codes(codes.z_x, codes.z_y, codes.critic, **masks)]
+
+
 @dataclass(repr=False, eq=False)
 class Whole(Comparison):
-    """Score every row's whole code against those of all rows; the default.
+    r"""Score every row's whole code against those of all rows; the default.
+
+    With ``positives="all"`` a row has several partners: all rows of the batch that share its group
+    or class, or are its neighbours. Each competes with the row's negatives, and the row gives their
+    mean (Khosla et al., 2020, whose sum over other partners in the denominator is left out):
+
+    .. math:: \frac1n \sum_i \frac1{|P_i|} \sum_{p \in P_i}
+        \Big[f_{ip} - \log\Big(e^{f_{ip}} + \sum_{j \notin P_i} e^{f_{ij}}\Big)\Big]
+
+    Use it for small groups or many labels. The negatives are then of other kinds only, so the
+    value of the objective is no bound; ``score`` compares one partner a row, as ever.
+
+    Parameters
+    ----------
+    positives : {"partner", "all"}, default="partner"
+        "all" needs a view that knows all partners: `sklearn_mi.views.SameGroup`, `SameClass` or
+        `Neighbors`, alone or first in a `Compose`.
+
+    References
+    ----------
+    Supervised Contrastive Learning (Khosla et al., 2020), https://arxiv.org/abs/2004.11362
 
     Examples
     --------
@@ -38,9 +75,23 @@ class Whole(Comparison):
     True
     """
 
+    positives: str = "partner"
+
+    @property
+    def needs_kindred(self) -> bool:
+        """Return whether all partners count."""
+        return self.positives == "all"
+
     def build(self, shapes: Sequence[Shape], maps: Sequence[Maps] = ()) -> ComparisonModule:
-        """Return the module, which has no parameters."""
-        return _WholeModule()
+        """Return the module, which has no parameters.
+
+        Raises
+        ------
+        ValueError
+            If ``positives`` is unknown.
+        """
+        check_name("positives", self.positives, ("partner", "all"))
+        return _AllPositivesModule() if self.needs_kindred else _WholeModule()
 
 
 def _with_parts(critic: Any) -> CriticModule:

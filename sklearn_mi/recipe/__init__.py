@@ -19,7 +19,7 @@ from sklearn_mi.recipe.draft import (
 )
 from sklearn_mi.recipe.entries import ENTRIES, OPEN_PARAMETERS, Entry
 from sklearn_mi.recipe.facts import EFFORTS, Choice, Facts
-from sklearn_mi.recipe.methods import METHODS
+from sklearn_mi.recipe.methods import METHODS, refuse_two_kinds
 
 __all__ = [
     "EFFORTS",
@@ -37,6 +37,7 @@ __all__ = [
     "changed_parameters",
     "open_parameters",
     "over_steps",
+    "refuse_two_kinds",
     "snapshot",
     "training_choices",
 ]

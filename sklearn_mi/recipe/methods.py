@@ -103,3 +103,13 @@ def refuse_one_table(comparison: Any, facts: Facts) -> None:
             f"images, but X is one table with rows of shape {facts.kind.row_shape}; expected "
             "X_pair=[...], or sets of its columns named by view=Columns(...)."
         )
+
+
+def refuse_two_kinds(comparison: Any, y: Any, groups: Any) -> None:
+    """Reject groups beside classes where either could say which rows are partners."""
+    asked = asked_for(comparison)
+    if asked is not None and asked.needs_kindred and y is not None and groups is not None:
+        raise ValueError(
+            f"comparison={comparison!r} takes the classes of y for the partners of a row, but "
+            "groups are given, too; expected one of the two: leave groups out."
+        )

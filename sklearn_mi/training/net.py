@@ -223,7 +223,7 @@ class MINet(NeuralNet):
         x, _, groups = batch
         with torch.no_grad():
             codes = self.model.codes(x, None, self.held_out_generator_)
-            codes = self.model.negatives(codes, None, groups)
+            codes = self.model.marked(codes, None, groups)
             maximised = self.model.maximised(codes, None)
         return {"loss": self.criterion_(maximised), "y_pred": maximised}
 

@@ -102,6 +102,8 @@ class View(Component, ABC):
         Arguments of ``fit(X, y, groups=...)`` that the view requires: "groups", "y".
     ordered : bool
         Rows are a time series: its end is held out, not random rows.
+    knows_kindred : bool
+        Whether ``kindred`` says which rows of a batch are partners of one another.
     """
 
     default_encoder_y: ClassVar[Literal["shared", "separate"]] = "shared"
@@ -115,6 +117,7 @@ class View(Component, ABC):
     draws_globally: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
     ordered: ClassVar[bool] = False
+    knows_kindred: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, x: Any, rows: Tensor | None, state: State, generator: Generator) -> Pair:
@@ -165,6 +168,24 @@ class View(Component, ABC):
         -------
         partners : Partners or None
             None unless the view pairs rows with rows of the same table.
+        """
+        return None
+
+    def kindred(self, rows: Tensor | None, state: State, groups: Tensor | None) -> Tensor | None:
+        """Return which rows of a batch are partners of one another, beside the drawn ones.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (b,) or None
+            Their positions among the fitted rows; None for rows that ``fit`` did not see.
+        state : dict of Tensor or None
+        groups : Tensor of int of shape (b,) or None
+            Numbers of their groups, or of their classes if the view needs these.
+
+        Returns
+        -------
+        mask : Tensor of bool of shape (b, b) or None
+            None: not known.
         """
         return None
 

@@ -163,6 +163,11 @@ class Compose(View):
         return self._parts()[0].ordered
 
     @property
+    def knows_kindred(self) -> bool:  # type: ignore[override]
+        """Whether the first part knows partners of one another."""
+        return self._parts()[0].knows_kindred
+
+    @property
     def draws_globally(self) -> bool:  # type: ignore[override]
         """Whether either part draws from torch's global generators."""
         return any(part.draws_globally for part in self._parts())
@@ -204,6 +209,10 @@ class Compose(View):
     def partners(self, n: int, groups: Values, y: Values) -> Partners | None:
         """Return the partners of the first part."""
         return self._parts()[0].partners(n, groups, y)
+
+    def kindred(self, rows: Tensor | None, state: State, groups: Tensor | None) -> Tensor | None:
+        """Return the partners that the first part knows."""
+        return self._parts()[0].kindred(rows, _state_of("first", state), groups)
 
     def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, ...]:
         """Return the shapes of the views of the second part."""

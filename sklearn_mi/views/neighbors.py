@@ -67,6 +67,7 @@ class Neighbors(View):
     among: str = "nearest"
     search: str = "auto"
     sees_whole_rows = True
+    knows_kindred = True
     transient = ("graph", "count")
 
     def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
@@ -82,6 +83,21 @@ class Neighbors(View):
         else:
             which = torch.randint(near.shape[1], (len(x), 1), generator=generator, device=x.device)
         return x, references[near.gather(1, which).squeeze(1)]
+
+    def kindred(self, rows: Tensor | None, state: State, groups: Tensor | None) -> Tensor | None:
+        """Return which rows are neighbours of which; of new rows none are known."""
+        if rows is None or state is None or "graph" not in state:
+            return None
+        near = state["graph"][rows]
+        is_near = (near[:, :, None] == rows).logical_and(self._counted(rows, state, near))
+        return is_near.any(1)
+
+    @staticmethod
+    def _counted(rows: Tensor, state: dict[str, Tensor], near: Tensor) -> Tensor:
+        """Return which of the listed neighbours count, of shape (b, n_neighbors, 1)."""
+        places = torch.arange(near.shape[1], device=near.device)
+        count = state["count"][rows, None] if "count" in state else near.shape[1]
+        return (places < count).expand(near.shape)[..., None]
 
     def _query(self, x: Tensor, state: dict[str, Tensor]) -> Tensor:
         """Return the numbers of the neighbours of new rows, some rows at a time."""

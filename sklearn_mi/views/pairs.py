@@ -123,6 +123,7 @@ class SameGroup(View):
 
     pairs_rows = True
     sees_whole_rows = True
+    knows_kindred = True
     needs = ("groups",)
 
     def __call__(
@@ -136,6 +137,10 @@ class SameGroup(View):
         if groups is None:
             raise ValueError(f"view={self!r} needs groups: pass groups=...")
         return _same_value(groups)
+
+    def kindred(self, rows: Tensor | None, state: State, groups: Tensor | None) -> Tensor | None:
+        """Return which rows are of one group."""
+        return None if groups is None else groups[:, None] == groups[None, :]
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
         """Warn that rows of a group are not independent."""
@@ -168,7 +173,7 @@ class SameClass(View):
     References
     ----------
     Supervised Contrastive Learning (Khosla et al., 2020), https://arxiv.org/abs/2004.11362. The
-    paper averages over all partners in a batch; this view draws one.
+    paper averages over all partners in a batch; so does ``comparison=Whole(positives="all")``.
 
     Examples
     --------
@@ -183,6 +188,7 @@ class SameClass(View):
     unlabelled: Any = None
     pairs_rows = True
     sees_whole_rows = True
+    knows_kindred = True
     needs = ("y",)
 
     def __call__(
@@ -211,6 +217,10 @@ class SameClass(View):
         if y is None:
             raise ValueError(f"view={self!r} pairs rows of one class and needs y: fit(X, y).")
         return _same_value(y, left_out=_without_label(y, self.unlabelled))
+
+    def kindred(self, rows: Tensor | None, state: State, groups: Tensor | None) -> Tensor | None:
+        """Return which rows are of one class."""
+        return None if groups is None else groups[:, None] == groups[None, :]
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
         """Warn that labels made the pairs."""

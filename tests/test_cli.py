@@ -152,6 +152,13 @@ def test_images_and_pairs_are_fitted():
     assert load("model.safetensors").n_features_in_ == 8
     run(f"fit images.npy --input-shape 8x8 {FIT} --overwrite")
     assert load("model.safetensors").input_shape == (8, 8)
+    np.save("third.npy", np.load("pair.npy")[:, None] ** 2)
+    np.save("second.npy", np.load("pair.npy")[:, None])
+    run(f"fit plain.tsv --pair second.npy --pair third.npy {FIT} --overwrite")
+    third = load("model.safetensors").transform_pair([np.zeros((3, 1))] * 2)
+    assert third.shape[0] == 3
+    run(f"fit plain.tsv --pair second.npy --comparison whole {FIT} --overwrite")
+    assert load("model.safetensors").comparison == "whole"
     run(f"fit plain.tsv --pair pair.npy {FIT} --overwrite")
     assert load("model.safetensors").transform_pair(np.zeros((3, 1))).shape[0] == 3
 

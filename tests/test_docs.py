@@ -13,7 +13,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 import sklearn_mi
-from sklearn_mi import MIEstimator, MIRepresentationLearner
+from sklearn_mi import MIEstimator, MIRepresentationLearner, comparisons
 from sklearn_mi.bounds import BOUNDS
 from sklearn_mi.comparisons import COMPARISONS
 from sklearn_mi.critics import CRITICS
@@ -252,6 +252,11 @@ def quick(**parameters):
     return MIRepresentationLearner(max_steps=2, random_state=0, **parameters)
 
 
+def whole_method(comparison, **parameters):
+    images = np.random.default_rng(0).random((20, 8, 8, 3), dtype=np.float32)
+    return quick(comparison=comparison, **parameters).fit(images)
+
+
 COLOURS = np.array(["red", "green", "blue"]).repeat(20)
 MANY = np.random.default_rng(1).integers(0, 20, (60, 2))
 TURN = np.linspace(0, 40, 400)
@@ -291,6 +296,15 @@ PROVOKED = {
     "needs the second table here: pass X_pair=...": lambda: (
         quick().fit(ROWS, X_pair=ROWS).score(ROWS)
     ),
+    "it cannot cut a list": lambda: quick().fit(ROWS[:50], X_pair=[ROWS, ROWS]),
+    "compares several tables, or lightness and colours": lambda: quick(comparison="cmc").fit(ROWS),
+    "is no layer of encoder": lambda: whole_method(comparisons.LocalGlobal("conv9")),
+    "gives a map of one place": lambda: whole_method(comparisons.LocalGlobal("conv3")),
+    "expected at most 6, or None for all": lambda: whole_method(comparisons.Predictive(steps=7)),
+    "which scores by networks of its own": lambda: whole_method("dim", critic="bilinear"),
+    "needs all partners of a row": lambda: quick(
+        view="noise", comparison=comparisons.Whole(positives="all")
+    ).fit(ROWS),
     "needs groups: pass groups=...": lambda: quick(view="same-group").fit(ROWS),
     "critic='bilinaer' is not a known name": lambda: quick(critic="bilinaer").fit(ROWS),
     "effort='quick' and max_steps=3 both set the length of training": lambda: (

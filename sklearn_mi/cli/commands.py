@@ -31,7 +31,13 @@ from sklearn_mi.cli.study import study
 
 __all__ = ["main"]
 
-PARTS = {"view": "neighbors", "encoder": "mlp", "critic": "cosine", "objective": "nwj"}
+PARTS = {
+    "view": "neighbors",
+    "encoder": "mlp",
+    "critic": "cosine",
+    "objective": "nwj",
+    "comparison": "cpc",
+}
 
 
 @click.group(
@@ -63,6 +69,7 @@ def main(ctx: click.Context) -> None:
         "fit images.npy --effort quick --out model.safetensors",
         "fit mnist.parquet --label digit --input-shape 28x28 --out model.safetensors",
         "fit genes.csv --pair proteins.csv --out model.safetensors",
+        "fit photographs.npy --comparison dim --out model.safetensors",
     )
 )
 @click.argument("data", type=Rows())
@@ -70,7 +77,12 @@ def main(ctx: click.Context) -> None:
 @click.option("--label", metavar="COLUMN", multiple=True, help="Column to leave out; repeatable.")
 @index
 @click.option("--groups", metavar="COLUMN", help="Subject of each row, held out as a whole.")
-@click.option("--pair", type=Rows(), help="Second table; its row i is the partner of row i.")
+@click.option(
+    "--pair",
+    type=Rows(),
+    multiple=True,
+    help="Second table; its row i is the partner of row i. Repeatable, for several tables.",
+)
 @options(
     *(
         click.option(f"--{part}", metavar="NAME", help=f"Name of the {part}, such as {name}.")
@@ -86,7 +98,7 @@ def fit(
     label: tuple[str, ...],
     index: str | None,
     groups: str | None,
-    pair: Path | None,
+    pair: tuple[Path, ...],
     seed: int,
     quiet: bool,
     **parameters: Any,
@@ -97,7 +109,9 @@ def fit(
     """
     aside = [*label, *([groups] if groups else [])]
     X, columns = set_aside(data, read(data, index=index), aside)
-    X_pair = None if pair is None else read(pair, index=index)
+    X_pair: Any = [read(path, index=index) for path in pair] or None
+    if len(pair) == 1:
+        (X_pair,) = X_pair
     learner: Any = learner_of(verbose=0 if quiet else 1, random_state=seed, **parameters)
     with redirect_stdout(sys.stderr):
         learner.fit(X, X_pair=X_pair, groups=columns[groups] if groups else None)

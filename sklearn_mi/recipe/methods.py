@@ -91,7 +91,9 @@ def changes_of(comparison: Any, kind: str) -> dict[str, Any]:
     asked = asked_for(comparison)
     if asked is None or (asked.method == "cmc" and kind != "colour image"):
         return {}
-    return METHODS.get(asked.method or ("each-part" if asked.needs_parts else ""), {})
+    changes = METHODS.get(asked.method or ("each-part" if asked.needs_parts else ""), {})
+    # Rows of a second table are partners already.
+    return {name: to for name, to in changes.items() if not (name == "view" and kind == "paired")}
 
 
 def refuse_one_table(comparison: Any, facts: Facts) -> None:

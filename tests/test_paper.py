@@ -48,7 +48,7 @@ PAPER = {"1": 2, "1c": 1, "2": 2, "3": 6, "4": 8, "4c": 4, "8": 6, "9": 8}
 
 
 def test_figures_are_those_of_the_paper():
-    assert set(FIGURES) == {*PAPER, "beyond", "label-free"}
+    assert set(FIGURES) == {*PAPER, "beyond", "label-free", "systems"}
     for name, count in PAPER.items():
         figure = FIGURES[name]()
         assert len(figure.learners) == count

@@ -28,7 +28,7 @@ def study() -> None:
     "--figure",
     multiple=True,
     default=["3"],
-    help="Figures to run: 1 1c 2 3 4 4c 8 9 beyond label-free, or all; default: 3.",
+    help="Figures to run: 1 1c 2 3 4 4c 8 9 beyond label-free systems, or all; default: 3.",
 )
 @click.option(
     "--scale",

@@ -11,7 +11,16 @@ from sklearn.model_selection import train_test_split
 from sklearn_mi.datasets import fetch_cifar10, fetch_mnist
 from sklearn_mi.study import Split
 
-__all__ = ["TOY_ROWS", "cifar10", "digits", "empty_rows", "flat_part", "mnist", "top_halves"]
+__all__ = [
+    "TOY_ROWS",
+    "cifar10",
+    "cifar10_part",
+    "digits",
+    "empty_rows",
+    "flat_part",
+    "mnist",
+    "top_halves",
+]
 
 # A bound of 0.02 nats has a standard error of 0.002 over 12,800 pairs, of 0.0006 over these.
 TOY_ROWS = 128_000
@@ -33,6 +42,12 @@ def cifar10() -> Split:
     """Return CIFAR10."""
     X_train, y_train, X_test, y_test = fetch_cifar10()
     return Split(X_train, X_test, y_train, y_test)
+
+
+def cifar10_part() -> Split:
+    """Return 20,000 rows of CIFAR10 to learn from, and all of its test rows."""
+    whole = cifar10()
+    return Split(whole.X_train[:20_000], whole.X_test, whole.y_train[:20_000], whole.y_test)
 
 
 def empty_rows() -> Split:

@@ -8,9 +8,10 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from sklearn_mi.comparisons import LocalGlobal, Predictive, as_comparison
 from sklearn_mi.critics import Concat
 from sklearn_mi.datasets import toy_pairs
-from sklearn_mi.encoders import MLP, RealNVP
+from sklearn_mi.encoders import MLP, DIMNet, Patches, RealNVP
 from sklearn_mi.evaluation import linear_probe
 from sklearn_mi.learner import MIRepresentationLearner
 from sklearn_mi.objectives import Matched
@@ -18,6 +19,7 @@ from sklearn_mi.paper.adversarial import AdversarialEncoder
 from sklearn_mi.paper.data import (
     TOY_ROWS,
     cifar10,
+    cifar10_part,
     digits,
     empty_rows,
     flat_part,
@@ -330,6 +332,61 @@ def _label_free() -> Figure:
     )
 
 
+SCORED = ("infonce", "js", "donsker-varadhan")
+
+
+def _systems() -> Figure:
+    """Vary critic and bound of Deep InfoMax, CPC and CMC; AMDIM and SimCLR stand beside them."""
+    whole_map = LocalGlobal(weight_local=0.0, weight_global=1.0, weight_prior=1.0)
+    comparisons = {
+        ("dim", "encode-and-dot"): LocalGlobal(),
+        ("dim", "concat-and-convolve"): LocalGlobal(scorer="concat-and-convolve"),
+        ("dim-global", "encode-and-dot"): whole_map,
+        ("cpc", "gru"): Predictive(),
+        ("cpc", "conv"): Predictive(context="conv"),
+        **{("cmc", critic): as_comparison("cmc") for critic in CRITICS},
+        ("amdim", "encode-and-dot"): as_comparison("amdim"),
+        ("simclr", "cosine"): "whole",
+    }
+    points = []
+    for (system, critic), comparison in comparisons.items():
+        for objective in SCORED if system not in ("amdim", "simclr") else SCORED[:1]:
+            fact = {"system": system, "critic": critic, "objective": objective}
+            points.append((fact, {"objective": objective, **_system(system, critic, comparison)}))
+    return Figure(
+        "critic and bound of Deep InfoMax, CPC and CMC",
+        *_grid(points),
+        {"cifar10": cifar10_part},
+        measures={"few_labels": partial(few_labels, labels=(20,))},
+        steps=600,
+        every=300,
+        short=True,
+    )
+
+
+def _system(system: str, critic: str, comparison: Any) -> dict[str, Any]:
+    """Return the parameters of one system beside its objective."""
+    views = {"cmc": "lightness-color", "amdim": "simclr", "simclr": "simclr"}
+    is_cmc = system == "cmc"
+    return {
+        "n_components": 32 if is_cmc else 64,
+        "view": views.get(system, "same"),
+        "encoder": Patches() if system == "cpc" else DIMNet(),
+        "critic": CRITICS[critic] if is_cmc else "cosine" if system == "simclr" else "auto",
+        "comparison": comparison,
+        "output": "both" if is_cmc else "first",
+        "optimizer": "adam",
+        "lr": 1e-3,
+        "weight_decay": 0.0,
+        "schedule": "cosine",
+        "precision": "float32",
+        "half_size": 0.0,
+        "batch_size": 64,
+        "eval_block_size": 64,
+        "max_steps": 600,
+    }
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "1": _figure_1,
     "1c": _figure_1c,
@@ -341,4 +398,5 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "9": _figure_9,
     "beyond": _beyond,
     "label-free": _label_free,
+    "systems": _systems,
 }

@@ -30,10 +30,11 @@ def run_figure(
 
     Parameters
     ----------
-    name : {"1", "1c", "2", "3", "4", "4c", "8", "9", "beyond", "label-free"}
+    name : {"1", "1c", "2", "3", "4", "4c", "8", "9", "beyond", "label-free", "systems"}
         "1" is figures 1a and 1b, "2" also gives figure 5, "3" also 6, and "4" is 4a, 4b and 7.
         "beyond" varies one thing at a time where the paper does not, with more measures.
-        "label-free" asks which number without labels predicts accuracy.
+        "label-free" asks which number without labels predicts accuracy. "systems" varies critic and
+        bound of Deep InfoMax, CPC and CMC.
     seeds : iterable of int
     at : sequence of int
         Steps at which to measure; ``FIGURES[name]().stops(scale)`` returns those of a scale.

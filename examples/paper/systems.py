@@ -1,0 +1,113 @@
+r"""Critic and bound of Deep InfoMax, CPC and CMC: claims that were stated before anything was run.
+
+``sklearn-mi study paper --folder docs/paper --figure systems --seeds 8`` trains 26 settings on
+20,000 rows of CIFAR10, 600 steps of 64 rows each by Adam, seeds 0 to 7. The settings stand in
+`sklearn_mi.paper.figures`. This script reads the table and says of each claim whether it holds.
+
+The lesson of Tschannen et al. (2020) is about two views and whole codes. It asks three things that
+can be asked of these systems, too: does a larger critic make worse codes, does it make a tighter
+bound, and does the size of the bound tell how good the codes are?
+
+=====  ============================================================================================
+claim  holds if
+=====  ============================================================================================
+S1     Deep InfoMax, each objective: D(encode-and-dot, concat-and-convolve) > 0 in accuracy
+S2     CMC, each objective: D(bilinear, concat) > 0 in accuracy
+S3     CMC, InfoNCE: D(concat, bilinear) < .05 nats in held-out InfoNCE
+S4     CPC and CMC, each: over the settings of a seed the rank correlation of held-out InfoNCE with
+       accuracy has a mean < .5
+=====  ============================================================================================
+
+D(a, b) is the mean over seeds of a minus b at the last step; objectives are InfoNCE,
+Jensen-Shannon and Donsker-Varadhan. Accuracy is that of ``accuracy_converged``, a logistic
+regression on all labels of the training rows. Held-out InfoNCE is ``infonce_test``, over blocks of
+64 rows, which the settings of a system share. Each claim is a conjunction of one-sided t tests, at
+.05 over the four claims by Holm's method, and stands on 8 seeds or more. Any verdict counts.
+
+    python examples/paper/systems.py docs/paper/figure_systems.csv
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pandas as pd
+from findings import AS_TIGHT, FEWEST_SEEDS, Comparison
+from scipy.stats import spearmanr
+
+ALPHA = 0.05
+OBJECTIVES = ("infonce", "js", "donsker-varadhan")
+ACCURACY, BOUND = "accuracy_converged", "infonce_test"
+UNRELATED = 0.5
+
+
+def cell(table: pd.DataFrame, column: str, system: str, critic: str, objective: str) -> pd.Series:
+    """Return a column of one setting, by seed."""
+    named = {"system": system, "critic": critic, "objective": objective}
+    rows = table[(table[list(named)] == list(named.values())).all(axis=1)]
+    return rows.set_index("seed")[column]
+
+
+def better(table: pd.DataFrame, system: str, small: str, large: str) -> Iterator[Comparison]:
+    """Yield that the codes of the smaller critic are better, for each objective."""
+    for name in OBJECTIVES:
+        ahead = cell(table, ACCURACY, system, small, name) - cell(
+            table, ACCURACY, system, large, name
+        )
+        yield Comparison(f"{system}, {name}: accuracy, {small} - {large}", ahead)
+
+
+def not_tighter(table: pd.DataFrame) -> Iterator[Comparison]:
+    """Yield that the larger critic of CMC is not tighter."""
+    large, small = (
+        cell(table, BOUND, "cmc", critic, "infonce") for critic in ("concat", "bilinear")
+    )
+    yield Comparison("cmc: held-out InfoNCE, concat - bilinear", large - small, AS_TIGHT, True)
+
+
+def unrelated(table: pd.DataFrame) -> Iterator[Comparison]:
+    """Yield that the size of the bound does not tell the accuracy."""
+    for system in ("cpc", "cmc"):
+        by_seed = table[table["system"] == system].groupby("seed")[[BOUND, ACCURACY]]
+        ranks = by_seed.apply(lambda rows: float(spearmanr(rows[BOUND], rows[ACCURACY]).statistic))
+        yield Comparison(f"{system}: rank correlation", ranks, UNRELATED, below=True)
+
+
+def claims(table: pd.DataFrame) -> dict[str, list[Comparison]]:
+    """Return the comparisons of each claim, at the last step."""
+    last = table[table["step"] == table["step"].max()].dropna(subset=[ACCURACY])
+    return {
+        "S1": [*better(last, "dim", "encode-and-dot", "concat-and-convolve")],
+        "S2": [*better(last, "cmc", "bilinear", "concat")],
+        "S3": [*not_tighter(last)],
+        "S4": [*unrelated(last)],
+    }
+
+
+def verdicts(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a claim: the comparison that decides, its interval, and the verdict."""
+    rows = []
+    for claim, comparisons in claims(table).items():
+        results = [comparison.result(ALPHA) for comparison in comparisons]
+        decides = max(results, key=lambda result: result["p"] if result["p"] == result["p"] else 2)
+        opposite = min(result["p_opposite"] for result in results) * len(results)
+        rows.append({"claim": claim, **decides, "p_opposite": min(opposite, 1.0)})
+    made = pd.DataFrame(rows)
+    holds, fails = (_by_holm(made[name]) <= ALPHA for name in ("p", "p_opposite"))
+    made["verdict"] = "undecided"
+    enough = made["n_seeds"] >= FEWEST_SEEDS
+    made.loc[enough & holds, "verdict"] = "holds"
+    made.loc[enough & fails, "verdict"] = "does not hold"
+    return made.drop(columns="dropped")
+
+
+def _by_holm(p: pd.Series) -> pd.Series:
+    """Return the p-values, corrected for their number; one that is missing counts as 1."""
+    ordered = p.fillna(1.0).sort_values()
+    scaled = ordered * range(len(p), 0, -1)
+    return scaled.cummax().clip(upper=1.0).reindex(p.index)
+
+
+if __name__ == "__main__":
+    print(verdicts(pd.read_csv(sys.argv[1])).to_string(index=False))

@@ -1,0 +1,59 @@
+"""The claims about Deep InfoMax, CPC and CMC, on tables whose verdicts are known."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+PAPER = Path(__file__).parent.parent / "examples" / "paper"
+sys.path.insert(0, str(PAPER))
+try:
+    import systems
+finally:
+    sys.path.remove(str(PAPER))
+
+SETTINGS = {
+    "dim": ("encode-and-dot", "concat-and-convolve"),
+    "cpc": ("gru", "conv"),
+    "cmc": ("bilinear", "separable", "concat"),
+}
+
+
+def table(n_seeds=8, lesson=1.0):
+    """Small critics are better by .1, and the bound says nothing; or the reverse by lesson=-1."""
+    rng, rows = np.random.default_rng(0), []
+    for seed in range(n_seeds):
+        for system, critics in SETTINGS.items():
+            for place, critic in enumerate(critics):
+                for objective in systems.OBJECTIVES:
+                    accuracy = 0.5 - 0.1 * lesson * place + 0.01 * rng.normal()
+                    bound = accuracy if lesson < 0 else rng.normal(scale=0.01)
+                    bound += 0.2 * place * (lesson < 0)
+                    rows.append((system, critic, objective, seed, 600, accuracy, bound))
+    names = ["system", "critic", "objective", "seed", "step", "accuracy_converged", "infonce_test"]
+    made = pd.DataFrame(rows, columns=names)
+    earlier = made.assign(step=300, accuracy_converged=0.1)
+    return pd.concat([earlier, made])
+
+
+def test_the_lesson_holds_where_it_was_planted():
+    made = systems.verdicts(table()).set_index("claim")
+    assert (made["verdict"] == "holds").all()
+    assert made.loc["S1", "estimate"] == pytest.approx(0.1, abs=0.02)
+    assert abs(made.loc["S4", "estimate"]) < 0.5
+    assert (made["n_seeds"] == 8).all()
+
+
+def test_the_reverse_does_not_hold():
+    assert (systems.verdicts(table(lesson=-1.0))["verdict"] == "does not hold").all()
+
+
+def test_few_seeds_decide_nothing():
+    assert (systems.verdicts(table(n_seeds=7))["verdict"] == "undecided").all()
+
+
+def test_holm_by_hand():
+    corrected = systems._by_holm(pd.Series([0.01, np.nan, 0.02, 0.03]))
+    assert corrected.tolist() == pytest.approx([0.04, 1.0, 0.06, 0.06])

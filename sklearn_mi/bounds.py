@@ -219,7 +219,8 @@ def _terms_of_positives(scores: Tensor, negatives: Mask, positives: Tensor) -> T
     cells = negative_cells(scores, negatives, positives)
     sums = log_sum(scores, cells, empty=-math.inf)
     log_counts = (cells.sum(1) + 1).to(scores.dtype).log()
-    return log_counts + row_means(scores - torch.logaddexp(scores, sums[:, None]), positives)
+    # The logarithm of a positive's share among itself and the row's negatives.
+    return log_counts + row_means(functional.logsigmoid(scores - sums[:, None]), positives)
 
 
 def _positives_in_turn(positives: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

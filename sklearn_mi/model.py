@@ -223,7 +223,8 @@ class PairModel(nn.Module):
     ) -> Codes:
         """Return the codes of both views of a batch; for the first view, only those of pairs."""
         first, second = self.view(x, rows, self.state.tensors(), generator)
-        first = first[:n_pairs]
+        if n_pairs is not None and n_pairs < len(first):
+            first = first[:n_pairs]
         if self.half_size and self.training:
             first, second = halved(first), halved(second)
         with self._precision(first.device):

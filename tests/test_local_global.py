@@ -377,3 +377,13 @@ def test_names_are_the_objects_that_they_say():
     assert as_comparison("dim").method == "dim"
     assert as_comparison("amdim").method == "amdim"
     assert as_comparison("amdim").layers == ("conv3", "conv2")
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_an_image_paired_with_itself_is_encoded_once(training):
+    model = learner().fit(images()).net_.module_.train(training)
+    seen = []
+    model.encoder.register_forward_hook(lambda module, given, made: seen.append(len(made)))
+    x = torch.from_numpy(images(8))
+    model(x, torch.arange(8), None, torch.Generator().manual_seed(0))
+    assert seen == [8]

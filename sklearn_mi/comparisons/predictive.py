@@ -70,23 +70,35 @@ class _Picker:
         """Return the number of candidates of a row in a block of n."""
         return 1 + min(self.number, {"other": n - 1, "any": n, "same": self.number}[self.negatives])
 
-    def __call__(self, draws: Tensor, first: int) -> tuple[Tensor, Tensor]:
-        """Return rows and places, both of shape (n, number); ``first``: where targets begin."""
-        n = len(draws)
+    def __call__(self, draws: Tensor, offsets: range) -> tuple[Tensor, Tensor]:
+        """Return rows and places of each offset, both of shape (n_offsets, n, number).
+
+        Parameters
+        ----------
+        draws : Tensor of shape (n, n_offsets * n_draws)
+        offsets : range
+            Where the targets of each offset begin.
+        """
+        draws = draws.unflatten(1, (len(offsets), -1)).movedim(1, 0)
+        n = draws.shape[1]
         if self.negatives == "same":
-            places = draws.argsort(1)[:, : self.number]
+            places = draws.argsort(2)[..., : self.number]
             return torch.arange(n, device=draws.device)[:, None].expand_as(places), places
         number = self.candidates(n) - 1
-        order, mine, theirs, *is_own = draws.unbind(1)
-        circle = order.argsort()
+        order, mine, theirs, *is_own = draws.unbind(2)
+        circle = order.argsort(1)
         ahead = torch.arange(1, number + 1, device=draws.device)
         if is_own:
-            ahead = ahead - (is_own[0][:, None] * n < number).long()
-        rows = circle[(circle.argsort()[:, None] + ahead) % n]
-        share = (mine[:, None] + theirs[rows]).frac()
-        first = first if self.negatives == "other" else 0
-        within = (share * (self.n_places - first)).long()
-        return rows, first + within.clamp_max(self.n_places - first - 1)
+            ahead = ahead - (is_own[0][..., None] * n < number).long()
+        around = (circle.argsort(1)[..., None] + ahead) % n
+        rows = circle.gather(1, around.flatten(1)).view_as(around)
+        share = mine[..., None] + theirs.gather(1, rows.flatten(1)).view_as(rows)
+        begin = torch.arange(offsets.start, offsets.stop, offsets.step, device=draws.device)
+        if self.negatives == "any":
+            begin = torch.zeros_like(begin)
+        left = (self.n_places - begin)[:, None, None]
+        within = torch.minimum((share.frac() * left).long(), left - 1)
+        return rows, begin[:, None, None] + within
 
 
 class _PredictiveModule(ComparisonModule):
@@ -110,11 +122,13 @@ class _PredictiveModule(ComparisonModule):
     def forward(self, codes: Codes, rows: Tensor | None) -> list[Codes]:
         contexts = self.contexts(codes.maps_x[self.layer])
         z = codes.maps_y[self.layer].flatten(2).transpose(1, 2)
-        draws: Any = codes.draws
-        each = zip(self.offsets, self.predict, draws.chunk(len(self.offsets), dim=1), strict=True)
+        step = self.n_columns
+        begin = range(self.offsets.start * step, self.offsets.stop * step, step)
+        rows, places = self.pick(codes.draws, begin)  # type: ignore[arg-type]
+        each = zip(begin, self.predict, rows, places, strict=True)
         return [
-            self._of_step(k * self.n_columns, predict, own, contexts, z, codes.negatives)
-            for k, predict, own in each
+            self._of_step(ahead, predict(contexts[:, :-ahead]), picked, where, z, codes.negatives)
+            for ahead, predict, picked, where in each
         ]
 
     def contexts(self, maps: Tensor) -> Tensor:
@@ -127,26 +141,37 @@ class _PredictiveModule(ComparisonModule):
     def _of_step(
         self,
         ahead: int,
-        predict: nn.Module,
-        draws: Tensor,
-        contexts: Tensor,
+        predicted: Tensor,
+        rows: Tensor,
+        places: Tensor,
         z: Tensor,
         allowed: Tensor | None,
     ) -> Codes:
         """Return the scores of the places that lie ``ahead`` of their contexts."""
-        rows, places = self.pick(draws, ahead)
-        predicted, targets = predict(contexts[:, :-ahead]), z[:, ahead:]
+        targets = z[:, ahead:]
         joint = (predicted * targets).sum(2, keepdim=True)
         scores = torch.cat([joint, predicted @ z[rows, places].transpose(1, 2)], dim=2)
+        positives = torch.zeros_like(scores, dtype=torch.bool)
+        positives[..., 0] = True
+        negatives = None
+        if allowed is not None or self.pick.negatives != "other":
+            negatives = self._negatives(rows, places, ahead, allowed) & ~positives
+        cells = (None if c is None else c.flatten(0, 1) for c in (scores, positives, negatives))
+        return scored(*cells)  # type: ignore[arg-type]
+
+    def _negatives(
+        self, rows: Tensor, places: Tensor, ahead: int, allowed: Tensor | None
+    ) -> Tensor:
+        """Return which candidates are not the target itself, and allowed; the first is the target.
+
+        Of shape (n, contexts, 1 + number).
+        """
         is_own = rows == torch.arange(len(rows), device=rows.device)[:, None]
-        reached = torch.arange(ahead, z.shape[1], device=rows.device)
+        reached = torch.arange(ahead, self.pick.n_places, device=rows.device)
         negatives = ~(is_own[:, None] & (places[:, None] == reached[:, None]))
         if allowed is not None:
             negatives = negatives & (allowed.gather(1, rows) | is_own)[:, None]
-        negatives = torch.cat([torch.zeros_like(joint, dtype=torch.bool), negatives], dim=2)
-        positives = torch.zeros_like(negatives)
-        positives[..., 0] = True
-        return scored(*(cells.flatten(0, 1) for cells in (scores, positives, negatives)))
+        return torch.cat([torch.ones_like(negatives[..., :1]), negatives], dim=2)
 
     def candidates(self, n: int) -> int:
         """Return the partner and its negatives."""

@@ -1,0 +1,162 @@
+"""What a step of Deep InfoMax and of CPC costs, beside the same step written by hand.
+
+``python benchmarks/methods.py`` times images of CIFAR10's size, batches of 64, in turns on one
+machine, and writes ``benchmarks/results/methods.csv``: milliseconds a step and the ratio to the
+loop by hand of the same round, least, median and largest; and, each in a process of its own, the
+peak memory of a fit with batches of 256. ``--rounds 1 --steps 2`` tries it.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")  # set before torch is imported anywhere
+
+import argparse
+import copy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from bench_data import package_commit
+from information_tasks import forget_peak, peak_mb
+from speed import interleaved, machine
+from speed_loops import batches, images, ours
+from torch import Tensor, nn
+
+from sklearn_mi.comparisons import LocalGlobal, Predictive
+from sklearn_mi.comparisons.base import ComparisonModule
+from sklearn_mi.encoders import DIMNet, Patches
+
+RESULTS = Path(__file__).parent / "results" / "methods.csv"
+SHAPE, WIDTH, BATCH = (32, 32, 3), 64, 64
+LR = 1e-3
+
+Loss = Callable[[nn.ModuleDict, Tensor], Tensor]
+
+
+def loop(parts: nn.ModuleDict, loss: Loss, X: np.ndarray) -> Callable[[int], None]:
+    """Return the plain loop; each run begins with the same weights."""
+    data = torch.from_numpy(X)
+
+    def run(steps: int) -> None:
+        model = copy.deepcopy(parts).train()
+        adam = torch.optim.Adam(model.parameters(), lr=LR)
+        for batch in batches(data, BATCH, steps):
+            adam.zero_grad()
+            loss(model, batch).backward()
+            adam.step()
+
+    return run
+
+
+def built(comparison: Any, encoder: Any, layer: str, shape: tuple[int, ...]) -> nn.ModuleDict:
+    """Return the encoder and the networks of the comparison, as the learner builds them."""
+    heads: ComparisonModule = comparison.build([(WIDTH,), (WIDTH,)], [{layer: shape}] * 2)
+    return nn.ModuleDict({"encoder": encoder.build(SHAPE, WIDTH), "heads": heads})
+
+
+def dim_loss(parts: nn.ModuleDict, x: Tensor) -> Tensor:
+    """InfoNCE of a code against the places of its image, and the prior."""
+    encoder, heads = parts["encoder"], parts["heads"]
+    maps = encoder[:7](x)
+    z = encoder[7:](maps)
+    g = heads.sources["code"](z)
+    local = heads.targets["conv2"](maps.flatten(2).transpose(1, 2).flatten(0, 1))
+    n, places = len(x), maps[0, 0].numel()
+    scores = (g @ local.T).unflatten(1, (n, places))
+    own = scores.diagonal().T
+    is_own = torch.eye(n, dtype=torch.bool)[..., None]
+    others = scores.masked_fill(is_own, -torch.inf).flatten(1).logsumexp(1, keepdim=True)
+    nce = (own - torch.logaddexp(own, others)).mean()
+    return -nce - heads.judge(z, torch.rand_like(z), 0.1)
+
+
+def cpc_loss(parts: nn.ModuleDict, x: Tensor) -> Tensor:
+    """InfoNCE of later rows of patches, the mean over offsets."""
+    encoder, heads = parts["encoder"], parts["heads"]
+    maps = encoder.map(x)
+    n, channels, rows, columns = maps.shape
+    by_column = maps.permute(0, 3, 2, 1).flatten(0, 1)
+    context = heads.context.network(by_column)[0].unflatten(0, (n, columns)).transpose(1, 2)
+    z = maps.permute(0, 2, 3, 1)
+    total = 0.0
+    for k, predict in zip(heads.offsets, heads.predict, strict=True):
+        predicted, target = predict(context[:, :-k]).flatten(1, 2), z[:, k:].flatten(1, 2)
+        others = (torch.arange(n)[:, None] + torch.randperm(n - 1)[:16] + 1) % n
+        place = torch.randint(target.shape[1], others.shape)
+        joint = (predicted * target).sum(2, keepdim=True)
+        scores = torch.cat([joint, predicted @ target[others, place].transpose(1, 2)], dim=2)
+        total = total - scores.log_softmax(2)[..., 0].mean()
+    return total / len(heads.predict)
+
+
+def settings() -> dict[str, dict[str, Any]]:
+    """Return the parameters of our fits."""
+    training = {"n_components": WIDTH, "optimizer": "adam", "schedule": "constant", "lr": LR}
+    shared = {
+        **training,
+        "objective": "infonce",
+        "encoder_y": "shared",
+        "critic": "auto",
+        "precision": "float32",
+    }
+    return {
+        "Deep InfoMax": {
+            **shared,
+            "view": "same",
+            "encoder": DIMNet(),
+            "comparison": LocalGlobal(),
+        },
+        "CPC": {**shared, "view": "same", "encoder": Patches(), "comparison": Predictive()},
+    }
+
+
+def by_hand(X: np.ndarray) -> dict[str, Callable[[int], None]]:
+    """Return the loops."""
+    torch.manual_seed(0)
+    dim = built(LocalGlobal(), DIMNet(), "conv2", (128, 8, 8))
+    cpc = built(Predictive(), Patches(), "map", (WIDTH, 7, 7))
+    return {"Deep InfoMax": loop(dim, dim_loss, X), "CPC": loop(cpc, cpc_loss, X)}
+
+
+def memory(name: str) -> float:
+    """Return the megabytes that a fit with batches of 256 takes beyond what was there."""
+    X = images(1000, SHAPE)
+    params = settings()[name]
+    ours(X, 8, **params)(1)
+    before = forget_peak()
+    ours(X, 256, **params)(2)
+    return peak_mb() - before
+
+
+def main() -> None:
+    """Time, and write the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--memory", choices=settings(), help="print the megabytes of one, no more")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    asked = parser.parse_args()
+    if asked.memory:
+        print(memory(asked.memory))
+        return
+    X, tables = images(2000, SHAPE), {}
+    hand = by_hand(X)
+    for name, params in settings().items():
+        loops = {"by hand": hand[name], "ours": ours(X, BATCH, **params)}
+        tables[name] = interleaved(loops, asked.steps, asked.rounds)
+        command = [sys.executable, __file__, "--memory", name]
+        megabytes = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        tables[name].loc["ours", "peak MB, batches of 256"] = float(megabytes)
+    made = pd.concat(tables, names=["method", "loop"]).reset_index()
+    made["commit"], made["machine"] = package_commit(), machine()
+    made.to_csv(asked.out, index=False, float_format="%.4g")
+    print(made.drop(columns=["commit", "machine"]).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -148,9 +148,10 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         InfoNCE, the bound of least variance; with the default `Split`, InfoNCE of each half.
     comparison : str or Comparison, default="auto"
         What is scored against what; see `sklearn_mi.comparisons`. "whole": whole codes.
-        "each-part": each part of a code that the critic splits. "cmc": every pair of several
-        tables, or lightness and colours of images. A name also decides what "auto" means for the
-        other parameters. "auto": "whole", or "cmc" for more than two tables.
+        "each-part": each part of a code that the critic splits. "dim", "amdim": a code and the
+        places of a feature map (Deep InfoMax, AMDIM). "cpc": a context and later steps. "cmc":
+        every pair of several tables, or lightness and colours of images. A name also decides what
+        "auto" means for the other parameters. "auto": "whole", or "cmc" for more than two tables.
     negatives : str or Negatives, default="batch"
         Which pairs count as unrelated in training; see `sklearn_mi.negatives`.
     head : str, Encoder, Module, callable or None, default=None

@@ -396,12 +396,27 @@ MI: list[Claim] = [
         ),
     ),
     (
-        "In each kind the interval holds the truth in at least 92 % of the draws.",
-        lambda t: bool((tables.coverage(t)["holds"] >= 0.92).all()),
+        "In closed form the interval holds the truth in at least 92 % of the 400 draws of each "
+        "kind.",
+        lambda t: bool(
+            (tables.coverage(t)["holds"] >= 0.92).all()
+            and (tables.coverage(t)["draws"] == 400).all()
+        ),
     ),
     (
-        "The lower limit lies below the truth in at least 97 % of the draws of each kind.",
-        lambda t: bool((tables.coverage(t)["below"].dropna() >= 0.97).all()),
+        "The lower limit lies below it in at least 97 %, and tests at 5 % reject independence in 3 "
+        "to 7.5 %.",
+        lambda t: bool(
+            (tables.coverage(t)["below"].dropna() >= 0.97).all()
+            and tables.coverage(t)["rejects"].dropna().between(0.03, 0.075).all()
+        ),
+    ),
+    (
+        "By default the interval holds in at least 34 of the 40 draws of each of six kinds.",
+        lambda t: bool(
+            (tables.coverage(t, "default")["holds"] >= 34 / 40).all()
+            and len(tables.coverage(t, "default")) == 6
+        ),
     ),
     (
         "Estimates of MNIST are within 0.02 nats of the truth.",

@@ -411,9 +411,9 @@ def every_number(t: Tables) -> pd.DataFrame:
     return pd.DataFrame(rows, index=["median", "above", "lowest", "highest"]).T
 
 
-def coverage(t: Tables) -> pd.DataFrame:
+def coverage(t: Tables, setting: str = "closed-form") -> pd.DataFrame:
     """Return by task how often the interval holds the truth, and the limits lie below it."""
-    return t["mi_coverage"].set_index("task")
+    return t["mi_coverage"].query("setting == @setting").set_index("task")
 
 
 def mi_times(t: Tables) -> pd.DataFrame:

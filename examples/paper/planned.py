@@ -22,7 +22,7 @@ def finished(new: pd.DataFrame, figure: str, learner: str, last_step: int) -> se
     if new.empty:
         return set()
     here = (new["figure"] == figure) & (new["learner"] == learner)
-    ended = (new["step"] == last_step) | new["error"].fillna("").ne("")
+    ended = (new["step"] == last_step) | (new["error"].notna() & (new["error"] != ""))
     return {int(seed) for seed in new.loc[here & ended, "seed"]}
 
 

@@ -110,7 +110,8 @@ def main() -> None:
         if args.hours is not None and hours > args.hours:
             break
         table = perform(run, args.folder, args.work)
-        error = table["error"].fillna("").iloc[-1]
+        error = table["error"].iloc[-1]
+        error = "" if pd.isna(error) else error
         took = error or f"{table['seconds'].max():.0f} s"
         print(f"{run.data}:{run.claim} {run.figure} {run.learner} {run.seed}: {took}", flush=True)
 

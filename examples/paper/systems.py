@@ -32,6 +32,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 from findings import AS_TIGHT, FEWEST_SEEDS, Comparison
 from scipy.stats import spearmanr
@@ -105,7 +106,7 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
 def _by_holm(p: pd.Series) -> pd.Series:
     """Return the p-values, corrected for their number; one that is missing counts as 1."""
     ordered = p.fillna(1.0).sort_values()
-    scaled = ordered * range(len(p), 0, -1)
+    scaled = ordered * np.arange(len(p), 0, -1)
     return scaled.cummax().clip(upper=1.0).reindex(p.index)
 
 

@@ -194,7 +194,7 @@ class PairModel(nn.Module):
 
     def marked(self, codes: Codes, rows: Tensor | None, groups: Tensor | None) -> Codes:
         """Return codes with the mask of their negatives, and of partners of one another."""
-        if self.recipe is not None and as_comparison(self.recipe.comparison).needs_kindred:
+        if self.comparison.needs_kindred:
             codes.kindred = self.view.kindred(rows, self.state.tensors(), groups)
         return self.negatives(codes, rows, groups)
 

@@ -78,6 +78,8 @@ class ComparisonModule(nn.Module, ABC):
     owns_scores : bool
         Whether heads of its own score, so that the critic of whole codes is never trained. The
         reported InfoNCE is then that of the comparison.
+    needs_kindred : bool
+        Whether it reads `Codes.kindred`.
     rows_alone : bool
         Whether candidates are drawn for each row, so that columns of scores have no partners.
     n_draws : int
@@ -87,6 +89,7 @@ class ComparisonModule(nn.Module, ABC):
     caveat: str | None = None
     is_whole: ClassVar[bool] = False
     owns_scores: ClassVar[bool] = False
+    needs_kindred: ClassVar[bool] = False
     rows_alone: bool = False
     n_draws: int = 0
 

@@ -27,6 +27,7 @@ class _WholeModule(ComparisonModule):
 
 
 class _AllPositivesModule(ComparisonModule):
+    needs_kindred: ClassVar[bool] = True
     caveat = "rows with several partners are compared with rows of other kinds only"
 
     def forward(self, codes: Codes, rows: Tensor | None) -> list[Codes]:

@@ -33,6 +33,7 @@ from sklearn_mi.information.inference import (
     bounds_on,
     certified_limit,
     infonce_on,
+    permutation_p_value,
     permutation_test,
     standard_error,
 )
@@ -256,9 +257,8 @@ class CrossFit:
 
     def _test_by_neighbors(self, rows: np.ndarray, rng: np.random.Generator) -> Independence:
         own, *permuted = self._by_neighbors(rows, rng, PERMUTATIONS)
-        larger = int(np.sum(np.array(permuted) >= own - 1e-12))
-        statistic = float(own - np.mean(permuted))
-        return Independence((1 + larger) / (1 + PERMUTATIONS), statistic, len(rows))
+        p_value = permutation_p_value(own, permuted)
+        return Independence(p_value, float(own - np.mean(permuted)), len(rows))
 
     def _critic(
         self, kept: np.ndarray, seed: int, *, never_constant: bool = False

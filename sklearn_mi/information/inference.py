@@ -307,9 +307,14 @@ def permutation_test(
     own = scores.diagonal().mean()
     order = np.arange(n)
     permuted = [scores[order, rng.permutation(n)].mean() for _ in range(PERMUTATIONS)]
+    return Independence(permutation_p_value(own, permuted), float(own - scores.mean()), n)
+
+
+def permutation_p_value(own: float, permuted: Sequence[float]) -> float:
+    """Return the share of real and permuted means that are at least the real one."""
     # Under independence real and permuted means have one distribution, so ties count as larger.
     larger = int(np.sum(np.array(permuted) >= own - 1e-12))
-    return Independence((1 + larger) / (1 + PERMUTATIONS), float(own - scores.mean()), n)
+    return (1 + larger) / (1 + len(permuted))
 
 
 def certified_limit(ratio: Critic, pairs: Pairs, rows: np.ndarray, error: float) -> float:

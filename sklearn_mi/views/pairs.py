@@ -31,6 +31,11 @@ def _same_value(values: np.ndarray, *, left_out: np.ndarray | None = None) -> Pa
     return Partners(*map(torch.as_tensor, (order, start, count, own - start)))
 
 
+def _same_number(groups: Tensor | None) -> Tensor | None:
+    """Return which rows of a batch have one number."""
+    return None if groups is None else groups[:, None] == groups[None, :]
+
+
 def _given_pair(x: Tensor | Pair, view: View) -> Pair:
     if not isinstance(x, tuple):
         raise ValueError(f"{view!r} pairs rows with rows: it must be the first part of a Compose.")
@@ -140,7 +145,7 @@ class SameGroup(View):
 
     def kindred(self, rows: Tensor | None, state: State, groups: Tensor | None) -> Tensor | None:
         """Return which rows are of one group."""
-        return None if groups is None else groups[:, None] == groups[None, :]
+        return _same_number(groups)
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
         """Warn that rows of a group are not independent."""
@@ -220,7 +225,7 @@ class SameClass(View):
 
     def kindred(self, rows: Tensor | None, state: State, groups: Tensor | None) -> Tensor | None:
         """Return which rows are of one class."""
-        return None if groups is None else groups[:, None] == groups[None, :]
+        return _same_number(groups)
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:
         """Warn that labels made the pairs."""

@@ -230,8 +230,8 @@ class PairModel(nn.Module):
         with self._precision(first.device):
             sides = self._encode_pair(first, second)
         (z_x, maps_x), (z_y, maps_y) = (_in_full(*side) for side in sides)
-        n_draws, draws = self.comparison.n_draws, None
-        if n_draws:
+        draws = None
+        if n_draws := self.comparison.n_draws:
             draws = torch.rand(len(z_x), n_draws, generator=generator, device=z_x.device)
         made: dict[str, Any] = {"x": first, "x_prime": second, "draws": draws}
         return Codes(z_x, z_y, self.critic, maps_x=maps_x, maps_y=maps_y, **made)
@@ -247,8 +247,8 @@ class PairModel(nn.Module):
             return self._encode(first, 0), self._encode(second, 1)
         z, maps = self._encode(torch.cat([first, second]), 0)
         n = len(first)
-        cut = ({k: v[:n] for k, v in maps.items()}, {k: v[n:] for k, v in maps.items()})
-        return (z[:n], cut[0]), (z[n:], cut[1])
+        first_maps, second_maps = ({k: v[i] for k, v in maps.items()} for i in np.s_[:n, n:])
+        return (z[:n], first_maps), (z[n:], second_maps)
 
     def _encode(self, x: Tensor, side: int) -> Encoded:
         """Return the codes of one view, after its head, and its feature maps."""
@@ -427,7 +427,6 @@ def build_model(
         negatives = as_negatives(recipe.negatives)
         comparison.check(objective, critic)
         comparison.check_negatives(negatives)
-        _check_comparison(recipe, comparison, view)
         modules = encoder, encoder_y or encoder
         paths, maps = _paths_and_maps(recipe, modules, shapes, comparison.layers)
         model = PairModel(
@@ -448,6 +447,7 @@ def build_model(
             widths=widths,
             paths=paths,
         )
+    _check_comparison(model)
     if not any(weight.requires_grad for weight in model.parameters()):
         raise ValueError(
             f"encoder={recipe.encoder!r} and critic={recipe.critic!r} have no weights to train; "
@@ -476,16 +476,16 @@ def _paths_and_maps(
     return (first, second), [map_shapes(*each) for each in maps]
 
 
-def _check_comparison(recipe: Recipe, comparison: Comparison, view: View) -> None:
+def _check_comparison(model: PairModel) -> None:
     """Refuse a view that does not tell enough, and a critic that would not be trained."""
-    if comparison.needs_kindred and not view.knows_kindred:
+    recipe = model.recipe
+    if model.comparison.needs_kindred and not model.view.knows_kindred:
         raise ValueError(
             f"comparison={recipe.comparison!r} needs all partners of a row, which "
             f"view={recipe.view!r} does not know; expected 'same-group', 'same-class' or "
             "'neighbors'."
         )
-    given = recipe.given.get("critic", "auto")
-    if comparison.layers and not is_auto(given):
+    if model.comparison.owns_scores and not is_auto(given := recipe.given.get("critic", "auto")):
         raise ValueError(
             f"critic={given!r} does not go with comparison={recipe.comparison!r}, which scores by "
             "networks of its own; leave critic='auto'."

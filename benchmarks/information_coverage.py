@@ -2,10 +2,10 @@
 
 ``python benchmarks/information_coverage.py --jobs 2`` draws every task 400 times and fits
 ``MIEstimator("closed-form")``, which takes the closed forms that "auto" takes; and six tasks 40
-times with the default setting. It appends a line for each draw to ``draws.jsonl`` in the folder
-``--out`` and writes ``coverage.csv``, a row for each task, and ``coverage.txt``. Tasks come in
-turn, so that a run that is cut has draws of all; it goes on where it was. ``--estimate`` says what
-is left, ``--report`` writes the tables alone.
+times with the default setting. It appends a line for each draw to ``draws-0.jsonl`` in the folder
+``--out``, from the 50th seed on to ``draws-1.jsonl``, and so on; and writes ``coverage.csv``, a row
+for each task, and ``coverage.txt``. Tasks come in turn, so that a run that is cut has draws of all;
+it goes on where it was. ``--estimate`` says what is left, ``--report`` writes the tables alone.
 """
 
 import os
@@ -50,6 +50,7 @@ INTERVALS = {"closed-form": 0.92, "default": 34 / 40}
 LIMITS = 0.93
 P_VALUES = (0.03, 0.075)
 LEVEL = 0.05
+SEEDS_A_FILE = 50
 
 Draw = Callable[[int, np.random.Generator], tuple[np.ndarray, ...]]
 
@@ -329,7 +330,8 @@ def core_minutes(cells: list[Cell], done: list[dict[str, Any]]) -> str:
     """Return what fits will cost, by those of the same task and setting; nothing if none is."""
     known: dict[tuple[str, str], list[float]] = {}
     for row in done:
-        known.setdefault((row["task"], row["setting"]), []).append(row["cpu_seconds"])
+        if "cpu_seconds" in row:  # those of peers have none
+            known.setdefault((row["task"], row["setting"]), []).append(row["cpu_seconds"])
     costs = [np.mean(known[key]) for key in ((c.task, c.setting) for c in cells) if key in known]
     return f", about {np.mean(costs) * len(cells) / 60:.0f} core-minutes" if costs else ""
 
@@ -340,6 +342,7 @@ def go_on(
     name: str,
     work: Callable[[Cell], dict[str, Any]],
     report: Callable[[Path], str],
+    seeds_a_file: int | None = None,
 ) -> None:
     """Do what is missing, and write the tables."""
     done = read_cells(asked.out)
@@ -349,7 +352,8 @@ def go_on(
     if asked.estimate:
         return
     if not asked.report:
-        run(left, asked.jobs, asked.out / name, work, {"commit": package_commit()})
+        around = {"commit": package_commit()}
+        run(left, asked.jobs, asked.out / name, work, around, seeds_a_file)
     print(report(asked.out))
 
 
@@ -365,7 +369,7 @@ def main(arguments: list[str] | None = None) -> None:
         for name, n in wanted.items()
         if seed < n
     ]
-    go_on(asked, cells, "draws.jsonl", drawn, report)
+    go_on(asked, cells, "draws.jsonl", drawn, report, SEEDS_A_FILE)
 
 
 if __name__ == "__main__":

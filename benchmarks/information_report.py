@@ -125,7 +125,7 @@ def _mean(values: pd.Series) -> str:
 
 def shown(table: pd.DataFrame) -> str:
     """Return a table as text."""
-    text = table.astype(object).fillna("").to_string(index=False, justify="left")
+    text = table.astype(object).where(table.notna(), "").to_string(index=False, justify="left")
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
@@ -320,6 +320,7 @@ def images_text(rows: pd.DataFrame) -> pd.DataFrame:
             "at least": rows["at_least"],
             "reuse": rows["reuse"].map("{:.1f}".format),
             "minutes": (rows["seconds"] / 60).map("{:.1f}".format),
+            **{name: rows[name].map("{:.3f}".format) for name in rows if name.startswith("bmi ")},
             "misses": rows["misses"],
             "how": rows["how"],
         }

@@ -169,26 +169,27 @@ def run(
     path: Path,
     work: Callable[[Cell], dict[str, Any]],
     around: dict[str, Any] | None = None,
+    seeds_a_file: int | None = None,
 ) -> None:
-    """Do cells in order, and append each to the file as soon as it is there."""
+    """Do cells in order, and append each to the file, or that of its seeds, once it is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     parallel = Parallel(
         n_jobs=jobs, batch_size=1, pre_dispatch="2 * n_jobs", return_as="generator_unordered"
     )
     finished: Iterator[dict[str, Any]] = parallel(delayed(attempt)(cell, work) for cell in cells)
-    with path.open("a", encoding="utf-8") as file:
-        for row in finished:
-            if "failed" in row:
-                print(row["task"], row["seed"], row["setting"], row["failed"], flush=True)
-                continue
+    for row in finished:
+        if "failed" in row:
+            print(row["task"], row["seed"], row["setting"], row["failed"], flush=True)
+            continue
+        part = f"-{row['seed'] // seeds_a_file}" if seeds_a_file else ""
+        with path.with_stem(path.stem + part).open("a", encoding="utf-8") as file:
             # The line break comes first: a line cut by a kill must not spoil the next one.
             file.write("\n" + json.dumps({**row, **(around or {})}))
-            file.flush()
-            print(
-                f"{row['task']} {row['seed']} {row['setting']}: {row['value']:.3f} of "
-                f"{row['true_mi']:.3f}, {row['cpu_seconds']:.0f} s",
-                flush=True,
-            )
+        print(
+            f"{row['task']} {row['seed']} {row['setting']}: {row['value']:.3f} of "
+            f"{row['true_mi']:.3f}, {row['cpu_seconds']:.0f} s",
+            flush=True,
+        )
 
 
 def core_minutes(cells: list[Cell], done: list[dict[str, Any]]) -> float:

@@ -185,7 +185,7 @@ def test_a_draw_of_coverage(bench, tmp_path, capsys):
     names = ["Likert independent, n = 200", "rho .6, n = 20"]
     asked = ["--tasks", *names, "--draws", "1", "--out", str(tmp_path)]
     bench.information_coverage.main([*asked, "--estimate"])
-    assert not (tmp_path / "draws.jsonl").exists()
+    assert not list(tmp_path.glob("draws*.jsonl"))
     bench.information_coverage.main(asked)
     bench.information_coverage.main(asked)
     out = capsys.readouterr().out
@@ -259,6 +259,10 @@ def test_a_fit_of_images(bench, tmp_path):
     assert (row["truth"], row["n_tiles"]) == (2.0, 10)
     # 2 sides of 60 rows of 10 tiles, of the 360 zeros and ones of the digits
     assert row["reuse"] == pytest.approx(1200 / 360, abs=1e-3)
+    peer = {"task": "digits-2", "seed": 0, "setting": "bmi InfoNCE", "true_mi": 2.0, "value": 0.25}
+    written(tmp_path, "peers.jsonl", [peer])
+    bench.information_images.main([*asked, "--report", "--out", str(tmp_path)])
+    assert pd.read_csv(tmp_path / "images.csv")["bmi InfoNCE"].tolist() == [0.25]
 
 
 def test_images_say_what_is_wrong(bench):
@@ -320,7 +324,7 @@ def test_draws_in_two_processes_are_those_of_one(tmp_path):
         script = str(BENCHMARKS / "information_coverage.py")
         asked = ["--tasks", "independent", "--draws", "2", "--jobs", str(jobs), "--out", str(out)]
         subprocess.run([sys.executable, script, *asked], check=True, capture_output=True)
-        rows = map(json.loads, filter(None, (out / "draws.jsonl").read_text().splitlines()))
+        rows = map(json.loads, filter(None, (out / "draws-0.jsonl").read_text().splitlines()))
         return {row["seed"]: (row["value"], row["p_value"]) for row in rows}
 
     alone = draws(1)

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from scipy.interpolate import BSpline
 from scipy.ndimage import gaussian_filter1d
 
 from sklearn_mi import MIEstimator
 from sklearn_mi.information.atoms import Coded
-from sklearn_mi.information.exact import exact_relation, predicted_information
+from sklearn_mi.information.exact import _spline, exact_relation, predicted_information
 from sklearn_mi.information.pairs import Pairs, is_wide_pair
 
 
@@ -144,3 +145,12 @@ def test_the_estimator_says_at_least():
         assert mi.at_least
         assert mi.interval[1] == np.inf
         assert any("is a function of X without noise" in text for text in mi.warnings)
+
+
+def test_a_curve_of_repeated_values_is_that_of_plain_least_squares():
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=60), rng.integers(1, 4, size=60))
+    y = np.sin(x) + 0.1 * rng.normal(size=len(x))
+    curve = _spline(x, y)
+    design = BSpline.design_matrix(x, curve.t, 3).toarray()
+    assert np.allclose(curve(x), design @ np.linalg.lstsq(design, y, rcond=None)[0])

@@ -223,6 +223,8 @@ class Codes:
         The score matrix, if it is made already.
     maps_x, maps_y : dict of Tensor of shape (n, channels, ...), default=None
         Feature maps of both views by the names of their layers, where a comparison asks for them.
+    seen_x, seen_y : Tensor of bool of shape (n, steps), default=None
+        Which steps of the maps were observed; None: all.
     kindred : Tensor of bool of shape (n, n), default=None
         True where the partner of the column is a partner of the row, too; None: not known.
     draws : Tensor of shape (n, n_draws), default=None
@@ -246,6 +248,8 @@ class Codes:
         scores: Tensor | None = None,
         maps_x: Mapping[str, Tensor] | None = None,
         maps_y: Mapping[str, Tensor] | None = None,
+        seen_x: Tensor | None = None,
+        seen_y: Tensor | None = None,
         kindred: Tensor | None = None,
         draws: Tensor | None = None,
         weight: float = 1.0,
@@ -255,6 +259,7 @@ class Codes:
         self.x, self.x_prime = x, x_prime
         self.negatives, self.positives = negatives, positives
         self.maps_x, self.maps_y = maps_x or {}, maps_y or {}
+        self.seen_x, self.seen_y = seen_x, seen_y
         self.kindred, self.draws = kindred, draws
         self.weight, self.added = weight, added
         self._scores = scores
@@ -304,6 +309,8 @@ class Codes:
             scores=cut(self._scores),
             maps_x={name: feature_map[rows] for name, feature_map in self.maps_x.items()},
             maps_y={name: feature_map[columns] for name, feature_map in self.maps_y.items()},
+            seen_x=None if self.seen_x is None else self.seen_x[rows],
+            seen_y=None if self.seen_y is None else self.seen_y[columns],
             kindred=None if self.kindred is None else self.kindred[rows][:, rows],
             draws=None if self.draws is None else self.draws[rows],
             weight=self.weight,

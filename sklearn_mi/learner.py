@@ -22,8 +22,10 @@ from sklearn_mi._base import Auto, DocLinkMixin, Shape, is_auto, resolve
 from sklearn_mi._compat import Interval, StrOptions, check_same_namespace, in_container
 from sklearn_mi._html import learner_html
 from sklearn_mi.callbacks import check_callbacks, check_stops, copy_callbacks
-from sklearn_mi.encoders import InvertibleModule
-from sklearn_mi.model import PairModel, encode, rows_of
+from sklearn_mi.encoders import InvertibleModule, SequenceModule
+from sklearn_mi.encoding import codes_of_steps, each_step, encode
+from sklearn_mi.front_ends import as_front_end
+from sklearn_mi.model import PairModel, rows_of
 from sklearn_mi.persistence import (
     Contents,
     damage_is_told,
@@ -167,8 +169,9 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Shape of one row as the view sees it: ``(height, width)`` or ``(height, width, channels)``
         for images, ``(n_columns,)`` for a table. None: flat rows are a table, and rows of shape
         ``(h, w, c)`` are images. Rows of shape ``(h, w)`` are grey images if they are bytes, or
-        square with all values in [0, 1] or [0, 255]. Any others, such as windows of a recording,
-        are flattened to a table. ``choices_`` tells how they were read.
+        square with all values in [0, 1] or [0, 255]. Any others are recordings of shape
+        ``(time, channels)``; ``(None, channels)`` names them. ``choices_`` tells how rows were
+        read.
     standardize : bool or "auto", default="auto"
         Whether to centre each column and divide it by its range, in a frozen first layer fitted to
         the training rows. Views see scaled columns. The unit of a column does not matter, but a
@@ -176,6 +179,10 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         are scaled, images are not. In a table of numbers and categories, columns of 0 and 1 stay
         as they are, and numbers are divided by their standard deviation. Bytes are divided by 255
         unless True.
+    front_end : str, FrontEnd or None, default="auto"
+        What is computed from a recording before any view, fitted to the training rows; see
+        `sklearn_mi.front_ends`. A row is then a row of a table of features. "auto": "blocks" for
+        recordings if view and encoder are "auto" and the comparison needs no steps; else None.
     max_steps, max_epochs : int or None, default=None
         Length of training, in optimiser steps or in passes over the rows; set at most one. With
         neither, Muon takes 20 passes, within limits. The lower limit is 400 steps or 250 passes,
@@ -331,6 +338,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         output: str | None = None,
         input_shape: Shape | None = None,
         standardize: bool | str = "auto",
+        front_end: Any = "auto",
         max_steps: int | None = None,
         max_epochs: int | None = None,
         batch_size: int = 256,
@@ -364,6 +372,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         self.output = output
         self.input_shape = input_shape
         self.standardize = standardize
+        self.front_end = front_end
         self.max_steps = max_steps
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -400,8 +409,11 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
-            Or images of shape (n, h, w) or (n, h, w, c); see ``input_shape``. Columns of a table
-            are standardised. Images with values above 128 that are not bytes give an MIWarning.
+            Or images of shape (n, h, w) or (n, h, w, c); see ``input_shape``. Or recordings of
+            shape (n, time, channels), or a list of arrays of shape (time, channels), of any
+            length; NaN stands for missing steps at the end. Columns of a table are standardised,
+            and so are channels of recordings. Images with values above 128 that are not bytes
+            give an MIWarning.
         y : array-like of shape (n_samples,), default=None
             Ignored, unless the view is `SameClass`, which uses labels. Several columns of floats
             give an MIWarning, since they look like a second table: pass it as ``X_pair``.
@@ -563,8 +575,53 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="_namespace", method="transform")
-        rows = read_rows(self, X, known=self._schemas[0])
+        kind = self._schemas[0].kind
+        rows = read_rows(self, X, known=self._schemas[0]).windowed(kind.window)
         return self._encode(rows, self._model.scale, self._model.transform)
+
+    def transform_steps(self, X: Any) -> Any:
+        """Return the codes of every step of recordings.
+
+        Take an encoder of steps: ``encoder="conv1d"`` or "gru", or ``comparison="cpc"``. With
+        strides, the steps that one code stands for share it. With ``pool="mean"`` the mean of the
+        codes of steps is the code that ``transform`` gives.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, time, channels), or list of (time, channels)
+            With ``TimeLag(window=...)`` use ``transform``, whose rows are steps.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, time, n_components), or list of arrays
+            An array if ``X`` is one without missing steps; else, for each recording, an array of
+            shape (its observed steps, n_components).
+
+        Raises
+        ------
+        ValueError
+            If the encoder gives no codes of steps.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_mi import MIRepresentationLearner
+        >>> rng = np.random.default_rng(0)
+        >>> X = [rng.normal(size=(length, 3)) for length in (20, 30, 40)]
+        >>> learner = MIRepresentationLearner(8, encoder="gru", max_steps=2, random_state=0).fit(X)
+        >>> [codes.shape for codes in learner.transform_steps(X)]
+        [(20, 8), (30, 8), (40, 8)]
+        """
+        check_is_fitted(self)
+        schema, encoder, recipe = self._schemas[0], self._model.encoder, self._model.recipe
+        if not isinstance(encoder, SequenceModule) or schema.kind.window > 1:
+            raise ValueError(
+                f"encoder={recipe.encoder!r} with front_end={recipe.front_end!r} and "
+                f"view={recipe.view!r} gives no codes of the steps of a row; take "
+                "encoder='conv1d' or 'gru' with recordings (n, time, channels)."
+            )
+        rows = read_rows(self, X, known=schema)
+        return codes_of_steps(self._encode(rows, self._model.scale, each_step(encoder)), X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns that ``transform`` returns.
@@ -584,6 +641,10 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         kind = self._schemas[0].kind
         names = input_names(self, kind, input_features)
         columns = self._model.output_columns(kind.row_shape)
+        front_end = self._model.recipe.front_end
+        if front_end is not None:
+            prefix = type(as_front_end(front_end)).__name__.lower()
+            names = [f"{prefix}{i}" for i in range(kind.n_inputs)]
         return names_out(columns, names, type(self).__name__.lower())
 
     @available_if(_can_invert)

@@ -1,10 +1,10 @@
-"""The pair model, which holds every module of one learner; it encodes rows block by block."""
+"""The pair model, which holds every module of one learner."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from sklearn_mi._base import Codes, Shape, is_auto
 from sklearn_mi.comparisons import Comparison, ComparisonModule, as_comparison, mean_over
 from sklearn_mi.critics import as_critic
-from sklearn_mi.encoders import as_encoder, code_width
+from sklearn_mi.encoders import SequenceModule, as_encoder, code_width
 from sklearn_mi.encoders.beside import side_by_side
 from sklearn_mi.encoders.maps import code_and_maps, layer_paths, map_shapes
 from sklearn_mi.negatives import as_negatives
@@ -30,31 +30,25 @@ from sklearn_mi.rows import (
     Kind,
     PairedRows,
     PartnerRows,
-    Rows,
     Schema,
     Standardize,
     Table,
 )
-from sklearn_mi.runtime import enough_memory, own_randomness
+from sklearn_mi.runtime import own_randomness
 from sklearn_mi.views import View
 
 __all__ = [
     "PairModel",
     "build_model",
     "check_half_size",
-    "encode",
     "global_stream",
     "halved",
     "rows_of",
 ]
 
-# Larger blocks are slightly faster, but a single row costs a whole block, too.
-ENCODE_BLOCK = 512
-# Fewer images, so the output of convolutions stays in a processor's cache.
-LEAST_BLOCK, NUMBERS_IN_CACHE = 64, 2**19
-NUMBERS_ON_GPU = 2**24
 # Images of both views that a CPU convolves in one call: the output stays in its cache.
 NUMBERS_AT_ONCE = 2**17
+_LIKE_FIRST = ("shared", "separate")
 # Codes, and feature maps by the names of their layers.
 Encoded = tuple[Tensor, dict[str, Tensor]]
 
@@ -234,6 +228,13 @@ class PairModel(nn.Module):
         if n_draws := self.comparison.n_draws:
             draws = torch.rand(len(z_x), n_draws, generator=generator, device=z_x.device)
         made: dict[str, Any] = {"x": first, "x_prime": second, "draws": draws}
+        if maps_y:
+            seen = zip("xy", (self.encoder, self.encoder_y), (first, second), strict=True)
+            made |= {
+                f"seen_{side}": encoder.seen(view)
+                for side, encoder, view in seen
+                if isinstance(encoder, SequenceModule)
+            }
         return Codes(z_x, z_y, self.critic, maps_x=maps_x, maps_y=maps_y, **made)
 
     def _encode_pair(self, first: Tensor, second: Tensor) -> tuple[Encoded, Encoded]:
@@ -410,6 +411,7 @@ def build_model(
     ValueError
         If parts do not fit together, or if none of them has a weight to train.
     """
+    _check_kinds(draft, view, schemas)
     with own_randomness(seed):
         row_shape = schemas[0].kind.row_shape
         shapes = view.shapes(row_shape, state)
@@ -492,6 +494,30 @@ def _check_comparison(model: PairModel) -> None:
         )
 
 
+def _check_kinds(draft: Draft | Recipe, view: View, schemas: Sequence[Schema | None]) -> None:
+    """Refuse what takes recordings on other rows, and what takes others on recordings."""
+    kinds = [schema.kind for schema in schemas if schema is not None]
+    second = draft.encoder_y
+    is_own = second is not None and not (isinstance(second, str) and second in _LIKE_FIRST)
+    parts: list[tuple[str, Any, Kind]] = [("view", view, kinds[0])]
+    parts.append(("encoder", as_encoder(draft.encoder), kinds[0]))
+    if is_own and not isinstance(second, list | tuple):
+        parts.append(("encoder_y", as_encoder(second, "encoder_y"), kinds[-1]))
+    for name, part, kind in parts:
+        if part.takes == "recordings" and not kind.is_sequence:
+            raise ValueError(
+                f"{name}={part!r} takes recordings, but it gets rows of shape {kind.row_shape}; "
+                "expected X of shape (n, time, channels), or a list of arrays of shape (time, "
+                "channels), and front_end=None."
+            )
+        if part.takes == "others" and kind.is_sequence:
+            raise ValueError(
+                f"{name}={part!r} takes images or tables, but {kind.reason}. Pass "
+                f"input_shape={kind.source_shape} if they are images, or name a {name} of "
+                "recordings."
+            )
+
+
 def _compared(
     comparison: Comparison, shapes: Sequence[Shape], maps: list[dict[str, Shape]]
 ) -> ComparisonModule:
@@ -519,7 +545,7 @@ def _descriptions(encoder: Any, encoder_y: Any, n: int) -> list[Any]:
                 "table, or one description for all."
             )
         return [encoder, *encoder_y]
-    is_like_first = isinstance(encoder_y, str) and encoder_y in ("shared", "separate")
+    is_like_first = isinstance(encoder_y, str) and encoder_y in _LIKE_FIRST
     return [encoder, *[encoder if is_like_first else encoder_y] * (n - 1)]
 
 
@@ -676,45 +702,3 @@ def check_half_size(model: PairModel, row_shape: Shape, share: float) -> None:
                 f"half_size={share}, but the encoder takes images of {shape} alone; expected one "
                 "that averages over places, such as 'convnet': set half_size=0."
             ) from error
-
-
-def encode(
-    rows: Rows, module: Callable[[Tensor], Tensor], block: int | None = None
-) -> Iterator[Tensor]:
-    """Yield the codes of all rows, block by block, without gradients.
-
-    The last block is padded with zeros: float32 sums depend on the size of the block, and a row's
-    code must not depend on how many others are encoded with it. A GPU takes large blocks, and
-    smaller ones once it is out of memory.
-    """
-    block = block or _block_size(rows)
-    start = 0
-    with torch.inference_mode():
-        while start < len(rows):
-            try:
-                codes = _encode_block(rows, module, start, block)
-            except torch.OutOfMemoryError:
-                torch.cuda.empty_cache()
-                if block == 1:
-                    with enough_memory("one row is too much; use device='cpu'"):
-                        raise
-                block //= 2
-                continue
-            yield codes
-            start += block
-
-
-def _block_size(rows: Rows) -> int:
-    numbers = math.prod(rows.shape[1:])
-    if rows.device.type != "cuda":
-        fitting = 1 << max(0, (NUMBERS_IN_CACHE // numbers).bit_length() - 1)
-        return min(ENCODE_BLOCK, max(LEAST_BLOCK, fitting)) if len(rows.shape) > 2 else ENCODE_BLOCK
-    n_blocks = NUMBERS_ON_GPU // (ENCODE_BLOCK * numbers)
-    return ENCODE_BLOCK * min(64, max(1, n_blocks))
-
-
-def _encode_block(rows: Rows, module: Callable[[Tensor], Tensor], start: int, block: int) -> Tensor:
-    x = rows[start : start + block]
-    missing = block - len(x)
-    padded = torch.cat([x, x.new_zeros(missing, *x.shape[1:])]) if missing else x
-    return module(padded)[: len(x)]

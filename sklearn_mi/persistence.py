@@ -25,6 +25,7 @@ from sklearn_mi import (
     comparisons,
     critics,
     encoders,
+    front_ends,
     negatives,
     objectives,
     recipe,
@@ -32,10 +33,11 @@ from sklearn_mi import (
 )
 from sklearn_mi._base import Component
 from sklearn_mi._version import __version__
+from sklearn_mi.front_ends import as_front_end
 from sklearn_mi.model import PairModel, build_model
 from sklearn_mi.recipe import Choice, Recipe
 from sklearn_mi.reports import MIEstimate
-from sklearn_mi.rows import Schema, Standardize
+from sklearn_mi.rows import FrontLayer, Recording, Schema, Standardize, StandardizeSteps
 from sklearn_mi.training import Muon
 from sklearn_mi.views import as_view
 
@@ -43,11 +45,14 @@ __all__ = ["Contents", "damage_is_told", "read_estimate", "read_file", "rebuild"
 
 FORMAT = 2
 _HEADER = "sklearn_mi"
+# Parameters that the first files of this format lack, and what their models have.
+NEWER = {"front_end": None}
 _FAMILIES: dict[str, ModuleType] = {
     "bounds": bounds,
     "comparisons": comparisons,
     "critics": critics,
     "encoders": encoders,
+    "front_ends": front_ends,
     "negatives": negatives,
     "objectives": objectives,
     "recipe": recipe,
@@ -273,7 +278,9 @@ def _contents(
         raise ValueError(f"{unknown} are no parameters of the learner; expected {sorted(params)}.")
     stored = header["recipe"]
     parameters = {
-        name: _from_json(name, stored["parameters"][name], own) for name in recipe.MODEL_PARAMETERS
+        name: _from_json(name, value, own)
+        for name, value in {**NEWER, **stored["parameters"]}.items()
+        if name in recipe.MODEL_PARAMETERS
     }
     made = Recipe(
         kind=stored["kind"],
@@ -282,7 +289,8 @@ def _contents(
             name: Choice(_from_json(name, value, own), reason)
             for name, (value, reason) in stored["choices"].items()
         },
-        given={name: _from_json(name, value, own) for name, value in stored["given"].items()},
+        given={"front_end": "auto"}
+        | {name: _from_json(name, value, own) for name, value in stored["given"].items()},
     )
     first, second = (schema and Schema.from_json(schema) for schema in header["schemas"])
     has_own = any(map(_holds_own, stored["parameters"].values()))
@@ -371,7 +379,7 @@ def rebuild(contents: Contents, seed: int) -> PairModel:
         If the tensors of the file do not fit the recipe.
     """
     scales: Any = tuple(
-        schema and _scale(contents.tensors, name)
+        schema and _first_layer(contents, name, schema)
         for name, schema in zip(("scale", "scale_pair"), contents.schemas, strict=True)
     )
     state = {
@@ -394,8 +402,27 @@ def rebuild(contents: Contents, seed: int) -> PairModel:
     return model.eval()
 
 
-def _scale(tensors: Mapping[str, Tensor], name: str) -> Standardize:
-    return Standardize(tensors[f"{name}.mean"].numpy(), tensors[f"{name}.scale"].numpy())
+def _first_layer(contents: Contents, name: str, schema: Schema) -> Standardize | FrontLayer:
+    """Return the first layer of a table, with what its front end knows."""
+    start, front_end = f"{name}.", contents.recipe.front_end
+    stored = {
+        key.removeprefix(start): tensor
+        for key, tensor in contents.tensors.items()
+        if key.startswith(start)
+    }
+    is_behind = front_end is not None and "first.mean" in stored
+
+    def scaling(start: str, *, of_steps: bool) -> Standardize:
+        numbers = (stored.pop(f"{start}{key}").numpy() for key in ("mean", "scale"))
+        return (StandardizeSteps if of_steps else Standardize)(*numbers)
+
+    of_steps = isinstance(schema.kind, Recording)
+    first = scaling("first." if is_behind else "", of_steps=of_steps)
+    if not is_behind:
+        return first
+    made = as_front_end(front_end)
+    last = scaling("last.", of_steps=made.gives_recordings)
+    return FrontLayer(first, made, stored, last)
 
 
 def _compare(built: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> None:

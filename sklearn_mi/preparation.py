@@ -27,6 +27,7 @@ from sklearn_mi.callbacks import (
     watchers,
     with_early_stopping,
 )
+from sklearn_mi.front_ends import fit_first_layers
 from sklearn_mi.model import PairModel, build_model, check_half_size, global_stream, rows_of
 from sklearn_mi.negatives import as_negatives
 from sklearn_mi.objectives import as_objective
@@ -50,20 +51,18 @@ from sklearn_mi.rows import (
     Schema,
     count_copies,
     find_flags,
-    fit_standardize,
     read_pair,
     read_rows,
     split_rows,
     warn_of_large_values,
 )
 from sklearn_mi.runtime import choose_device, has_bfloat16
-from sklearn_mi.training import MINet, Muon, as_text, hash_rows
+from sklearn_mi.training import SCHEDULES, MINet, as_text, hash_rows, optimizer_parameters
 from sklearn_mi.views import View, as_view
 
 __all__ = [
     "EVALUATION_SEED",
     "PRECISIONS",
-    "SCHEDULES",
     "Earlier",
     "Given",
     "Known",
@@ -75,7 +74,6 @@ __all__ = [
     "entropy",
     "fingerprint_of",
     "make_net",
-    "optimizer_parameters",
     "prepare",
     "read_data",
     "report",
@@ -86,41 +84,6 @@ EVALUATION_SEED = 0
 PATIENCE_STEPS = 300
 PRECISIONS = {"float32": None, "tf32": None, "bfloat16": torch.bfloat16}
 Settings = Mapping[str, Any]
-
-
-def _cosine(optimizer: torch.optim.Optimizer, steps: int, lr: float) -> Any:
-    return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-
-
-def _one_cycle(optimizer: torch.optim.Optimizer, steps: int, lr: float) -> Any:
-    # One more than the number of steps: the scheduler's last call comes after the last step.
-    rates = [group["lr"] for group in optimizer.param_groups]
-    cycles = "momentum" in optimizer.defaults or "betas" in optimizer.defaults
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, rates, total_steps=steps + 1, cycle_momentum=cycles
-    )
-
-
-def _linear(optimizer: torch.optim.Optimizer, steps: int, lr: float) -> Any:
-    return torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
-
-
-SCHEDULES: dict[str, Callable[..., Any]] = {
-    "constant": lambda: None,
-    "cosine": lambda: _cosine,
-    "linear": lambda: _linear,
-    "one-cycle": lambda: _one_cycle,
-}
-OPTIMIZERS: dict[str, Callable[[], dict[str, Any]]] = {
-    "adam": lambda: {"optimizer": torch.optim.Adam, "optimizer__fused": True},
-    "adamw": lambda: {"optimizer": torch.optim.AdamW, "optimizer__fused": True},
-    "muon": lambda: {"optimizer": Muon},
-    "sgd": lambda: {
-        "optimizer": torch.optim.SGD,
-        "optimizer__momentum": 0.9,
-        "optimizer__fused": True,
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -274,7 +237,8 @@ def read_data(
         if known is None:
             view.check_labels(y)
     refuse_two_kinds(settings["comparison"], y, groups)
-    return Data(first, pair, groups, y)
+    window = view.window if known is None else first.kind.window
+    return Data(first, pair, groups, y).windowed(window)
 
 
 def _read_second(
@@ -361,7 +325,8 @@ def prepare(
     split = _split(settings, data, seed, ordered=view.ordered)
     draft = _draft(settings, data, split[0], is_new=known is None, is_whole=passes is None)
     generator = torch.Generator(choose_device(settings["device"])).manual_seed(seeds["views"])
-    model, rows = _model_and_rows(settings, data, split[0], draft, known, seeds, generator)
+    data, scales = _scaled(settings, data, split[0], draft, known, seeds["weights"])
+    model, rows = _model_and_rows(settings, data, split[0], draft, known, scales, seeds, generator)
     choices = training_choices(draft, has_own_schedule=sets_rate(settings["callbacks"]))
     plan = _plan(settings, len(rows), choices, passes, steps)
     if plan.half_size:
@@ -454,24 +419,33 @@ def _draft(
     return Draft.of(given, facts, frozenset(open_now))
 
 
+def _scaled(
+    settings: Settings,
+    data: Data,
+    kept: np.ndarray,
+    draft: Draft,
+    known: PairModel | None,
+    seed: int,
+) -> tuple[Data, Any]:
+    """Return the data as their first layers make them, and these layers."""
+    if known is not None:
+        return data, known.scales
+    layers = fit_first_layers(data, kept, settings["standardize"], draft.front_end, seed)
+    return data.behind(layers), layers
+
+
 def _model_and_rows(
     settings: Settings,
     data: Data,
     kept: np.ndarray,
     draft: Draft,
     known: PairModel | None,
+    scales: Any,
     seeds: Mapping[str, int],
     generator: torch.Generator,
 ) -> tuple[PairModel, AnyRows]:
     """Return the model, new or continued, and the training rows as it sees them."""
-    if known is None:
-        view = copy.deepcopy(as_view(draft.view))
-        scales: Any = tuple(
-            None if side is None else fit_standardize(side, kept, settings["standardize"], name)
-            for side, name in zip(data.sides, ("X", "X_pair"), strict=True)
-        )
-    else:
-        view, scales = known.view, known.scales
+    view = copy.deepcopy(as_view(draft.view)) if known is None else known.view
     rows = rows_of(data, kept, view, scales, generator)
     if len(rows) < 2:
         raise ValueError(
@@ -610,28 +584,6 @@ def _callbacks(settings: Settings, plan: Plan, recipe: Recipe) -> list[Any]:
         name = type(as_objective(recipe.objective)).__name__
         callbacks.append(("progress", Progress(plan.steps, name)))
     return callbacks
-
-
-def optimizer_parameters(value: Any) -> dict[str, Any]:
-    """Return skorch's parameters for an optimiser, by name or by class.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If it is neither, or LBFGS.
-    """
-    if isinstance(value, str):
-        return resolve("optimizer", value, OPTIMIZERS)  # type: ignore[return-value]
-    made = value.func if isinstance(value, partial) else value
-    if made is torch.optim.LBFGS:
-        raise ValueError(
-            "optimizer=LBFGS evaluates a step several times, on other draws; use adam."
-        )
-    if isinstance(made, type) and issubclass(made, torch.optim.Optimizer):
-        return {"optimizer": value}
-    raise TypeError(
-        f"optimizer={value!r}; expected one of {sorted(OPTIMIZERS)} or a class of torch.optim."
-    )
 
 
 def entropy(random_state: Any) -> int:

@@ -17,13 +17,14 @@ from sklearn_mi import MIEstimator, MIRepresentationLearner, comparisons
 from sklearn_mi.bounds import BOUNDS
 from sklearn_mi.comparisons import COMPARISONS
 from sklearn_mi.critics import CRITICS
-from sklearn_mi.datasets import beyond_normal
+from sklearn_mi.datasets import beyond_normal, to_sequences, windows
 from sklearn_mi.encoders import ENCODERS
+from sklearn_mi.front_ends import RecordingFeatures
 from sklearn_mi.information import mutual_info_lags
 from sklearn_mi.negatives import NEGATIVES
 from sklearn_mi.objectives import OBJECTIVES
 from sklearn_mi.recipe import ENTRIES
-from sklearn_mi.views import VIEWS, Neighbors
+from sklearn_mi.views import VIEWS, Neighbors, TimeLag
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -257,6 +258,9 @@ def whole_method(comparison, **parameters):
     return quick(comparison=comparison, **parameters).fit(images)
 
 
+RECORDINGS = np.random.default_rng(3).normal(size=(20, 12, 2))
+LIST = [recording[: 6 + i % 6] for i, recording in enumerate(RECORDINGS)]
+LONG_FRAME = pd.DataFrame({"who": np.arange(60) // 6, "time": np.arange(60) % 6, "a": ROWS[:, 0]})
 COLOURS = np.array(["red", "green", "blue"]).repeat(20)
 MANY = np.random.default_rng(1).integers(0, 20, (60, 2))
 TURN = np.linspace(0, 40, 400)
@@ -340,6 +344,39 @@ PROVOKED = {
     ),
     "is so strong that the ranks of": lambda: closed().fit(*TURNED),
     "is a function of X without noise": lambda: closed().fit(ROWS, ROWS[:, :1]),
+    "is empty, of shape": lambda: quick().fit([*LIST, LIST[0][:0]]),
+    "has no observed step, only NaN": lambda: quick().fit([*LIST, np.nan * LIST[0]]),
+    "fill gaps first": lambda: quick().fit([*LIST, np.where(LIST[0] > 0, LIST[0], np.nan)]),
+    "expected recordings of shape (time, channels) with equal channels": lambda: quick().fit(
+        [*LIST, LIST[0].T]
+    ),
+    "expected 2, as in fit": lambda: quick().fit(LIST).transform(RECORDINGS[..., :1]),
+    "holds what is no number": lambda: quick().fit([*LIST, LIST[0].astype(str) + "x"]),
+    "takes images or tables": lambda: quick(encoder="lenet").fit(RECORDINGS),
+    "takes recordings, but it gets rows of shape": lambda: quick(encoder="conv1d").fit(ROWS),
+    "expected recordings of shape (time, 2)": lambda: quick(input_shape=(None, 2)).fit(ROWS),
+    "gives no codes of the steps of a row": lambda: quick().fit(LIST).transform_steps(LIST),
+    "makes features of recordings": lambda: quick(front_end="blocks").fit(ROWS),
+    "gives recordings, not a table": lambda: RecordingFeatures("log-mel").fit(LIST),
+    "but the longest series has": lambda: quick(view=TimeLag(window=61)).fit(ROWS),
+    "needs rows of one long recording": lambda: quick(view=TimeLag(window=5)).fit(LIST),
+    "leaves nothing to predict": lambda: quick(comparison="cpc").fit(RECORDINGS[:, :1]),
+    "expected at most 11, or None for all": lambda: quick(
+        comparison=comparisons.Predictive(steps=12)
+    ).fit(RECORDINGS),
+    "has two observed steps as far apart": lambda: quick(
+        comparison=comparisons.Predictive(skip=10)
+    ).fit([*RECORDINGS[:, :3], RECORDINGS[0]]),
+    "is no column of frame": lambda: to_sequences(LONG_FRAME, "whom", "time"),
+    "holds no numbers in columns": lambda: to_sequences(LONG_FRAME.assign(b="x"), "who", "time"),
+    "expected one for each step": lambda: to_sequences(LONG_FRAME.assign(time=0), "who", "time"),
+    "fill them within each recording": lambda: to_sequences(
+        LONG_FRAME.assign(a=LONG_FRAME["a"].where(LONG_FRAME["time"] > 0)), "who", "time"
+    ),
+    "holds text or objects, such as": lambda: to_sequences(
+        LONG_FRAME.astype({"time": str}), "who", "time"
+    ),
+    "or leave this group out": lambda: windows(ROWS, length=61),
     "mixes text and numbers in columns": lambda: closed().fit(FRAME.assign(b=["x", 1] * 30), ROWS),
     "holds numbers as text in columns": lambda: closed().fit(FRAME.astype(str), ROWS),
     "categories in 60 rows in columns": lambda: closed().fit(
@@ -392,6 +429,8 @@ PROVOKED = {
     "polynomials of one table predict a column of the other": lambda: closed().fit(
         ROWS[:, :3], ROWS[:, 0] * ROWS[:, 1] + 0.03 * ROWS[:, 3]
     ),
+    "takes counts or weights of words": lambda: quick(view="drop-words").fit(ROWS),
+    "makes features of texts": lambda: quick(front_end="lsa").fit(ROWS),
     "the critic is refuted": lambda: MIEstimator(
         "copula", n_folds=2, split_test=False, random_state=0
     ).fit(*RINGS),

@@ -35,6 +35,7 @@ IMAGE = (14, 28)
 FLAT = ["identity", "linear", "mlp", "passthrough", "skip-mlp", "realnvp"]
 OWN_WIDTH = {
     "conv1d": DEFAULT_WIDTH,
+    "gru": DEFAULT_WIDTH,
     "dim-net": 64,
     "identity": 392,
     "patches": 128,

@@ -32,7 +32,8 @@ LINES = [
     {"runtime"},
     {"rows"},
     {"layers", "cells", "tiles", "compression"},
-    {"views", "encoders", "critics", "negatives", "bounds"},
+    {"views", "encoders", "front_ends", "critics", "negatives", "bounds"},
+    {"encoding"},
     {"comparisons"},
     {"objectives"},
     {"recipe"},
@@ -61,7 +62,8 @@ HOMES = {"skorch": {"training", "callbacks"}, "matplotlib": {"plots", "summary"}
 TOLD = {f"information.{name}" for name in ("estimator", "features", "lags", "neighbors", "copulas")}
 # Plumbing between the modules: a line says what each is; nobody calls it from outside.
 PLUMBING = {
-    *("model", "runtime", "callbacks", "preparation", "persistence", "recipe", "reports"),
+    *("encoding", "model", "runtime", "callbacks", "preparation", "persistence", "recipe"),
+    "reports",
     *(name for name in SOURCES if name.startswith("information.") and name not in TOLD),
     *(f"paper.{name}" for name in ("data", "measures")),
     *(name for name in SOURCES if name.split(".")[0] in ("rows", "training")),
@@ -285,6 +287,7 @@ def test_parameters_are_documented_and_exist(name):
 # In one process, lightest first, since starting torch takes seconds.
 STAYS_LIGHT = {
     "sklearn_mi": {"matplotlib", "skorch", "torch", "torchvision"},
+    "sklearn_mi.datasets": {"matplotlib", "skorch", "torch", "torchvision"},
     "sklearn_mi.evaluation": {"matplotlib", "skorch", "torch", "torchvision"},
     "sklearn_mi.diagnostics": {"matplotlib", "skorch", "torch", "torchvision"},
     "sklearn_mi.selection": {"matplotlib", "skorch", "torch", "torchvision"},
@@ -293,6 +296,7 @@ STAYS_LIGHT = {
     "sklearn_mi.critics": {"matplotlib", "skorch", "torchvision"},
     "sklearn_mi.negatives": {"matplotlib", "skorch", "torchvision"},
     "sklearn_mi.encoders": {"matplotlib", "skorch", "torchvision"},
+    "sklearn_mi.front_ends": {"matplotlib", "skorch", "torchvision"},
     "sklearn_mi.views": {"matplotlib", "skorch", "torchvision"},
     "sklearn_mi.information": {"matplotlib", "skorch", "torchvision"},
     "sklearn_mi.learner": {"matplotlib", "torchvision"},

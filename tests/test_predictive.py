@@ -194,6 +194,132 @@ def test_a_partner_without_information_is_found_by_chance():
     assert error < 0.01 and abs(np.mean(chances) - 1 / 8) < 4 * error
 
 
+LENGTHS = [9, 2, 5, 1, 7, 9]
+
+
+def unequal_codes(module, n_channels=3, lengths=LENGTHS, seed=0):
+    """Return codes of recordings of unequal lengths; one step inside a recording is hidden, too."""
+    codes = make_codes(module, len(lengths), (n_channels, 9), seed=seed)
+    seen = torch.arange(9) < torch.tensor(lengths)[:, None]
+    codes.seen_x, codes.seen_y = seen, seen.clone()
+    codes.seen_y[0, 4] = False
+    return codes
+
+
+@pytest.mark.parametrize("negatives", NEGATIVES)
+def test_unequal_recordings_are_those_of_a_loop_over_observed_steps(negatives):
+    module = build(Predictive(negatives=negatives, n_negatives=4, width=5), (3, 9))
+    codes = unequal_codes(module)
+    seen_x, seen_y = codes.seen_x.tolist(), codes.seen_y.tolist()
+    one, other = codes.maps_x["map"], codes.maps_y["map"]
+    rows, places = module.pick(codes.draws, module.offsets, codes.seen_y)
+    values = []
+    for number, k in enumerate(module.offsets):
+        matrix, terms = module.predict[number].weight.detach(), []
+        for i, length in enumerate(LENGTHS):
+            if length == 0:
+                continue
+            contexts = contexts_by_gru(module.context.network, one[i, :, :length].T)
+            for t in range(length):
+                if t + k >= 9 or not seen_y[i][t + k]:
+                    continue
+                scores = [other[i, :, t + k] @ matrix @ contexts[t]]
+                for row, place in torch.stack([rows[number, i], places[number, i]], 1).tolist():
+                    after = negatives != "other" or seen_x[row][place - k]
+                    if seen_y[row][place] and after and (row, place) != (i, t + k):
+                        scores.append(other[row, :, place] @ matrix @ contexts[t])
+                among = torch.stack(scores)
+                terms.append(among[0] - among.logsumexp(0) + math.log(len(among)))
+        if terms:
+            values.append(torch.stack(terms).mean())
+    found = mean_over(module(codes, None), InfoNCE().build(1, 1))
+    torch.testing.assert_close(found.detach(), torch.stack(values).mean())
+
+
+def test_steps_that_were_not_observed_change_nothing():
+    module = build(Predictive(n_negatives=4), (3, 9))
+    codes, changed = unequal_codes(module), unequal_codes(module)
+    for maps, seen in ((changed.maps_x, changed.seen_x), (changed.maps_y, changed.seen_y)):
+        maps["map"] = torch.where(seen[:, None], maps["map"], draw(6, 3, 9, seed=9))
+    report = InfoNCE().build(1, 1)
+    values = [mean_over(module(made, None), report) for made in (codes, changed)]
+    torch.testing.assert_close(*values)
+
+
+def test_offsets_that_no_recording_reaches_drop_out():
+    module = build(Predictive(n_negatives=4), (3, 9))
+    assert len(module(unequal_codes(module), None)) == 8
+    few = unequal_codes(module, lengths=[3, 2, 1, 3, 3, 2])
+    assert len(module(few, None)) == 2
+    with pytest.raises(ValueError, match="No recording of the batch has two observed steps"):
+        module(unequal_codes(module, lengths=[1] * 6), None)
+
+
+def test_a_recorded_step_gives_offsets_out_of_reach_no_weight(monkeypatch):
+    module = build(Predictive(n_negatives=4), (3, 9))
+    codes, report = unequal_codes(module, lengths=[3, 2, 1, 3, 3, 2]), InfoNCE().build(1, 1)
+    expected = mean_over(module(codes, None), report)
+    monkeypatch.setattr("sklearn_mi.comparisons.predictive._is_recorded", lambda tensor: True)
+    compared = module(codes, None)
+    assert len(compared) == 8
+    torch.testing.assert_close(mean_over(compared, report), expected)
+
+
+def test_complete_masks_give_what_no_masks_give():
+    module = build(Predictive(n_negatives=4), (3, 9))
+    codes, report = make_codes(module, 6, (3, 9)), InfoNCE().build(1, 1)
+    expected = mean_over(module(codes, None), report)
+    codes.seen_x = codes.seen_y = torch.ones(6, 9, dtype=torch.bool)
+    torch.testing.assert_close(mean_over(module(codes, None), report), expected)
+
+
+def test_leaving_rows_out_takes_their_masks_along():
+    module = build(Predictive(), (3, 9))
+    kept = torch.tensor([True, False, True, True, False, True])
+    codes = unequal_codes(module)
+    fewer = codes.subset(kept)
+    assert torch.equal(fewer.seen_x, codes.seen_x[kept])
+    assert torch.equal(fewer.seen_y, codes.seen_y[kept])
+
+
+def test_observed_places_of_other_rows_are_negatives_equally_often():
+    module = build(Predictive(1, n_negatives=16), (3, 9))
+    lengths = [9] * 20 + [3] * 20
+    counts = torch.zeros(9)
+    for seed in range(20):
+        codes = unequal_codes(module, lengths=lengths, seed=seed)
+        codes.seen_y = codes.seen_x
+        (rows,), (places,) = module.pick(codes.draws, module.offsets, codes.seen_y)
+        (one,) = module(codes, None)
+        used = one.negatives.reshape(40, 8, -1)[:20, 0, 1:]  # the first contexts of long rows
+        counts += places[:20][used].bincount(minlength=9)
+    # Places 1 and 2 are observed in 40 rows, places 3 to 8 in 20.
+    share = counts / counts.sum()
+    expected = torch.tensor([0.0] + [40.0] * 2 + [20.0] * 6) / 200
+    assert (share - expected).abs().max() < 0.02
+
+
+def test_a_partner_without_information_is_found_by_chance_in_unequal_recordings():
+    """Codes tell the place and the length, so any other draw of rows or places would show."""
+    module = build(Predictive(context="conv", n_negatives=7, steps=2), (3, 9))
+    for parameter in module.context.parameters():
+        parameter.data.zero_()
+    module.context.network[4].bias.data.fill_(3.0)  # a context that knows nothing
+    surplus = []
+    for seed in range(100):
+        lengths = np.random.default_rng(seed).choice([2, 4, 9], 30).tolist()
+        codes = unequal_codes(module, lengths=lengths, seed=seed)
+        codes.seen_y = codes.seen_x
+        codes.maps_y["map"] += (torch.arange(9) + 2 * torch.tensor(lengths)[:, None])[:, None]
+        for one in module(codes, None):
+            known = one.positives.any(1)
+            cells = (one.positives | one.negatives)[known]
+            chances = one.scores[known].masked_fill(~cells, -torch.inf).softmax(1)[:, 0]
+            surplus.append((chances - 1 / cells.sum(1)).sum().item())
+    error = np.std(surplus) / math.sqrt(len(surplus))
+    assert error < 1 and abs(np.mean(surplus)) < 3 * error
+
+
 @pytest.mark.parametrize("shape", [IMAGE, SEQUENCE], ids=["image", "sequence"])
 @pytest.mark.parametrize("context", BY_HAND)
 def test_a_context_sees_no_later_step_and_no_other_column(shape, context):
@@ -397,8 +523,8 @@ def test_sequences_end_to_end():
     X[:, 0] = rng.normal(size=(600, 1))
     for t in range(1, 16):
         X[:, t] = rho * X[:, t - 1] + math.sqrt(1 - rho**2) * rng.normal(size=(600, 1))
-    encoder = Conv1d((16,), kernel=1, stride=1)
-    params = {"encoder": encoder, "input_shape": (16, 1), "max_steps": 150, "lr": 1e-2}
+    encoder = Conv1d((16,), kernel=1)
+    params = {"encoder": encoder, "max_steps": 150, "lr": 1e-2}
     values = []
     for k in (1, 4):
         learner = make_learner(Predictive(1, skip=k - 1), **params).fit(X[:400])

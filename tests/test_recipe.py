@@ -29,7 +29,7 @@ TRAINING = frozenset(
     {"max_steps", "lr", "schedule", "optimizer", "precision", "weight_decay", "half_size"}
 )
 NO_DECAY = {"precision": "float32", "weight_decay": 0.0, "half_size": 0.0}
-PICKED = OPEN_PARAMETERS - {"n_components", "output"}
+PICKED = OPEN_PARAMETERS - {"n_components", "output", "front_end"}
 
 
 def chosen(also_open=TRAINING, given=(), row_shape=(20,), is_paired=False, **changes):

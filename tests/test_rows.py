@@ -21,13 +21,14 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn_mi import MIRepresentationLearner, load, recipe
 from sklearn_mi._base import MIWarning
 from sklearn_mi.encoders import MLP, Passthrough
-from sklearn_mi.model import encode
+from sklearn_mi.encoding import encode
 from sklearn_mi.rows import (
     KINDS,
     CheckedRows,
     Data,
     Image,
     Kind,
+    Recording,
     Rows,
     Schema,
     Standardize,
@@ -243,9 +244,11 @@ RULE = {
     "bytes": (pixels(30, 9, 6, high=255, dtype=np.uint8), None, Image, (9, 6), "are bytes"),
     "black": (np.zeros((30, 9, 9)), None, Image, (9, 9), "in [0, 1]"),
     "one pixel": (pixels(30, 1, 1), None, Image, (1, 1), "in [0, 1]"),
-    "not square": (pixels(30, 9, 6), None, Table, (54,), "neither square nor bytes"),
-    "negative": (pixels(30, 9, 9) - 0.01, None, Table, (81,), "-0.01 to 0.99 are no pixels"),
-    "beyond 255": (pixels(30, 9, 9, high=256), None, Table, (81,), "0 to 256 are no pixels"),
+    "not square": (pixels(30, 9, 6), None, Recording, (9, 7), "neither square nor bytes"),
+    "negative": (pixels(30, 9, 9) - 0.01, None, Recording, (9, 10), "-0.01 to 0.99 are no pixels"),
+    "beyond 255": (pixels(30, 9, 9, high=256), None, Recording, (9, 10), "0 to 256 are no pixels"),
+    "as told, recordings": (pixels(30, 9, 9), (None, 9), Recording, (9, 10), "=(None, 9)"),
+    "windows, as told, a table": (windows(30, 9, 6), (54,), Table, (54,), None),
     "as told, images": (windows(30, 9, 6), (9, 6), Image, (9, 6), None),
     "as told, other images": (windows(30, 9, 6), (6, 9), Image, (6, 9), None),
     "as told, a table": (pixels(30, 9, 9), (81,), Table, (81,), None),
@@ -264,7 +267,7 @@ def test_what_rows_are(case, form):
     known = kind_of(as_source(form(X)), input_shape)
     assert (type(known), known.source_shape, known.row_shape) == (kind, X.shape[1:], row_shape)
     assert (known.reason == "") if reason is None else (reason in known.reason)
-    assert known.n_inputs == X[0].size
+    assert known.n_inputs == np.prod(row_shape)
 
 
 def test_a_single_value_in_a_late_block_decides(tmp_path):
@@ -272,7 +275,7 @@ def test_a_single_value_in_a_late_block_decides(tmp_path):
     X[8999, 1, 1] = -1e-9
     np.save(tmp_path / "X.npy", X)
     on_disk = np.load(tmp_path / "X.npy", mmap_mode="r")
-    assert isinstance(kind_of(as_source(on_disk, is_on_disk=True), None), Table)
+    assert isinstance(kind_of(as_source(on_disk, is_on_disk=True), None), Recording)
 
 
 @pytest.mark.parametrize("shape", [(5, 0, 0), (5, 0, 3), (5, 3, 0), (5, 2, 0, 3)])
@@ -281,32 +284,34 @@ def test_rows_without_numbers_are_refused(shape):
         learner().fit(np.zeros(shape))
 
 
-def test_windows_are_a_table_that_nothing_turns(tmp_path):
+def test_windows_are_recordings_that_nothing_turns(tmp_path):
     X = windows(60, 25, 12)
     fitted = learner().fit(X)
-    flat = learner().fit(X.reshape(60, -1))
+    assert fitted.choices_["front_end"].value == "blocks"
     assert fitted.choices_["view"].value == "neighbors"
     choice = fitted.choices_["input_shape"]
-    assert choice.value == (300,) and "input_shape=(25, 12) makes it images" in choice.reason
-    assert "input_shape" not in flat.choices_
-    # Columns are scaled as those of a table, and everything else is as with flat rows.
-    np.testing.assert_array_equal(fitted.transform(X), flat.transform(X.reshape(60, -1)))
-    assert fitted.mi_.value == flat.mi_.value
+    assert choice.value == (None, 12) and "input_shape=(25, 12) makes it images" in choice.reason
+    assert fitted.n_features_in_ == 12
+    flat = learner().fit(X.reshape(60, -1))
+    assert "input_shape" not in flat.choices_ and "front_end" not in flat.choices_
     fitted.save(tmp_path / "file")
     for same in (load(tmp_path / "file"), pickle.loads(pickle.dumps(fitted))):
         np.testing.assert_array_equal(same.transform(X), fitted.transform(X))
         assert same.choices_ == fitted.choices_
-        for other in (X[:, :, :6], X.reshape(60, 12, 25), X.reshape(60, -1)):
-            with pytest.raises(ValueError, match=r"X has rows of shape .* shape \(25, 12\)"):
+        for other in (X[:, :, :6], X.reshape(60, 12, 25)):
+            with pytest.raises(ValueError, match=r"X has recordings of \d+ channels; expected 12"):
                 same.transform(other)
+        with pytest.raises(ValueError, match=r"X has rows of shape \(300,\).*shape \(25, 12\)"):
+            same.transform(X.reshape(60, -1))
         same.partial_fit(X)
 
 
-def test_a_view_of_images_of_windows_names_the_cure():
+@pytest.mark.parametrize("part", [{"view": "affine"}, {"view": Halves()}, {"encoder": "lenet"}])
+def test_what_takes_images_or_tables_names_the_cure_for_recordings(part):
     X = windows(40, 10, 6)
-    for view in (Halves("left-right"), "affine"):
-        with pytest.raises(ValueError, match=r"images.*input_shape=\(height, width\)"):
-            learner(view=view).fit(X)
+    words = r"takes images or tables, but X holds recordings .* input_shape=\(10, 6\)"
+    with pytest.raises(ValueError, match=words):
+        learner(front_end=None, **part).fit(X)
     halves = learner(view=Halves("left-right"), input_shape=(10, 6), encoder="mlp").fit(X)
     assert halves.transform(X).shape == (40, 16)
     assert halves.net_.module_.view.shapes((10, 6), None) == ((10, 3), (10, 3))
@@ -329,27 +334,23 @@ def test_grey_images_of_floats_are_what_they_were(high):
 
 def test_a_second_table_follows_the_same_rule():
     X = normal(40, 5)
-    table = learner().fit(X, X_pair=windows(40, 6, 4))
-    assert "X_pair is a table of 24 columns" in table.choices_["input_shape"].reason
-    flat = learner().fit(X, X_pair=windows(40, 24))
-    np.testing.assert_array_equal(
-        table.transform_pair(windows(40, 6, 4)), flat.transform_pair(windows(40, 24))
-    )
-    with pytest.raises(ValueError, match=r"X_pair has rows of shape \(4, 6\).*\(6, 4\)"):
-        table.transform_pair(windows(40, 4, 6))
+    fitted = learner().fit(X, X_pair=windows(40, 6, 4))
+    assert "X_pair holds recordings of 4 channels" in fitted.choices_["input_shape"].reason
+    assert fitted.transform_pair(windows(30, 9, 4)).shape == (30, 8)
+    with pytest.raises(ValueError, match=r"X_pair has recordings of 6 channels; expected 4"):
+        fitted.transform_pair(windows(40, 4, 6))
     images = learner(encoder_y="lenet").fit(X, X_pair=pixels(40, 9, 9))
     assert "X_pair holds images" in images.choices_["input_shape"].reason
     assert images.transform_pair(pixels(40, 9, 9)).shape == (40, 8)
 
 
-def test_windows_by_an_adversarial_encoder_are_a_table():
+def test_windows_by_an_adversarial_encoder_are_recordings():
     from sklearn_mi.paper.adversarial import AdversarialEncoder
 
     X, y = windows(40, 4, 3), np.arange(40) % 2
     params = {"encoder": MLP((8,)), "n_components": 2, "max_steps": 3, "warm_up": 2}
     made = AdversarialEncoder(**params, random_state=0).fit(X, y)
-    flat = AdversarialEncoder(**params, random_state=0).fit(X.reshape(40, -1), y)
-    np.testing.assert_array_equal(made.transform(X), flat.transform(X.reshape(40, -1)))
+    assert made.transform(X).shape == (40, 2) and made.n_features_in_ == 3
 
 
 def test_a_new_kind_is_a_class_and_an_entry(monkeypatch):
@@ -466,7 +467,14 @@ NO_NUMBERS = {
         lambda: with_missing(normal(40, 2)),
         r"contains NaN(.|\n)* \[1\] \(1 of 40 rows\): fill",
     ),
-    "missing in images": (lambda: with_missing(normal(40, 2))[..., None], "contains NaN"),
+    "missing in recordings": (
+        lambda: with_missing(normal(40, 4)).reshape(40, 2, 2),
+        r"X(_pair)?\[2\] is NaN at step 0 in channel 1; .*fill gaps first",
+    ),
+    "missing in images": (
+        lambda: with_missing(pixels(40, 2, 2).reshape(40, 4)).reshape(40, 2, 2, 1),
+        "contains NaN",
+    ),
     "None": (
         lambda: np.where(normal(40, 2) > 1, None, normal(40, 2)),
         r"contains NaN(.|\n)*missing values in columns \[0, 1\]",

@@ -485,7 +485,7 @@ def test_y_is_never_seen_in_training():
         (np.full((20, 2), np.nan), None, {}, ValueError, "all values are missing"),
         (mixed()[["id", "day"]], None, {}, ValueError, "dates or times, text of 60 different"),
         (np.arange(20.0), None, {}, ValueError, r"X has shape \(20,\); expected \(n_rows, n_col"),
-        (np.full((20, 3, 3), np.nan), None, {}, ValueError, "NaN or infinity in its images"),
+        (np.full((20, 3, 3), np.nan), None, {}, ValueError, "no observed step, only NaN"),
         (sparse.eye(20), None, {}, TypeError, r"X is sparse; .*X.toarray\(\)"),
         (pd.DataFrame(np.eye(20, 2), columns=["a", "a"]), None, {}, ValueError, "of the name 'a'"),
         (pd.DataFrame(np.eye(20, 2), columns=["a", 1]), None, {}, ValueError, r"astype\(str\)"),

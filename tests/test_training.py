@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from sklearn_mi import MIRepresentationLearner
-from sklearn_mi.model import encode, halved
+from sklearn_mi.encoding import encode
+from sklearn_mi.model import halved
 from sklearn_mi.rows import (
     HeldOutBatches,
     Order,

@@ -95,6 +95,7 @@ def test_names_stand_for_these_views():
         "moved-neighbors": f"Compose(first=Neighbors(), second=Augment({moved}))",
         "simclr": "Augment(brightness=0.4, contrast=0.4, crop=(0.08, 1.0), flip=0.5, "
         "grayscale=0.2, hue=0.1, jitter_rate=0.8, saturation=0.4)",
+        "recording": "AugmentRecording(crop=(0.5, 1.0), noise=0.1, scale=0.2)",
     }
     # The README says of which class each one is.
     for name in VIEWS:

@@ -12,7 +12,7 @@ import click
 
 from sklearn_mi._version import __version__
 from sklearn_mi.cli.base import Commands, examples, refuse, say
-from sklearn_mi.cli.files import read, set_aside, size_of, write, written
+from sklearn_mi.cli.files import read, read_aside, size_of, write, written
 from sklearn_mi.cli.numbers import as_lines, compare, mi
 from sklearn_mi.cli.options import (
     Rows,
@@ -24,6 +24,7 @@ from sklearn_mi.cli.options import (
     number,
     options,
     output,
+    recordings,
     seed,
     training,
 )
@@ -70,12 +71,14 @@ def main(ctx: click.Context) -> None:
         "fit mnist.parquet --label digit --input-shape 28x28 --out model.safetensors",
         "fit genes.csv --pair proteins.csv --out model.safetensors",
         "fit photographs.npy --comparison dim --out model.safetensors",
+        "fit gait.csv --by patient --time second --label group --out model.safetensors",
     )
 )
 @click.argument("data", type=Rows())
 @output(".safetensors")
 @click.option("--label", metavar="COLUMN", multiple=True, help="Column to leave out; repeatable.")
 @index
+@options(*recordings)
 @click.option("--groups", metavar="COLUMN", help="Subject of each row, held out as a whole.")
 @click.option(
     "--pair",
@@ -97,6 +100,8 @@ def fit(
     overwrite: bool,
     label: tuple[str, ...],
     index: str | None,
+    by: str | None,
+    time: str | None,
     groups: str | None,
     pair: tuple[Path, ...],
     seed: int,
@@ -105,10 +110,13 @@ def fit(
 ) -> None:
     """Learn features of DATA without labels.
 
-    Every column that is not left out is a feature, and has to hold numbers.
+    Every column that is not left out is a feature, and has to hold numbers. With --by and --time,
+    DATA holds recordings: a row for each step, and a column for each channel.
     """
+    if by and pair:
+        refuse("--pair goes with rows, not with recordings by --by.")
     aside = [*label, *([groups] if groups else [])]
-    X, columns = set_aside(data, read(data, index=index), aside)
+    X, columns = read_aside(data, aside, index=index, by=by, time=time)
     X_pair: Any = [read(path, index=index) for path in pair] or None
     if len(pair) == 1:
         (X_pair,) = X_pair
@@ -127,6 +135,7 @@ def fit(
     epilog=examples(
         "transform model.safetensors flowers.csv --label species --out codes.csv",
         "transform model.safetensors images.npy --out codes.npy",
+        "transform model.safetensors gait.csv --by patient --time second --out codes.csv",
     )
 )
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -134,6 +143,7 @@ def fit(
 @output(".csv", ".tsv", ".parquet", ".npy")
 @click.option("--label", metavar="COLUMN", multiple=True, help="Column to carry; repeatable.")
 @index
+@options(*recordings)
 def transform(
     model: Path,
     data: Path,
@@ -141,19 +151,24 @@ def transform(
     overwrite: bool,
     label: tuple[str, ...],
     index: str | None,
+    by: str | None,
+    time: str | None,
 ) -> None:
     """Write the features of DATA by a fitted MODEL.
 
-    Columns that are no features are named by --label, and are carried along unchanged.
+    Columns that are no features are named by --label, and are carried along unchanged. Recordings,
+    by --by and --time, get a row each, which begins with what names them.
     """
     if label and out.suffix.lower() == ".npy":
         refuse(f"{out} holds numbers alone; write .csv or .parquet with --label.")
     from sklearn_mi.learner import load
 
-    X, carried = set_aside(data, read(data, index=index, as_text=label), label)
+    X, carried = read_aside(data, label, index=index, by=by, time=time, as_text=label)
     learner: Any = load(model)
     codes = learner.set_output(transform="pandas").transform(_as_fitted(data, X, learner))
-    write(codes.join(carried) if label else codes, out)
+    named = codes.set_axis(carried.index) if by else codes
+    table = named.join(carried) if label else named
+    write(table.reset_index() if by and out.suffix.lower() != ".npy" else table, out)
     click.echo(f"Wrote {out}: {size_of(codes)}.")
 
 
@@ -183,6 +198,7 @@ def _as_fitted(data: Path, X: Any, learner: Any) -> Any:
 @output(".html")
 @click.option("--label", metavar="COLUMN", help="Class or measurement of each row.")
 @index
+@options(*recordings)
 @click.option("--title", help="Heading; default: the name of the file.")
 @number("--max-rows", "Rows that are drawn at random where there are more; default: 5000.")
 @effort
@@ -193,6 +209,8 @@ def report(
     overwrite: bool,
     label: str | None,
     index: str | None,
+    by: str | None,
+    time: str | None,
     title: str | None,
     seed: int,
     **parameters: Any,
@@ -200,9 +218,10 @@ def report(
     """Write an HTML page about DATA.
 
     It opens in any browser, without a network. With a label it shows accuracy with few labels and
-    what each column tells of the label.
+    what each column tells of the label. With --by and --time, DATA holds recordings.
     """
-    X, columns = set_aside(data, read(data, index=index), [label] if label else [])
+    aside = [label] if label else []
+    X, columns = read_aside(data, aside, index=index, by=by, time=time)
     from sklearn_mi import summary
 
     y = columns[label] if label else None

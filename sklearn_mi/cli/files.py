@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sklearn_mi.cli.base import sentence
+from sklearn_mi.cli.base import refuse, sentence
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["read", "select", "set_aside", "size_of", "write", "written"]
+__all__ = ["read", "read_aside", "select", "set_aside", "size_of", "write", "written"]
 
 MOST_LISTED = 8
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -150,6 +150,83 @@ def set_aside(path: Path, rows: Any, columns: Sequence[str]) -> tuple[Any, pd.Da
     return rest, pd.DataFrame(rows[columns])
 
 
+def read_aside(
+    path: Path,
+    columns: Sequence[str],
+    *,
+    index: str | None = None,
+    by: str | None = None,
+    time: str | None = None,
+    as_text: Sequence[str] = (),
+) -> tuple[Any, pd.DataFrame]:
+    """Read the rows of a file, or with ``by`` its recordings, and set some columns aside.
+
+    Parameters
+    ----------
+    path : Path
+    columns : sequence of str
+        Those that are set aside; one value for each recording.
+    index, as_text
+        As in `read`.
+    by, time : str or None, default=None
+        Columns that say to which recording a row belongs, and in which order.
+
+    Returns
+    -------
+    rows : DataFrame, ndarray, or list of ndarray of shape (time_i, channels)
+        Recordings in the order in which they first appear.
+    aside : DataFrame
+        A row for each row, or for each recording, which is then its label.
+    """
+    if by is None and time is None:
+        return set_aside(path, read(path, index=index, as_text=as_text), columns)
+    if by is None or time is None or by == time:
+        refuse("--by and --time go together: columns of the recording of each row, and its time.")
+    if index is not None:
+        refuse("--index goes with rows; recordings are named by --by.")
+    return _recordings(path, by, time, list(dict.fromkeys(columns)), as_text)
+
+
+def _recordings(
+    path: Path, by: str, time: str, columns: list[str], as_text: Sequence[str]
+) -> tuple[list[np.ndarray], pd.DataFrame]:
+    from sklearn_mi.datasets import to_sequences
+
+    frame = read(path, as_text=[*as_text, by])
+    _need_names(path, frame, [by])
+    _need_columns(path, frame, [by, time, *columns])
+    named = frame[by].mask(frame[by] == "")  # a field without text
+    frame = frame.assign(**{by: named, time: _times(path, frame[time])})
+    try:
+        X, keys = to_sequences(frame.drop(columns=columns), by, time)
+    except ValueError as error:
+        raise click.ClickException(str(error).replace("frame", str(path), 1)) from error
+    for column in columns:
+        several: Any = frame.drop_duplicates([by, column])[by]
+        if not several.is_unique:
+            key = several[several.duplicated()].iloc[0]
+            raise click.ClickException(
+                f"{path} has several values of {column!r} in recording {key!s}; expected one."
+            )
+    return X, frame.drop_duplicates(by)[columns].set_axis(keys).rename_axis(by)
+
+
+def _times(path: Path, times: pd.Series) -> pd.Series:
+    """Return dates in the place of text."""
+    import pandas as pd
+
+    if not pd.api.types.is_string_dtype(times):
+        return times
+    dates = pd.to_datetime(times, format="ISO8601", errors="coerce")
+    wrong: Any = times[dates.isna() & times.notna()]
+    if len(wrong):
+        raise click.ClickException(
+            f"{path} has no number and no date in column {times.name!r}: {wrong.iloc[0]!r}; write "
+            "dates as in 2026-01-31T08:30."
+        )
+    return dates
+
+
 def select(path: Path, rows: Any, columns: Sequence[str]) -> Any:
     """Return some columns of a table, in the order given.
 
@@ -174,12 +251,17 @@ def size_of(rows: Any) -> str:
 
     Parameters
     ----------
-    rows : DataFrame or ndarray
+    rows : DataFrame, ndarray or list of ndarray
 
     Returns
     -------
     text : str
     """
+    if isinstance(rows, list):
+        lengths = sorted({len(recording) for recording in rows})
+        steps = " to ".join(map(str, dict.fromkeys([lengths[0], lengths[-1]])))
+        of = f"{steps} steps and {_counted(rows[0].shape[1], 'channel')}"
+        return f"{_counted(len(rows), 'recording')} of {of}"
     n_rows, *shape = rows.shape
     row = " x ".join(map(str, shape)) if len(shape) > 1 else _counted(shape[0], "column")
     return f"{_counted(n_rows, 'row')} of {row}"

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from sklearn_mi.cli.base import examples, refuse, say
-from sklearn_mi.cli.files import read, select, set_aside, size_of, write
+from sklearn_mi.cli.files import read, read_aside, select, set_aside, size_of, write
 from sklearn_mi.cli.options import (
     Blocks,
     Names,
@@ -25,6 +25,7 @@ from sklearn_mi.cli.options import (
     number,
     options,
     output,
+    recordings,
     seed,
     training,
 )
@@ -196,6 +197,7 @@ def _as_json(found: Any, n_rows: int) -> str:
 @click.argument("data", type=Rows())
 @label
 @index
+@options(*recordings)
 @click.option("--labels", type=Numbers(), help="Labels for each class; default: 1,5,20,all.")
 @number("--folds", "Folds; default: 5.", 2, default=5)
 @number("--draws", "Draws of labelled rows in a fold; default: 10.", default=10)
@@ -213,6 +215,8 @@ def compare(
     data: Path,
     label: str,
     index: str | None,
+    by: str | None,
+    time: str | None,
     labels: list[int | None] | None,
     folds: int,
     draws: int,
@@ -226,9 +230,10 @@ def compare(
     """Compare learned features with raw columns and PCA.
 
     A classifier is fitted to few labelled rows, and judged by rows that nothing was fitted to. PCA
-    keeps 95 % of the variance of scaled columns.
+    keeps 95 % of the variance of scaled columns. Recordings, by --by and --time, are padded with
+    zeros for both.
     """
-    X, columns = set_aside(data, read(data, index=index), [label])
+    X, columns = read_aside(data, [label], index=index, by=by, time=time)
     counts = columns[label].value_counts()
     few = _affordable(int(counts.min()), folds) if labels is None else labels
     say(f"{size_of(X)}, {len(counts)} classes; {folds} folds with {draws} draws of labels each.")
@@ -237,7 +242,8 @@ def compare(
 
     ours = learner_of(n_threads=1, random_state=seed, **parameters)
     settings = {"n_folds": folds, "n_draws": draws, "probes": (probe,), "random_state": seed}
-    everyone = {OURS: ours, "raw columns": None, "PCA": _pca()}
+    flat = _flat_recordings(max(map(len, X))) if by else None
+    everyone = {OURS: ours, "raw columns": flat, "PCA": _pca(flat)}
     table = _by_fold(everyone, X, columns[label], jobs, labels_per_class=few, **settings)
     summary = summarise(table)
     if out is not None:
@@ -252,12 +258,25 @@ def _affordable(smallest: int, folds: int) -> list[int | None]:
     return [*(labels for labels in FEW_LABELS if labels <= rows), None]
 
 
-def _pca() -> Any:
+def _flat_recordings(length: int) -> Any:
+    """Return a transformer of recordings to rows, zero where a recording has ended."""
+    from sklearn.preprocessing import FunctionTransformer
+
+    return FunctionTransformer(_padded, kw_args={"length": length})
+
+
+def _padded(X: Any, length: int) -> Any:
+    from sklearn_mi.rows.recordings import padded
+
+    return _flat(padded(X, length=length)[..., :-1])
+
+
+def _pca(flat: Any = None) -> Any:
     from sklearn.decomposition import PCA
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-    scaled = make_pipeline(FunctionTransformer(_flat), StandardScaler())
+    scaled = make_pipeline(flat or FunctionTransformer(_flat), StandardScaler())
     return make_pipeline(scaled, PCA(0.95, svd_solver="full"))
 
 

@@ -233,6 +233,10 @@ effort = click.option(
 )
 seed = number("--seed", "Equal seeds, equal results; default: 0.", 0, default=0)
 index = click.option("--index", metavar="COLUMN", help="Names of the rows; not a feature.")
+recordings: list[Any] = [
+    click.option("--by", metavar="COLUMN", help="Recording of each row: DATA has a row a step."),
+    click.option("--time", metavar="COLUMN", help="Orders the steps of a recording, with --by."),
+]
 label = click.option("--label", metavar="COLUMN", required=True, help="Class of each row.")
 jobs = number("--jobs", "Processes; default: one for each core.")
 training: list[Any] = [

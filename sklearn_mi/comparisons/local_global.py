@@ -150,12 +150,25 @@ class _LocalGlobalModule(ComparisonModule):
         self.n_draws = (1 + of.both_views) * (self.n_chosen + bool(of.weight_prior) * width)
 
     def forward(self, codes: Codes, rows: Tensor | None) -> list[Codes]:
+        for seen in (codes.seen_x, codes.seen_y):
+            if seen is not None:
+                self._refuse_unobserved(seen)
         sides = [_Side(codes.z_x, codes.maps_x, codes.maps_y)]
         if self.of.both_views:
             sides.append(_Side(codes.z_y, codes.maps_y, codes.maps_x))
         draws = codes.draws.chunk(len(sides), dim=1)  # type: ignore[union-attr]
         each = zip(sides, draws, strict=True)
         return [one for side, own in each for one in self._of_side(side, codes.negatives, own)]
+
+    def _refuse_unobserved(self, seen: Tensor) -> None:
+        # A step that is being recorded for a GPU cannot look; those before it did.
+        if seen.is_cuda and torch.cuda.is_current_stream_capturing():
+            return
+        if not seen.all():
+            raise ValueError(
+                f"{self.of!r} compares all places of a map, but some steps of the recordings were "
+                "not observed; expected recordings of one length, or take comparison='cpc'."
+            )
 
     def _of_side(self, side: _Side, negatives: Tensor | None, draws: Tensor) -> list[Codes]:
         """Return the codes of one direction."""

@@ -70,7 +70,9 @@ class _Picker:
         """Return the number of candidates of a row in a block of n."""
         return 1 + min(self.number, {"other": n - 1, "any": n, "same": self.number}[self.negatives])
 
-    def __call__(self, draws: Tensor, offsets: range) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, draws: Tensor, offsets: range, seen: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return rows and places of each offset, both of shape (n_offsets, n, number).
 
         Parameters
@@ -78,11 +80,14 @@ class _Picker:
         draws : Tensor of shape (n, n_offsets * n_draws)
         offsets : range
             Where the targets of each offset begin.
+        seen : Tensor of bool of shape (n, n_places), default=None
+            Observed places, which come first among places of the same row.
         """
         draws = draws.unflatten(1, (len(offsets), -1)).movedim(1, 0)
         n = draws.shape[1]
         if self.negatives == "same":
-            places = draws.argsort(2)[..., : self.number]
+            later = draws if seen is None else draws + ~seen
+            places = later.argsort(2)[..., : self.number]
             return torch.arange(n, device=draws.device)[:, None].expand_as(places), places
         number = self.candidates(n) - 1
         order, mine, theirs, *is_own = draws.unbind(2)
@@ -124,12 +129,13 @@ class _PredictiveModule(ComparisonModule):
         z = codes.maps_y[self.layer].flatten(2).transpose(1, 2)
         step = self.n_columns
         begin = range(self.offsets.start * step, self.offsets.stop * step, step)
-        rows, places = self.pick(codes.draws, begin)  # type: ignore[arg-type]
+        rows, places = self.pick(codes.draws, begin, codes.seen_y)  # type: ignore[arg-type]
         each = zip(begin, self.predict, rows, places, strict=True)
-        return [
-            self._of_step(ahead, predict(contexts[:, :-ahead]), picked, where, z, codes.negatives)
+        made = [
+            self._of_step(ahead, predict(contexts[:, :-ahead]), picked, where, z, codes)
             for ahead, predict, picked, where in each
         ]
+        return made if codes.seen_x is None and codes.seen_y is None else _reached(made)
 
     def contexts(self, maps: Tensor) -> Tensor:
         """Return the context at every place, of shape (n, places, width)."""
@@ -145,7 +151,7 @@ class _PredictiveModule(ComparisonModule):
         rows: Tensor,
         places: Tensor,
         z: Tensor,
-        allowed: Tensor | None,
+        codes: Codes,
     ) -> Codes:
         """Return the scores of the places that lie ``ahead`` of their contexts."""
         targets = z[:, ahead:]
@@ -153,11 +159,28 @@ class _PredictiveModule(ComparisonModule):
         scores = torch.cat([joint, predicted @ z[rows, places].transpose(1, 2)], dim=2)
         positives = torch.zeros_like(scores, dtype=torch.bool)
         positives[..., 0] = True
-        negatives = None
-        if allowed is not None or self.pick.negatives != "other":
+        negatives, allowed, seen = None, codes.negatives, _seen_places(codes)
+        if allowed is not None or seen is not None or self.pick.negatives != "other":
             negatives = self._negatives(rows, places, ahead, allowed) & ~positives
+        if seen is not None:
+            observed = self._observed(rows, places, ahead, seen)
+            positives, negatives = positives & observed, negatives & observed  # type: ignore[operator]
         cells = (None if c is None else c.flatten(0, 1) for c in (scores, positives, negatives))
         return scored(*cells)  # type: ignore[arg-type]
+
+    def _observed(
+        self, rows: Tensor, places: Tensor, ahead: int, seen: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """Return which candidates were observed, of shape (n, contexts, 1 + number).
+
+        None of a context that was not, or whose target was not. Other rows give places that lie
+        ``ahead`` of an observed context, as targets do.
+        """
+        takes_part = seen[0][:, :-ahead] & seen[1][:, ahead:]
+        from_other = self.pick.negatives == "other"
+        usable = takes_part[rows, places - ahead] if from_other else seen[1][rows, places]
+        usable = torch.cat([torch.ones_like(usable[:, :1]), usable], dim=1)
+        return takes_part[..., None] & usable[:, None]
 
     def _negatives(
         self, rows: Tensor, places: Tensor, ahead: int, allowed: Tensor | None
@@ -178,6 +201,38 @@ class _PredictiveModule(ComparisonModule):
         return self.pick.candidates(n)
 
 
+def _seen_places(codes: Codes) -> tuple[Tensor, Tensor] | None:
+    """Return which steps of both views were observed; None: all of both."""
+    x, y = codes.seen_x, codes.seen_y
+    if x is None:
+        return None if y is None else (torch.ones_like(y), y)
+    return x, torch.ones_like(x) if y is None else y
+
+
+def _is_recorded(tensor: Tensor) -> bool:
+    """Tell whether the step is being recorded for a GPU."""
+    return tensor.is_cuda and torch.cuda.is_current_stream_capturing()
+
+
+def _reached(compared: list[Codes]) -> list[Codes]:
+    """Return the codes of the offsets that some recording reaches."""
+    reached: Any = torch.stack([one.positives.any() for one in compared])  # type: ignore[union-attr]
+    if _is_recorded(reached):
+        # Such a step cannot look at numbers: an offset out of reach gets no weight.
+        for one, is_reached in zip(compared, reached, strict=True):
+            one.positives[0, 0] |= ~is_reached  # type: ignore[index]
+            one.weight = is_reached.float()
+        return compared
+    kept = reached.tolist()
+    if not any(kept):
+        raise ValueError(
+            "No recording of the batch has two observed steps as far apart as an offset of "
+            "comparison='cpc'; expected longer recordings, a smaller skip, an encoder with a "
+            "smaller stride, or larger batches."
+        )
+    return [one for one, is_reached in zip(compared, kept, strict=True) if is_reached]
+
+
 @dataclass(repr=False, eq=False)
 class Predictive(Comparison):
     r"""Predict later steps of a feature map from a context: contrastive predictive coding.
@@ -195,6 +250,11 @@ class Predictive(Comparison):
     random place and the code k steps later, in nats: a row is compared with one random place, among
     those that lie k steps after a context, of each of several other rows. Negatives of the same row
     depend on it, so the value is no bound then.
+
+    Steps that were not observed take no part in recordings of unequal lengths: neither as contexts,
+    nor as targets, nor as negatives. A recording that is shorter than an offset drops out of it.
+    Places of other rows are drawn among all places and kept where observed, so that every observed
+    place is equally likely; a context has fewer negatives then.
 
     Parameters
     ----------
@@ -214,8 +274,8 @@ class Predictive(Comparison):
     width : int, default=None
         Width of the context. None: the channels of the map.
     layer : str, default="map"
-        Layer of the encoder whose map is used; see `Encoder.layers`. `sklearn_mi.encoders.Patches`
-        and `sklearn_mi.encoders.Conv1d` call theirs "map".
+        Layer of the encoder whose map is used; see `Encoder.layers`. `sklearn_mi.encoders.Patches`,
+        `sklearn_mi.encoders.Conv1d` and `sklearn_mi.encoders.GRU` have theirs at "map".
 
     References
     ----------
@@ -232,7 +292,7 @@ class Predictive(Comparison):
     >>> X = np.random.default_rng(0).normal(size=(60, 24, 3))
     >>> learner = MIRepresentationLearner(
     ...     8, view="same", encoder="conv1d", comparison=Predictive(steps=3), objective="infonce",
-    ...     input_shape=(24, 3), max_steps=5, random_state=0,
+    ...     front_end=None, max_steps=5, random_state=0,
     ... )
     >>> learner.fit(X).transform(X).shape
     (60, 8)

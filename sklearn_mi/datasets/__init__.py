@@ -1,4 +1,4 @@
-"""Data for examples and studies: plain arrays, and pairs whose mutual information is known."""
+"""Data for examples and studies: arrays, recordings, pairs whose information is known."""
 
 from sklearn_mi.datasets.fetching import data_home, fetch_cifar10, fetch_mnist
 from sklearn_mi.datasets.gaussians import (
@@ -26,12 +26,25 @@ from sklearn_mi.datasets.mixtures import (
     zero_inflated_counts_pairs,
     zero_inflated_poisson_pairs,
 )
+from sklearn_mi.datasets.recordings import (
+    Sequences,
+    Simulated,
+    Windows,
+    make_activities,
+    make_lorenz,
+    make_place_cells,
+    to_sequences,
+    windows,
+)
 from sklearn_mi.datasets.tasks import beyond_normal, known_pairs
 from sklearn_mi.datasets.toys import toy_ceiling, toy_pairs, toy_true_mi
 
 __all__ = [
     "ImagePairs",
     "KnownPairs",
+    "Sequences",
+    "Simulated",
+    "Windows",
     "additive_uniform_pairs",
     "autoregressive_pairs",
     "beyond_normal",
@@ -49,10 +62,15 @@ __all__ = [
     "known_pairs",
     "likert_pairs",
     "low_rank_pairs",
+    "make_activities",
+    "make_lorenz",
+    "make_place_cells",
     "student_pairs",
+    "to_sequences",
     "toy_ceiling",
     "toy_pairs",
     "toy_true_mi",
+    "windows",
     "zero_inflated_counts_pairs",
     "zero_inflated_poisson_pairs",
 ]

@@ -6,6 +6,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,12 @@ class InvertibleModule(nn.Module, ABC):
 class Encoder(Component, ABC):
     """Write an encoder of your own: store its parameters and define `build`.
 
+    Attributes
+    ----------
+    takes : {"any", "recordings", "others"}
+        Rows that the encoder takes: only recordings, whose last channel says which steps were
+        observed, or only others, or any.
+
     Examples
     --------
     >>> from dataclasses import dataclass
@@ -60,6 +67,8 @@ class Encoder(Component, ABC):
     Linear(in_features=7, out_features=2, bias=True)
     """
 
+    takes: ClassVar[Literal["any", "recordings", "others"]] = "any"
+
     @abstractmethod
     def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
         """Return a new module, its weights drawn from torch's global generator.
@@ -67,7 +76,7 @@ class Encoder(Component, ABC):
         Parameters
         ----------
         input_shape : tuple of int
-            Shape of one row: ``(p,)``, ``(h, w)`` or ``(h, w, c)``.
+            Shape of one row: ``(p,)``, ``(h, w)``, ``(h, w, c)`` or ``(time, channels + 1)``.
         n_components : int or None
             Width of the code; None: the encoder's own width.
 
@@ -107,6 +116,21 @@ class Encoder(Component, ABC):
             comparison also takes the path of any submodule.
         """
         return {}
+
+    def check_rows(self, rows: Tensor, name: str = "X") -> None:
+        """Reject rows that the module cannot encode; by default none.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (b, *input_shape)
+        name : str, default="X"
+            Name of the table in messages.
+
+        Raises
+        ------
+        ValueError
+        """
+        return None
 
     def n_parts(self, input_shape: Shape) -> int:
         """Return how many parts of one kind and width the code is made of, side by side.

@@ -11,6 +11,7 @@ from numbers import Real
 from typing import Any
 
 import torch
+from sklearn.base import clone
 from torch import Tensor, nn
 
 from sklearn_mi._base import Shape, positive_integer, sizes
@@ -19,9 +20,11 @@ from sklearn_mi.encoders.conv1d import Conv1d
 from sklearn_mi.encoders.dense import MLP, Identity, Linear, SkipMLP
 from sklearn_mi.encoders.flows import RealNVP
 from sklearn_mi.encoders.images import Backbone, ConvNet, DIMNet, LeNet, check_image
+from sklearn_mi.encoders.recurrent import GRU
+from sklearn_mi.encoders.sequences import SequenceModule
 from sklearn_mi.layers import as_description
 
-__all__ = ["ENCODERS", "Passthrough", "Patches", "Tiled", "as_encoder"]
+__all__ = ["ENCODERS", "Passthrough", "Patches", "Tiled", "Tokens", "as_encoder"]
 
 
 class _KeptAndLearned(nn.Module):
@@ -149,6 +152,7 @@ class Patches(Encoder):
     encoder: Any = None
     size: int | None = None
     stride: int | None = None
+    takes = "others"
 
     def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
         """Return the module; see `Encoder.build`."""
@@ -230,6 +234,7 @@ class Tiled(Encoder):
 
     tile: Sequence[int] = (14, 14)
     encoder: Any = None
+    takes = "others"
 
     def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
         """Return the module; see `Encoder.build`."""
@@ -269,6 +274,102 @@ class Tiled(Encoder):
                 "or pad the images, or choose another tile."
             )
         return (tile[0], tile[1]), (height // tile[0], width // tile[1])
+
+
+class _Embedded(SequenceModule):
+    """An embedding of tokens, then an encoder of recordings."""
+
+    def __init__(self, embedding: nn.Embedding, encoder: SequenceModule, of: Tokens) -> None:
+        super().__init__()
+        self.embedding, self.encoder, self.of = embedding, encoder, of
+        self.stride = encoder.stride
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.encoder(self._recordings(rows))
+
+    def steps(self, rows: Tensor) -> Tensor:
+        return self.encoder.steps(self._recordings(rows))
+
+    def seen(self, rows: Tensor) -> Tensor:
+        return self.encoder.seen(rows.ne(0)[..., None])
+
+    def _recordings(self, rows: Tensor) -> Tensor:
+        # A step that is being recorded for a GPU cannot look at numbers.
+        if not (rows.is_cuda and torch.cuda.is_current_stream_capturing()):
+            self.of.check_rows(rows)
+        x = self.embedding(rows.long())
+        return torch.cat([x, rows.ne(0)[..., None].to(x.dtype)], dim=2)
+
+
+@dataclass(repr=False, eq=False)
+class Tokens(Encoder):
+    """Embed sequences of tokens and encode them as recordings.
+
+    Use it for texts and other sequences of categories, as rows of whole numbers: 0 is padding, and
+    a token of its own is any number from 1 to ``n_tokens - 1``. Set ``standardize=False``, so that
+    they stay whole. The embedding is learned, its weights start standard normal. Own width: that of
+    ``encoder``.
+
+    Parameters
+    ----------
+    n_tokens : int
+        Size of the vocabulary, padding included.
+    width : int, default=64
+        Numbers that stand for a token.
+    encoder : str or Encoder, default="conv1d"
+        An encoder of recordings, such as `Conv1d` or `GRU`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.encoders import Tokens
+    >>> module = Tokens(n_tokens=1000).build((7,), None)
+    >>> module(torch.tensor([[12.0, 7.0, 431.0, 0.0, 0.0, 0.0, 0.0]])).shape
+    torch.Size([1, 32])
+    """
+
+    n_tokens: int
+    width: int = 64
+    encoder: Any = "conv1d"
+    takes = "others"
+
+    def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
+        """Return the module; see `Encoder.build`."""
+        if len(input_shape) != 1:
+            raise ValueError(
+                f"input_shape={tuple(input_shape)}; {self!r} needs rows of tokens, (n, time)."
+            )
+        n_tokens = positive_integer("n_tokens", self.n_tokens)
+        width = positive_integer("width", self.width)
+        embedding = nn.Embedding(n_tokens, width, padding_idx=0)
+        encoder = as_encoder(self.encoder).build((input_shape[0], width + 1), n_components)
+        if not isinstance(encoder, SequenceModule):
+            raise ValueError(
+                f"encoder={self.encoder!r}; expected an encoder of recordings, such as 'conv1d' or "
+                "'gru'."
+            )
+        own: Any = clone(self)
+        return _Embedded(embedding, encoder, own)
+
+    def layers(self, input_shape: Shape) -> dict[str, str]:
+        """Return the layers of ``encoder``, by their names and by their paths in it."""
+        inner = as_encoder(self.encoder).layers((*input_shape, self.width + 1))
+        named = {**inner, **{path: path for path in inner.values()}}
+        return {layer: f"encoder.{path}" for layer, path in named.items()}
+
+    def skeleton(self) -> Encoder:
+        """Return the same with the skeleton of ``encoder``; see `Encoder.skeleton`."""
+        return Tokens(self.n_tokens, self.width, as_encoder(self.encoder).skeleton())
+
+    def check_rows(self, rows: Tensor, name: str = "X") -> None:
+        """Refuse rows with numbers that are no tokens; see `Encoder.check_rows`."""
+        wrong = (rows < 0) | (rows >= self.n_tokens) | (rows != rows.round())
+        if wrong.any():
+            raise ValueError(
+                f"{name} holds {rows[wrong][0].item():.4g}; {self!r} expects whole numbers from 0, "
+                f"which is padding, to n_tokens - 1 = {self.n_tokens - 1}: number the tokens so, "
+                "and set standardize=False."
+            )
 
 
 def as_encoder(value: Any, parameter: str = "encoder") -> Encoder:
@@ -318,6 +419,7 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "skip-mlp": SkipMLP,
     "realnvp": RealNVP,
     "conv1d": Conv1d,
+    "gru": GRU,
     "convnet": ConvNet,
     "dim-net": DIMNet,
     "lenet": LeNet,

@@ -166,6 +166,8 @@ class ConvNet(Encoder):
     torch.Size([5, 100])
     """
 
+    takes = "others"
+
     def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
         """Return the module; see `Encoder.build`."""
         *size, channels = check_image(input_shape, self)
@@ -224,6 +226,7 @@ class LeNet(Encoder):
     channels: Sequence[int] = (16, 32)
     hidden: Sequence[int] = (256,)
     activation: str = "gelu"
+    takes = "others"
 
     def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
         """Return the module; see `Encoder.build`."""
@@ -279,6 +282,7 @@ class DIMNet(Encoder):
 
     channels: Sequence[int] = (64, 128, 256)
     hidden: int = 1024
+    takes = "others"
 
     def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
         """Return the module; see `Encoder.build`."""
@@ -424,6 +428,7 @@ class Backbone(Encoder):
     name: str = "resnet18"
     small_images: bool = True
     weights: str | None = None
+    takes = "others"
 
     def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
         """Return the module; see `Encoder.build`."""

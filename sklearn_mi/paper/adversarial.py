@@ -21,7 +21,7 @@ from sklearn_mi._base import DocLinkMixin
 from sklearn_mi._checks import check_random_state
 from sklearn_mi._compat import Interval
 from sklearn_mi.encoders import as_encoder, code_width
-from sklearn_mi.model import encode
+from sklearn_mi.encoding import encode
 from sklearn_mi.rows import Order, Rows, Schema, codes_like, fit_standardize, read_rows
 from sklearn_mi.runtime import choose_device, own_randomness, threads
 from sklearn_mi.training import (

@@ -12,6 +12,7 @@ from sklearn_mi.bounds import BOUNDS
 from sklearn_mi.comparisons import COMPARISONS
 from sklearn_mi.critics import CRITICS
 from sklearn_mi.encoders import ENCODERS
+from sklearn_mi.front_ends import FRONT_ENDS, as_front_end
 from sklearn_mi.negatives import NEGATIVES
 from sklearn_mi.objectives import OBJECTIVES
 from sklearn_mi.recipe.entries import (
@@ -26,7 +27,7 @@ from sklearn_mi.recipe.entries import (
     Entry,
     kind_of_data,
 )
-from sklearn_mi.recipe.facts import IN_PARTS, NARROWEST_SPLIT, SEVERAL, WIDE, Choice, Facts
+from sklearn_mi.recipe.facts import FRONT, IN_PARTS, NARROWEST_SPLIT, SEVERAL, WIDE, Choice, Facts
 from sklearn_mi.recipe.methods import asked_for, asks_for_parts, changes_of, refuse_one_table
 from sklearn_mi.views import VIEWS
 
@@ -47,6 +48,7 @@ FAMILIES: dict[str, Mapping[str, Callable[[], Any]]] = {
     "critic": CRITICS,
     "encoder": ENCODERS,
     "encoder_y": ENCODERS,
+    "front_end": FRONT_ENDS,
     "head": ENCODERS,
     "negatives": NEGATIVES,
     "objective": {**BOUNDS, **OBJECTIVES},
@@ -65,6 +67,7 @@ MODEL_PARAMETERS = (
     "output",
     "input_shape",
     "standardize",
+    "front_end",
 )
 
 
@@ -104,6 +107,7 @@ class Recipe:
     output: str
     input_shape: Shape | None
     standardize: bool | str
+    front_end: Any = None
     choices: Mapping[str, Choice] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
 
@@ -164,6 +168,12 @@ class Draft:
         return self._value("view")
 
     @property
+    def front_end(self) -> Any:
+        """The front end, a name or a description; None without one."""
+        value = self._value("front_end")
+        return None if is_auto(value) else value
+
+    @property
     def encoder(self) -> Any:
         """The encoder of the first view, a name or a description."""
         return self._value("encoder")
@@ -191,7 +201,7 @@ class Draft:
     def pick(self, name: str, widths: tuple[int, ...] | None = None) -> Choice | None:
         """Return what is picked for a parameter; None if it is given or keeps its default."""
         default = getattr(self.entry, name) if name in self.left_open else None
-        chosen = default and default.pick(self._holds(widths))
+        chosen = default and default.pick(self._holds(widths, name))
         if chosen is None:
             return None
         # A copy, since the user's nested parameters are set on it and all learners share entries.
@@ -212,12 +222,19 @@ class Draft:
         picked["input_shape"] = self.facts.shape_choice
         values = {name: self._value(name, widths) for name in MODEL_PARAMETERS}
         choices = {name: choice for name, choice in picked.items() if choice is not None}
-        built = {**values, "encoder_y": encoder_y, "output": output}
+        own = {"encoder_y": encoder_y, "output": output, "front_end": self.front_end}
+        built = {**values, **own}
         if self.facts.kind.reason:
-            built["input_shape"] = self.facts.kind.row_shape
+            built["input_shape"] = self.facts.kind.input_shape
         return Recipe(kind=self.entry.kind, **built, choices=choices, given=self.given)
 
-    def _holds(self, widths: tuple[int, ...] | None = None) -> set[str]:
+    @property
+    def _makes_features(self) -> bool:
+        """Whether a front end makes rows of a table of recordings."""
+        front_end = self.front_end
+        return front_end is not None and not as_front_end(front_end).gives_recordings
+
+    def _holds(self, widths: tuple[int, ...] | None = None, name: str = "") -> set[str]:
         holds = self.left_open | self.facts.conditions
         comparison = self.given["comparison"]
         if is_auto(comparison) or asks_for_parts(comparison):
@@ -226,6 +243,8 @@ class Draft:
         if asked is not None and asked.allows_parts:
             # The parts of each pair of tables, as if the comparison were left open.
             holds |= {IN_PARTS, "comparison"}
+        if name != "front_end" and self._makes_features:
+            holds |= {FRONT}
         if widths is not None and min(widths) >= NARROWEST_SPLIT:
             holds |= {WIDE}
         if widths is not None and len(widths) > 2:
@@ -251,7 +270,7 @@ def open_parameters(given: Mapping[str, Any]) -> frozenset[str]:
     -------
     names : frozenset of str
     """
-    names = ("view", "encoder", "critic", "comparison", "objective")
+    names = ("view", "encoder", "critic", "comparison", "objective", "front_end")
     left_open = {name for name in names if is_auto(given[name])}
     if given["n_components"] is None and "encoder" in left_open:
         left_open.add("n_components")

@@ -11,20 +11,26 @@ from sklearn_mi.recipe.facts import (
     COLOUR,
     EFFORTS,
     FITS,
+    FRONT,
     IN_PARTS,
     MUON,
     NARROW,
+    RECORDING,
     ROOMY,
     SEVERAL,
     WHOLE,
     WIDE,
+    WORDS,
     Choice,
     Facts,
 )
 
 __all__ = ["ENTRIES", "OPEN_PARAMETERS", "Entry"]
 
-PICKED = {"view", "encoder", "critic", "comparison", "objective", "output", "n_components"}
+PICKED = {
+    *("view", "encoder", "critic", "comparison", "objective", "output", "n_components"),
+    "front_end",
+}
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,8 @@ class Entry:
     optimizer, schedule, lr, weight_decay, max_steps, precision, half_size : Default
     output : Default or None
         None: the view decides.
+    front_end : Default or None
+        None: none.
     """
 
     kind: str
@@ -120,6 +128,7 @@ class Entry:
     max_steps: Default
     precision: Default
     half_size: Default
+    front_end: Default | None = None
 
 
 _OF_TRAINING = {f.name for f in dataclasses.fields(Entry)} - {"kind", *PICKED}
@@ -287,11 +296,61 @@ _ENTRIES = (
         precision=default("bfloat16", "half the time on this processor", BFLOAT16, otherwise=FULL),
         half_size=_by_muon(0.75, "small images teach as much", "view", ROOMY, otherwise=WHOLE_SIZE),
     ),
+    dataclasses.replace(
+        _NUMBERS,
+        kind="recording",
+        front_end=default(
+            *("blocks", "recordings: features of values, shapes and spectra say more", "view"),
+            "encoder",
+        ),
+        view=default(
+            *("neighbors", "close features tend to mean the same thing", FRONT),
+            otherwise=default("recording", "parts of one recording tend to mean the same thing"),
+        ),
+        encoder=default(
+            *("gelu-mlp", "rows of features", FRONT),
+            otherwise=default("conv1d", "recordings of up to {steps} steps"),
+        ),
+        output=default(
+            "with-columns",
+            "the code helps with few labels, the features with many",
+            *(*_MODEL, "view", "output", "n_components", FRONT),
+        ),
+        optimizer=_by_muon(
+            *("muon", "it gets as far in a third of the steps", FRONT), otherwise=ADAM
+        ),
+        schedule=_by_muon(*LINEAR, FRONT, otherwise=_COSINE),
+        lr=_by_muon(0.02, MUON_RATE, FRONT),
+        max_steps=_by_muon(
+            *(Length(400, 1200, passes=20), "", FRONT),
+            otherwise=default(Length(400, 1200, passes=20), ""),
+        ),
+    ),
+    dataclasses.replace(
+        _NUMBERS,
+        kind="words",
+        front_end=default(
+            *("lsa", "texts: words that stand in the same texts say one thing", "view", "encoder")
+        ),
+        view=default(
+            *("neighbors", "texts of close topics tend to mean the same thing", FRONT),
+            otherwise=default("drop-words", "half of its words tell what a text is about"),
+        ),
+        encoder=default("gelu-mlp", "rows of topics", FRONT, otherwise=_PERCEPTRON),
+        output=default(
+            "with-columns",
+            "the code helps with few labels, the topics with many",
+            *(*_MODEL, "view", "output", "n_components", FRONT),
+        ),
+    ),
     dataclasses.replace(_NUMBERS, kind="too large for neighbours", view=_CORRUPTION),
     dataclasses.replace(
         _NUMBERS,
         kind="paired",
         view=default("paired", "X_pair is given"),
+        front_end=default(
+            "blocks", "features of recordings say more than their steps", "encoder", RECORDING
+        ),
         output=None,
         max_steps=default(Length(880, 880), "", COLOUR, otherwise=_SHORT),
     ),
@@ -306,6 +365,6 @@ def kind_of_data(facts: Facts, left_open: frozenset[str]) -> str:
     if facts.is_mixed and {"encoder", "n_components"} <= left_open:
         return "numbers and categories"
     conditions = facts.conditions
-    if FITS not in conditions and COLOUR not in conditions:
+    if not conditions & {FITS, COLOUR, RECORDING, WORDS}:
         return "too large for neighbours"
     return facts.kind.entry

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sklearn_mi._base import is_auto
-from sklearn_mi.rows import Image, Kind, Table
+from sklearn_mi.rows import Image, Kind, Recording, Table, Words
 
 __all__ = ["EFFORTS", "Choice", "Facts"]
 
@@ -28,6 +28,9 @@ SEVERAL = "there are more than two tables"
 IN_PARTS = "codes may be scored part by part"
 MUON = "the optimiser is Muon, by name or by default"
 ROOMY = "an image has 24 pixels a side or more"
+RECORDING = "a row is a recording"
+WORDS = "a row is counts or weights of words"
+FRONT = "a front end makes features of a row"
 BFLOAT16 = "this processor multiplies bfloat16 by itself"
 
 
@@ -103,6 +106,8 @@ class Facts:
             NARROW: isinstance(kind, Table) and kind.n_inputs <= WIDEST_ADDED,
             COLOUR: isinstance(kind, Image) and kind.n_channels > 1,
             RGB: isinstance(kind, Image) and kind.n_channels == 3,
+            RECORDING: isinstance(kind, Recording) or isinstance(self.kind_pair, Recording),
+            WORDS: isinstance(kind, Words),
             WHOLE: self.is_whole,
             MUON: is_auto(self.optimizer) or self.is_by_muon,
             ROOMY: isinstance(kind, Image) and min(kind.row_shape[:2]) >= 24,
@@ -116,7 +121,7 @@ class Facts:
         kinds = [kind for kind in (self.kind, self.kind_pair) if kind is not None and kind.reason]
         if not kinds:
             return None
-        return Choice(self.kind.row_shape, "; ".join(kind.reason for kind in kinds))
+        return Choice(self.kind.input_shape, "; ".join(kind.reason for kind in kinds))
 
     @property
     def words(self) -> dict[str, Any]:
@@ -124,6 +129,7 @@ class Facts:
         is_rgb = isinstance(self.kind, Image) and self.kind.n_channels == 3
         return {
             "shape": self.kind.row_shape,
+            "steps": self.kind.row_shape[0],
             "numbers": self.kind.n_inputs,
             "gib": self.dense_gib,
             "channels": "" if is_rgb else "; what needs red, green and blue is left out",

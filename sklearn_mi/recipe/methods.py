@@ -18,7 +18,7 @@ from sklearn_mi.recipe.entries import (
     Length,
     default,
 )
-from sklearn_mi.recipe.facts import RGB, Facts
+from sklearn_mi.recipe.facts import RECORDING, RGB, Facts
 
 __all__ = ["METHODS"]
 
@@ -39,6 +39,7 @@ _MAPS = {
     "max_steps": default(Length(400, 4800), ""),
     "precision": FULL,
     "half_size": WHOLE_SIZE,
+    "front_end": None,
 }
 METHODS: dict[str, dict[str, Any]] = {
     "each-part": {
@@ -68,7 +69,10 @@ METHODS: dict[str, dict[str, Any]] = {
     "cpc": {
         **_MAPS,
         "view": default("same", "contexts and later steps come from one row"),
-        "encoder": default("patches", "overlapping patches; for recordings name 'conv1d'"),
+        "encoder": default(
+            *("conv1d", "a code of every step", RECORDING),
+            otherwise=default("patches", "overlapping patches"),
+        ),
         "lr": default(5e-3, "the rate that suits Adam and this loss"),
     },
 }

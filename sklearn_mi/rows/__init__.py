@@ -27,9 +27,26 @@ from sklearn_mi.rows.frames import (
     warn_of_labels,
 )
 from sklearn_mi.rows.indexed import Rows
-from sklearn_mi.rows.kinds import KINDS, Image, Kind, Schema, Table, Volume, kind_of
+from sklearn_mi.rows.kinds import (
+    KINDS,
+    Image,
+    Kind,
+    Recording,
+    Schema,
+    Table,
+    Volume,
+    Words,
+    kind_of,
+)
 from sklearn_mi.rows.pairs import AnyRows, PairedRows, PartnerRows
-from sklearn_mi.rows.scaling import Standardize, find_flags, fit_standardize
+from sklearn_mi.rows.recordings import gathered, padded
+from sklearn_mi.rows.scaling import (
+    FrontLayer,
+    Standardize,
+    StandardizeSteps,
+    find_flags,
+    fit_standardize,
+)
 from sklearn_mi.rows.sources import Source, as_source
 from sklearn_mi.rows.splits import split_rows
 
@@ -40,18 +57,22 @@ __all__ = [
     "Batches",
     "CheckedRows",
     "Data",
+    "FrontLayer",
     "HeldOutBatches",
     "Image",
     "Kind",
     "Order",
     "PairedRows",
     "PartnerRows",
+    "Recording",
     "Rows",
     "Schema",
     "Source",
     "Standardize",
+    "StandardizeSteps",
     "Table",
     "Volume",
+    "Words",
     "as_source",
     "check_names",
     "check_types",
@@ -62,6 +83,7 @@ __all__ = [
     "find_flags",
     "fit_standardize",
     "from_torch",
+    "gathered",
     "row_hashes",
     "input_names",
     "is_several",
@@ -69,6 +91,7 @@ __all__ = [
     "listed",
     "names_of",
     "names_out",
+    "padded",
     "read_codes",
     "read_pair",
     "read_rows",

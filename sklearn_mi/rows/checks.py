@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +25,14 @@ from sklearn_mi.rows.frames import (
     names_of,
 )
 from sklearn_mi.rows.indexed import Rows
-from sklearn_mi.rows.kinds import Image, Kind, Schema, kind_of
+from sklearn_mi.rows.kinds import Image, Kind, Recording, Schema, kind_of
+from sklearn_mi.rows.recordings import (
+    RecordingSource,
+    WindowSource,
+    check_channels,
+    gathered,
+    refuse_gaps,
+)
 from sklearn_mi.rows.sources import JoinedSource, Source, as_source
 
 if TYPE_CHECKING:
@@ -86,12 +94,49 @@ class CheckedRows:
             self.source,
             scale,
             device,
-            self.kind.row_shape,
+            scale.row_shape(self.source.shape[1:], self.kind.row_shape),
             index=index,
             stream=stream,
             feature_names=self.schema.feature_names,
             groups=None if groups is None else torch.as_tensor(groups, device=device),
         )
+
+    def of_kind(self, kind: Kind) -> CheckedRows:
+        """Return the same rows as another kind."""
+        return dataclasses.replace(self, schema=dataclasses.replace(self.schema, kind=kind))
+
+    def windowed(self, window: int, groups: np.ndarray | None = None) -> CheckedRows:
+        """Return each row with the rows before it, as a recording of ``window`` steps.
+
+        Parameters
+        ----------
+        window : int
+            1: nothing changes.
+        groups : ndarray of shape (n,) or None
+            The series of each row.
+
+        Raises
+        ------
+        ValueError
+            Unless these are rows of a table, and as many in a series as in a window.
+        """
+        if window == 1:
+            return self
+        if len(self.source.shape) != 2:
+            raise ValueError(
+                f"window={window} needs rows of one long recording, of shape (n, channels), but "
+                f"rows have shape {self.source.shape[1:]}: leave window=1."
+            )
+        source = WindowSource(self.source, window, groups)
+        if isinstance(self.kind, Recording):
+            return dataclasses.replace(self, source=source)
+        if window > source.longest:
+            raise ValueError(
+                f"window={window}, but the longest series has {source.longest} rows; expected "
+                "fewer rows in a window."
+            )
+        kind = Recording(self.kind.source_shape, source.shape[1:], self.kind.reason)
+        return dataclasses.replace(self.of_kind(kind), source=source)
 
 
 def read_rows(
@@ -107,7 +152,7 @@ def read_rows(
     Parameters
     ----------
     estimator : BaseEstimator
-    X : array-like, sparse matrix or Tensor of shape (n, ...)
+    X : array-like, sparse matrix or Tensor of shape (n, ...), or list of recordings
     input_shape : tuple of int or None
     known : Schema or None
         What ``fit`` learned of its rows; None: this is ``fit``.
@@ -122,7 +167,7 @@ def read_rows(
     ValueError
         For text, missing values, another shape than in ``fit``, images with channels first.
     """
-    names = names_of(X, "X")
+    X, names = gathered(X), names_of(X, "X")
     check_types(X, "X")
     with columns_are_told(X, "X"):
         array: Any = validate_data(
@@ -134,12 +179,33 @@ def read_rows(
             # For rows of several axes scikit-learn would compare only the first.
             ensure_2d=known is None or len(known.kind.source_shape) == 1,
             ensure_min_samples=min_rows,
+            ensure_all_finite=_finite(X, known),
         )
         source = as_source(_as_numbers(array, "X"), is_on_disk=isinstance(X, np.memmap))
     if known is None:
         known = Schema(kind_of(source, input_shape), names)
+        if isinstance(known.kind, Recording):
+            estimator.n_features_in_ = known.kind.n_channels
     _check_shape(source, known, "X", type(estimator).__name__)
-    return CheckedRows(source, known, _without_rows(array))
+    return CheckedRows(_of_kind(source, known.kind, "X"), known, _without_rows(array))
+
+
+def _finite(X: Any, known: Schema | None) -> Any:
+    """Return what scikit-learn is to check: recordings may lack steps at their end."""
+    may_lack = known is None or isinstance(known.kind, Recording)
+    return "allow-nan" if may_lack and len(getattr(X, "shape", ())) == 3 else True
+
+
+def _of_kind(source: Source, kind: Kind, name: str) -> Source:
+    """Return a source as its kind asks: recordings with a channel that says what was observed."""
+    if isinstance(kind, Recording) and len(kind.source_shape) == 2:
+        refuse_gaps(source, name)
+        return RecordingSource(source, kind.row_shape[0] if kind.is_sequence else 0)
+    if len(source.shape) == 3 and not source.is_bytes:
+        # Checked last, since only now it is known that these are no recordings.
+        for block in source.blocks():
+            check_array(block, input_name=name)
+    return source
 
 
 def is_several(X_pair: Any) -> bool:
@@ -225,7 +291,7 @@ def _read_several(
 
 def _read_partner(table: Any, known: Schema | None, name: str, estimator: str) -> CheckedRows:
     """Check one table whose rows are partners of those of ``X``."""
-    names = names_of(table, name)
+    table, names = gathered(table, name), names_of(table, name)
     if known is not None:
         check_names(table, known.feature_names, name, estimator)
     check_types(table, name)
@@ -235,12 +301,13 @@ def _read_partner(table: Any, known: Schema | None, name: str, estimator: str) -
             accept_sparse="csr",  # type: ignore[arg-type]
             allow_nd=True,
             input_name=name,
+            ensure_all_finite=_finite(table, known),
         )
         source = as_source(_as_numbers(array, name), is_on_disk=isinstance(table, np.memmap))
     if known is None:
         known = Schema(kind_of(source, None, name), names)
     _check_shape(source, known, name, estimator)
-    return CheckedRows(source, known, _without_rows(array))
+    return CheckedRows(_of_kind(source, known.kind, name), known, _without_rows(array))
 
 
 def _check_length(first: str, n_rows: int | None, name: str, n: int, cure: str) -> None:
@@ -345,8 +412,10 @@ def _plain(X: Any) -> Any:
 
 def _check_shape(source: Source, schema: Schema, name: str, estimator: str) -> None:
     shape, known = source.shape[1:], schema.kind.source_shape
+    if len(shape) == 2 and isinstance(schema.kind, Recording) and len(known) == 2:
+        return check_channels(shape, known[1], name)
     if shape == known:
-        return
+        return None
     if len(shape) == len(known) == 1:
         raise ValueError(
             f"{name} has {shape[0]} features, but {estimator} is expecting {known[0]} features as "

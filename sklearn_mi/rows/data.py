@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sklearn_mi.rows.checks import CheckedRows
+from sklearn_mi.rows.scaling import FrontLayer, Standardize
 
 __all__ = ["Data"]
 
@@ -36,3 +39,28 @@ class Data:
     def sides(self) -> tuple[CheckedRows, CheckedRows | None]:
         """Rows of both tables."""
         return self.first, self.pair
+
+    def behind(self, layers: Sequence[Standardize | FrontLayer | None]) -> Data:
+        """Return the same data; a row is what the first layer makes of it.
+
+        Parameters
+        ----------
+        layers : sequence of Standardize, FrontLayer or None
+            Of both tables.
+        """
+        sides = [
+            side
+            and side.of_kind(
+                dataclasses.replace(
+                    side.kind, row_shape=layer.row_shape(side.source.shape[1:], side.kind.row_shape)
+                )
+            )
+            for side, layer in zip(self.sides, layers, strict=True)
+            if layer is not None
+        ]
+        return dataclasses.replace(self, **dict(zip(("first", "pair"), sides, strict=False)))
+
+    def windowed(self, window: int) -> Data:
+        """Return each row with the rows before it in its group; see `CheckedRows.windowed`."""
+        first = self.first.windowed(window, self.groups)
+        return self if window == 1 else dataclasses.replace(self, first=first)

@@ -60,7 +60,7 @@ class Rows(Dataset):
         self._index = np.arange(len(self._source)) if index is None else np.asarray(index)
         self._whole = len(self._index) == len(self._source)
         self._tensor: Tensor | None = None
-        self._unscaled = bool((layer.mean == 0).all() and (layer.scale == 1).all())
+        self._unscaled = layer.is_identity
         if not (stream or self._source.by_batch):
             self._keep_on_device()
 

@@ -15,10 +15,12 @@ import numpy as np
 from sklearn_mi._base import Shape
 from sklearn_mi.rows.sources import Source
 
-__all__ = ["KINDS", "Image", "Kind", "Schema", "Table", "Volume", "kind_of"]
+__all__ = ["KINDS", "Image", "Kind", "Recording", "Schema", "Table", "Volume", "Words", "kind_of"]
 
 # Under this many pixels a side a shift would change what an image shows.
 NARROWEST_MOVED = 8
+# A sparse table of fewer columns may hold encoded categories.
+FEWEST_WORDS = 500
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class Kind:
         The recipe's entry for rows of this kind.
     scales_columns : bool
         What ``standardize="auto"`` means: whether columns are centred and divided.
+    window : int
+        Rows of a table that one row holds; 1: itself alone.
+    is_sequence : bool
+        Whether the view sees steps, the last channel of which says what was observed.
     source_shape : tuple of int
         Shape of a row as the user passes it.
     row_shape : tuple of int
@@ -45,11 +51,18 @@ class Kind:
 
     entry: ClassVar[str]
     scales_columns: ClassVar[bool] = False
+    window: ClassVar[int] = 1
+    is_sequence: ClassVar[bool] = False
 
     @property
     def n_inputs(self) -> int:
         """Numbers in a row."""
         return math.prod(self.source_shape)
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """The learner's parameter that names this kind."""
+        return self.row_shape
 
     def to_json(self) -> dict[str, Any]:
         """Return what `kind_from_json` reads."""
@@ -90,7 +103,57 @@ class Volume(Kind):
     entry = "numbers"
 
 
-KINDS: dict[str, type[Kind]] = {"table": Table, "image": Image, "volume": Volume}
+@dataclass(frozen=True)
+class Words(Kind):
+    """A text as the counts or the weights of its words: wide, sparse and never negative."""
+
+    entry = "words"
+
+
+@dataclass(frozen=True)
+class Recording(Kind):
+    """A recording of shape (time, channels), of any length.
+
+    The view sees shape (time, channels + 1), whose last channel is 1 where a step was observed; or,
+    behind a front end, what that makes of it. The source has one axis if recordings are windows of
+    a table.
+    """
+
+    entry = "recording"
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers in a row as the view sees it."""
+        return math.prod(self.row_shape)
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """The learner's parameter that names this kind."""
+        return None, self.n_channels
+
+    @property
+    def n_channels(self) -> int:
+        """Quantities that were recorded."""
+        return self.source_shape[-1]
+
+    @property
+    def is_sequence(self) -> bool:  # type: ignore[override]
+        """Whether the view sees steps, not features that a front end made of them."""
+        return len(self.row_shape) == 2
+
+    @property
+    def window(self) -> int:  # type: ignore[override]
+        """Rows of a table in a recording; 1 if recordings are not windows of one."""
+        return self.row_shape[0] if len(self.source_shape) == 1 else 1
+
+
+KINDS: dict[str, type[Kind]] = {
+    "table": Table,
+    "image": Image,
+    "volume": Volume,
+    "recording": Recording,
+    "words": Words,
+}
 
 
 @dataclass(frozen=True)
@@ -149,10 +212,11 @@ class Schema:
 def kind_of(source: Source, input_shape: Any, name: str = "X") -> Kind:
     """Return the kind of the rows of a source.
 
-    ``input_shape`` decides if it is given. Otherwise flat rows belong to a table, rows of three
+    ``input_shape`` decides if it is given; (None, channels) stands for recordings. Otherwise flat
+    rows belong to a table, or are words if they are sparse, wide and never negative. Rows of three
     axes are images, and rows of more axes are volumes. Rows of two axes are grey images if they are
-    bytes, or square with all values in [0, 1] or in [0, 255]. Any others may be windows of a
-    recording, which must not be turned or zoomed: they are flattened to rows of a table.
+    bytes, or square with all values in [0, 1] or in [0, 255]. Any others are recordings of shape
+    (time, channels), which must not be turned or zoomed.
 
     Parameters
     ----------
@@ -178,9 +242,25 @@ def kind_of(source: Source, input_shape: Any, name: str = "X") -> Kind:
             f"{name} has shape (n, {', '.join(map(str, shape))}), which looks like images with "
             f"channels first; expected (n, height, width, channels): np.moveaxis({name}, 1, -1)."
         )
-    if input_shape is not None:
-        return _of_shape(shape, _checked(input_shape, shape, name))
-    return _grey_or_table(source, name) if len(shape) == 2 else _of_shape(shape, shape)
+    if input_shape is None and _are_words(source):
+        cure = f"input_shape={shape} makes it a table"
+        return Words(shape, shape, f"{name} is sparse, wide and never negative, as texts; {cure}")
+    if input_shape is None:
+        return _grey_or_recording(source, name) if len(shape) == 2 else _of_shape(shape, shape)
+    if isinstance(input_shape, Sequence) and len(input_shape) == 2 and input_shape[0] is None:
+        return _recording(shape, f"input_shape={tuple(input_shape)}", input_shape[1], name)
+    return _of_shape(shape, _checked(input_shape, shape, name))
+
+
+def _recording(shape: Shape, why: str, n_channels: int | None = None, name: str = "X") -> Recording:
+    """Return the kind of recordings of shape (time, channels)."""
+    if len(shape) != 2 or n_channels not in (None, shape[1]):
+        raise ValueError(
+            f"{why}, but rows of {name} have shape {shape}; expected recordings of shape "
+            f"(time, {n_channels}): pass {name}.reshape(len({name}), -1, {n_channels})."
+        )
+    told = f"{name} holds recordings of {shape[1]} channel{'s' * (shape[1] > 1)}: {why}"
+    return Recording(shape, (shape[0], shape[1] + 1), told)
 
 
 def _of_shape(source_shape: Shape, row_shape: Shape) -> Kind:
@@ -189,18 +269,22 @@ def _of_shape(source_shape: Shape, row_shape: Shape) -> Kind:
     return (Table if n_axes == 1 else Image if n_axes < 4 else Volume)(source_shape, row_shape)
 
 
-def _grey_or_table(source: Source, name: str) -> Kind:
-    """Return the kind of rows of two axes, grey images or a table, and why."""
+def _grey_or_recording(source: Source, name: str) -> Kind:
+    """Return the kind of rows of two axes, grey images or recordings, and why."""
     shape: Shape = source.shape[1:]
     flat = (math.prod(shape),)
     is_image, why = _looks_grey(source, shape)
     if is_image:
         cure = f"input_shape={flat}" if name == "X" else f"{name}.reshape(-1, {flat[0]})"
-        return Image(shape, shape, f"{name} holds images: {why}; {cure} makes it a table")
+        of_time = f", input_shape=(None, {shape[1]}) recordings" if name == "X" else ""
+        return Image(shape, shape, f"{name} holds images: {why}; {cure} makes it a table{of_time}")
     cure = f"input_shape={shape}" if name == "X" else f"{name}[..., None]"
-    return Table(
-        shape, flat, f"{name} is a table of {flat[0]} columns: {why}; {cure} makes it images"
-    )
+    return _recording(shape, f"{why}; {cure} makes it images", name=name)
+
+
+def _are_words(source: Source) -> bool:
+    """Return whether rows are counts or weights of words, by their storage and sign."""
+    return source.is_sparse and source.shape[1] >= FEWEST_WORDS and source.value_range[0] >= 0
 
 
 def _looks_grey(source: Source, shape: Shape) -> tuple[bool, str]:
@@ -209,6 +293,8 @@ def _looks_grey(source: Source, shape: Shape) -> tuple[bool, str]:
     if shape[0] != shape[1]:
         return False, f"rows of shape {shape} are neither square nor bytes"
     low, high = source.value_range
+    if not low <= high:
+        return False, "steps at the end are missing"
     if low < 0 or high > 255:
         return False, f"rows are square, but values from {low:.3g} to {high:.3g} are no pixels"
     return True, f"rows are square, with all values in {'[0, 1]' if high <= 1 else '[0, 255]'}"

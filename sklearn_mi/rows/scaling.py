@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from torch import Tensor, nn
 
+from sklearn_mi._base import Shape
 from sklearn_mi.rows.checks import CheckedRows
+from sklearn_mi.rows.kinds import Recording
 
-__all__ = ["Standardize", "find_flags", "fit_standardize"]
+__all__ = ["FrontLayer", "Standardize", "StandardizeSteps", "find_flags", "fit_standardize"]
 
 FEWEST_FLAGS = 0.2
 
@@ -40,6 +45,97 @@ class Standardize(nn.Module):
             # Bytes carry few digits: float32 is exact enough and much faster.
             return (x.float() - self.mean.float()) / self.scale.float()
         return ((x.double() - self.mean) / self.scale).float()
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether rows come out as they are."""
+        return bool((self.mean == 0).all() and (self.scale == 1).all())
+
+    def row_shape(self, source_shape: Shape, row_shape: Shape) -> Shape:
+        """Return the shape of a row for the view.
+
+        Parameters
+        ----------
+        source_shape : tuple of int
+            That of a row as it comes.
+        row_shape : tuple of int
+            What the kind of rows says.
+        """
+        return row_shape
+
+
+class StandardizeSteps(Standardize):
+    """The frozen first layer of recordings: ``(x - mean) / scale`` in each channel.
+
+    Steps that were not observed stay 0, and so does the channel that says so.
+
+    Parameters
+    ----------
+    mean, scale : ndarray of shape (channels,)
+    """
+
+    is_identity = False  # type: ignore[assignment]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return recordings of shape (b, time, channels + 1) in float32."""
+        seen = x[..., -1:].float()
+        values = ((x[..., :-1].double() - self.mean) / self.scale).float()
+        return torch.cat([values * seen, seen], dim=2)
+
+    def row_shape(self, source_shape: Shape, row_shape: Shape) -> Shape:
+        """Return the shape as it comes: recordings may be longer than in ``fit``."""
+        return source_shape
+
+
+class FrontLayer(nn.Module):
+    """The frozen first layer with a front end behind it.
+
+    Parameters
+    ----------
+    first : Standardize
+    front_end : callable
+        ``front_end(x, state)`` for scaled rows.
+    state : dict of Tensor
+        What its ``fit`` returned.
+    last : Standardize
+        Scales the features.
+    """
+
+    is_identity = False
+
+    def __init__(
+        self, first: Standardize, front_end: Any, state: Mapping[str, Tensor], last: Standardize
+    ) -> None:
+        super().__init__()
+        self.first, self.front_end, self.last = first, front_end, last
+        for name, tensor in state.items():
+            # A dot would part the name of a module from that of its tensor.
+            self.register_buffer(name.replace(".", "/"), tensor)
+
+    @property
+    def mean(self) -> Tensor:
+        """What is subtracted from a row before the front end."""
+        return self.first.mean
+
+    @property
+    def scale(self) -> Tensor:
+        """What a row is then divided by."""
+        return self.first.scale
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """What the front end knows of the training rows."""
+        own = self.named_buffers(recurse=False)
+        return {name.replace("/", "."): tensor for name, tensor in own}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what the front end makes of the scaled rows."""
+        return self.last(self.front_end(self.first(x), self.state))
+
+    def row_shape(self, source_shape: Shape, row_shape: Shape) -> Shape:
+        """Return the shape that the front end gives for rows of such a shape."""
+        zeros = torch.zeros(1, *source_shape, device=self.mean.device)
+        return tuple(self(zeros).shape[1:])
 
 
 def find_flags(rows: CheckedRows, index: np.ndarray) -> np.ndarray | None:
@@ -86,6 +182,7 @@ def fit_standardize(
     standardize : bool or "auto"
         "auto": scale columns of tables, not images. In mixed tables flags stay unchanged and
         numbers are divided by their standard deviation. Bytes are divided by 255 unless True.
+        Channels of recordings are centred and divided by their standard deviation over all steps.
     name : str, default="X"
         Name of the table, for error messages.
 
@@ -93,6 +190,8 @@ def fit_standardize(
     -------
     scale : Standardize
     """
+    if isinstance(rows.kind, Recording):
+        return _fit_steps(rows, index, wanted=bool(standardize))
     is_bytes = rows.source.is_bytes
     wanted = rows.kind.scales_columns and not is_bytes if standardize == "auto" else standardize
     if not wanted:
@@ -114,6 +213,23 @@ def fit_standardize(
         moments.partial_fit(unit if varies.any() else part * 0.0)
     flags = find_flags(rows, index) if standardize == "auto" else None
     return _range_scale(low, spread, moments, flags)
+
+
+def _fit_steps(rows: CheckedRows, index: np.ndarray, *, wanted: bool) -> StandardizeSteps:
+    """Return the layer that scales each channel by its moments over all observed steps."""
+    n_channels = rows.kind.row_shape[-1] - 1
+    if not wanted:
+        return StandardizeSteps(np.zeros(n_channels), np.ones(n_channels))
+    moments, limits = StandardScaler(), MinMaxScaler()
+    for part in rows.source.blocks(index):
+        steps = part.reshape(-1, n_channels + 1).astype(np.float64)
+        seen = steps[steps[:, -1] == 1, :-1]
+        moments.partial_fit(seen)
+        limits.partial_fit(seen)
+    # By its range: rounding may give a constant channel a deviation.
+    varies = np.asarray(limits.data_range_) > 0
+    scale = np.where(varies, np.sqrt(np.asarray(moments.var_)), np.inf)
+    return StandardizeSteps(np.asarray(moments.mean_), scale)
 
 
 def _range_scale(

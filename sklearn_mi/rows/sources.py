@@ -46,6 +46,11 @@ class Source(ABC):
         return str(self._array.dtype).rsplit(".", 1)[-1]
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether most numbers are 0 and not stored."""
+        return False
+
+    @property
     def is_bytes(self) -> bool:
         """Whether the numbers are unsigned bytes."""
         return self.dtype == "uint8"
@@ -91,11 +96,12 @@ class Source(ABC):
 
     @cached_property
     def value_range(self) -> tuple[float, float]:
-        """The smallest and the largest number, from one pass over the rows at the first access."""
+        """The smallest and the largest number, or NaN, from one pass at the first access."""
         low, high = np.inf, -np.inf
         for block in self.blocks():
-            low, high = min(low, float(block.min())), max(high, float(block.max()))
-        return low, high
+            # Unlike Python's own, these keep what is not a number.
+            low, high = np.minimum(low, block.min()), np.maximum(high, block.max())
+        return float(low), float(high)
 
 
 class ArraySource(Source):
@@ -108,6 +114,17 @@ class ArraySource(Source):
 
 class SparseSource(Source):
     """A sparse matrix in CSR format, made dense batch by batch."""
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether most numbers are 0 and not stored."""
+        return True
+
+    @cached_property
+    def value_range(self) -> tuple[float, float]:
+        """The smallest and the largest number, 0 included."""
+        data = self._array.data
+        return (min(0.0, float(data.min())), max(0.0, float(data.max()))) if len(data) else (0, 0)
 
     def take(self, rows: np.ndarray | slice) -> Tensor:
         """Return some rows; see `Source.take`."""

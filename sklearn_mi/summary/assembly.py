@@ -146,7 +146,8 @@ def report(
     Parameters
     ----------
     X : array-like or data frame of shape (n_samples, n_features)
-        Of pandas or polars; or images, (n, h, w) or (n, h, w, channels).
+        Of pandas or polars; or images, (n, h, w) or (n, h, w, channels); or recordings, (n, time,
+        channels) or a list of arrays (time, channels).
     y : array-like of shape (n_samples,) or str, default=None
         The label of each row, or the name of the column of ``X`` that has it.
     title : str or None, default=None

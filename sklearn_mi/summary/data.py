@@ -15,6 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from sklearn_mi._checks import check_values, is_continuous
+from sklearn_mi.rows import as_source, gathered
+from sklearn_mi.rows.recordings import refuse_gaps
 
 __all__ = ["FEWEST_ROWS", "Data", "NUMBERS", "Preparation", "numbers_of", "read_data"]
 
@@ -109,7 +111,7 @@ def read_data(X: Any, y: Any = None) -> Data:
 
     Parameters
     ----------
-    X : array-like, data frame of pandas or polars, or images
+    X : array-like, data frame of pandas or polars, images, or recordings
     y : array-like, str or None
         A string is the name of a column of ``X``.
 
@@ -168,18 +170,22 @@ def _read_rows(X: Any) -> Any:
     if isinstance(X, pd.DataFrame):
         _check_names(X)
         return X
-    array = np.asarray(X)
+    array = np.asarray(gathered(X))
     if array.ndim not in (2, 3, 4):
         raise ValueError(
-            f"X has shape {array.shape}; expected (n_rows, n_columns), or images (n, h, w) or "
-            "(n, h, w, channels)."
+            f"X has shape {array.shape}; expected (n_rows, n_columns), images (n, h, w) or "
+            "(n, h, w, channels), or recordings (n, time, channels) or a list of them."
         )
     if array.dtype.kind in "OUSM" and array.ndim == 2:
         return pd.DataFrame(array).infer_objects()
     if array.dtype.kind not in "biuf":
         raise ValueError(f"X is of type {array.dtype}; expected numbers.")
-    if array.ndim > 2 and not np.isfinite(array).all():
-        raise ValueError("X has NaN or infinity in its images; expected numbers: fill them in.")
+    if array.ndim == 3 and array.dtype.kind == "f" and np.isnan(array).any():
+        refuse_gaps(as_source(array))
+    elif array.ndim > 2 and np.isnan(array).any():
+        raise ValueError("X has NaN in its images; expected numbers: fill them in.")
+    if array.ndim > 2 and np.isinf(array).any():
+        raise ValueError("X has infinite values; expected numbers.")
     return array.astype(np.uint8) if array.dtype.kind == "b" else array
 
 
@@ -254,7 +260,8 @@ def _describe(rows: Any, target: str | None) -> pd.DataFrame:
         names = [f"column {k}" for k in range(rows.shape[1])]
     else:
         flat = rows.reshape(len(rows), -1)
-        varies = flat.min(axis=0) < flat.max(axis=0)
+        # Recordings may have ended; of each place one at least goes on.
+        varies = np.nanmin(flat, axis=0) < np.nanmax(flat, axis=0)
         table = [("number", 0, 2 if varied else 1, "") for varied in varies]
         names = [f"value {place}" for place in np.ndindex(rows.shape[1:])]
     kinds = pd.DataFrame(table, columns=["kind", "missing", "distinct", "left_out"])

@@ -187,7 +187,9 @@ def _behind(data: Data, *steps: Any) -> Any:
 
 
 def _flatten(rows: Any) -> NDArray[Any]:
-    return np.asarray(rows, dtype=float).reshape(len(rows), -1)
+    flat = np.asarray(rows, dtype=float).reshape(len(rows), -1)
+    # 0 where a recording has ended.
+    return np.where(np.isnan(flat), 0.0, flat)
 
 
 def _flat() -> list[Any]:

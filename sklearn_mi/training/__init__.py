@@ -10,8 +10,10 @@ from sklearn_mi.training.checkpoints import (
 )
 from sklearn_mi.training.muon import Muon, orthogonalised
 from sklearn_mi.training.net import MINet, NonFiniteLossError, train
+from sklearn_mi.training.optimizers import SCHEDULES, optimizer_parameters
 
 __all__ = [
+    "SCHEDULES",
     "MINet",
     "Muon",
     "NonFiniteLossError",
@@ -20,6 +22,7 @@ __all__ = [
     "checkpoint_seed",
     "hash_rows",
     "load_checkpoint",
+    "optimizer_parameters",
     "orthogonalised",
     "save_checkpoint",
     "train",

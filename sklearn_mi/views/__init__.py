@@ -11,15 +11,20 @@ from sklearn_mi.views.compose import VIEWS, Compose, Function, as_view
 from sklearn_mi.views.images import Augment, LightnessColor, Transformed
 from sklearn_mi.views.neighbors import Neighbors
 from sklearn_mi.views.pairs import Paired, Same, SameClass, SameGroup, TimeLag
+from sklearn_mi.views.recordings import AugmentRecording
+from sklearn_mi.views.text import DropWords, HalfDocuments
 
 __all__ = [
     "VIEWS",
     "Augment",
+    "AugmentRecording",
     "Columns",
     "Compose",
     "Corruption",
+    "DropWords",
     "Function",
     "GaussianNoise",
+    "HalfDocuments",
     "Halves",
     "LightnessColor",
     "Neighbors",

@@ -104,6 +104,11 @@ class View(Component, ABC):
         Rows are a time series: its end is held out, not random rows.
     knows_kindred : bool
         Whether ``kindred`` says which rows of a batch are partners of one another.
+    takes : {"any", "recordings", "others"}
+        Rows that the view takes: only recordings, whose last channel says which steps were
+        observed, or only others, or any.
+    window : int
+        The view sees each row of a table with the rows before it, as a recording of so many steps.
     """
 
     default_encoder_y: ClassVar[Literal["shared", "separate"]] = "shared"
@@ -118,6 +123,9 @@ class View(Component, ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     ordered: ClassVar[bool] = False
     knows_kindred: ClassVar[bool] = False
+    takes: ClassVar[Literal["any", "recordings", "others"]] = "any"
+    # No ClassVar: it may be a parameter.
+    window = 1
 
     @abstractmethod
     def __call__(self, x: Any, rows: Tensor | None, state: State, generator: Generator) -> Pair:

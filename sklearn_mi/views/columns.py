@@ -70,6 +70,7 @@ class Halves(View):
     cut: str = "top-bottom"
     default_encoder_y = "separate"
     default_output = "both"
+    takes = "others"
 
     def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
         """Return the halves of a batch of shape ``(b, *input_shape)``."""
@@ -131,6 +132,7 @@ class Columns(View):
     default_encoder_y = "separate"
     default_output = "both"
     sees_whole_rows = True
+    takes = "others"
 
     def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
         """Return the sets of columns of a batch of shape (b, p)."""
@@ -249,6 +251,7 @@ class GaussianNoise(View):
 
     std: float = 0.1
     shared: bool = False
+    takes = "others"
 
     @property
     def adds_own_noise(self) -> bool:  # type: ignore[override]
@@ -314,6 +317,7 @@ class Corruption(View):
     """
 
     rate: float = 0.6
+    takes = "others"
 
     def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
         """Return the batch and its corrupted copy."""

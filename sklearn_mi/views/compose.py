@@ -16,6 +16,8 @@ from sklearn_mi.views.columns import Corruption, GaussianNoise, Halves
 from sklearn_mi.views.images import Augment, LightnessColor, Transformed
 from sklearn_mi.views.neighbors import Neighbors
 from sklearn_mi.views.pairs import Paired, Same, SameClass, SameGroup, TimeLag
+from sklearn_mi.views.recordings import AugmentRecording
+from sklearn_mi.views.text import DropWords, HalfDocuments
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,6 +122,17 @@ class Compose(View):
         """Both codes if either part gives both."""
         asked = {part.default_output for part in self._parts()}
         return "both" if "both" in asked else "first"
+
+    @property
+    def takes(self) -> str:  # type: ignore[override]
+        """Rows that both parts take."""
+        asked = {part.takes for part in self._parts()} - {"any"}
+        return "any" if not asked else "recordings" if asked == {"recordings"} else "others"
+
+    @property
+    def window(self) -> int:  # type: ignore[override]
+        """Rows of a table that the first part sees as one recording."""
+        return self._parts()[0].window
 
     @property
     def transient(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -292,12 +305,15 @@ _MOVED: Any = {"shift": 0.1, "rotate": 15.0, "zoom": 0.1}
 VIEWS: dict[str, Callable[[], View]] = {
     "affine": partial(Augment, **_MOVED),
     "corruption": Corruption,
+    "drop-words": DropWords,
+    "half-documents": HalfDocuments,
     "halves": Halves,
     "lightness-color": LightnessColor,
     "moved-neighbors": lambda: Compose(Neighbors(), Augment(**_MOVED)),
     "neighbors": Neighbors,
     "noise": GaussianNoise,
     "paired": Paired,
+    "recording": partial(AugmentRecording, crop=(0.5, 1.0), scale=0.2, noise=0.1),
     "same": Same,
     "same-class": SameClass,
     "same-group": SameGroup,

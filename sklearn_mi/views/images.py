@@ -170,6 +170,7 @@ class Augment(View):
     blur: tuple[float, float] | None = None
     blur_rate: float = 0.5
     erase: float = 0.0
+    takes = "others"
 
     def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
         """Return two draws of a batch of images."""
@@ -284,6 +285,7 @@ class LightnessColor(View):
     flip: float = 0.5
     default_encoder_y = "separate"
     default_output = "both"
+    takes = "others"
 
     def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
         """Return lightness and colours of a batch of images of shape (b, h, w, 3)."""
@@ -360,6 +362,7 @@ class Transformed(View):
     transform: Callable[..., Any]
     second: Callable[..., Any] | None = None
     draws_globally = True
+    takes = "others"
 
     def __call__(self, x: Tensor, rows: Tensor | None, state: State, generator: Generator) -> Pair:
         """Return two draws of a batch of images."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from sklearn_mi._base import positive_integer
 from sklearn_mi.views.base import Pair, Partners, State, Values, View
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class TimeLag(View):
         Least number of rows from a row to its partner.
     max_lag : int or None, default=None
         Largest number of rows; each step draws a lag between the two. None: ``lag``.
+    window : int, default=1
+        The encoder sees each row with the ``window - 1`` rows before it in its series, as a
+        recording of ``window`` steps. Steps before the first row of a series are unobserved.
 
     References
     ----------
@@ -74,6 +78,7 @@ class TimeLag(View):
 
     lag: int = 1
     max_lag: int | None = None
+    window: int = 1
     pairs_rows = True
     sees_whole_rows = True
     ordered = True
@@ -86,6 +91,7 @@ class TimeLag(View):
 
     def fit(self, X: AnyRows) -> State:
         """Check the parameters."""
+        positive_integer("window", self.window)
         longest = self.lag if self.max_lag is None else self.max_lag
         whole = isinstance(self.lag, int | np.integer) and isinstance(longest, int | np.integer)
         if not (whole and 1 <= self.lag <= longest):

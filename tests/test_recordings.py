@@ -1,0 +1,268 @@
+"""Recordings as rows: what is read as one, padding, codes of steps, windows, grids, files."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from sklearn_mi import MIRepresentationLearner, load
+from sklearn_mi.encoders import GRU, Conv1d
+from sklearn_mi.rows import Recording, as_source, kind_of, padded
+from sklearn_mi.rows.recordings import WindowSource
+from sklearn_mi.views import TimeLag
+
+SEED = 0
+
+
+def recordings(n=40, n_channels=3, shortest=4, longest=20, seed=SEED):
+    """Draw recordings of two classes, slow and fast, of unequal lengths."""
+    rng = np.random.default_rng(seed)
+    X, y = [], np.arange(n) % 2
+    for slow in y:
+        time = np.arange(rng.integers(shortest, longest))
+        phase = rng.uniform(0, 2 * np.pi, n_channels)
+        wave = np.sin(time[:, None] * (0.4 if slow else 1.2) + phase)
+        X.append(wave + 0.1 * rng.normal(size=wave.shape))
+    return X, y
+
+
+def learner(**parameters):
+    return MIRepresentationLearner(8, **{"max_steps": 3, "random_state": 0, **parameters})
+
+
+WAYS = {
+    "blocks": {},
+    "spectral": {"front_end": "spectral"},
+    "conv1d": {"encoder": "conv1d"},
+    "strided": {"encoder": Conv1d((8, 8), stride=2, causal=True, pool="last")},
+    "gru": {"encoder": GRU(8)},
+    "cpc": {"comparison": "cpc"},
+    "mlp": {"encoder": "mlp", "view": "same", "objective": "js"},
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return recordings()
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def fitted(request, data):
+    return learner(**WAYS[request.param]).fit(data[0])
+
+
+def test_padding_and_order_change_no_code(fitted, data):
+    X, _ = data
+    Z = fitted.transform(X)
+    alone = np.vstack([fitted.transform([x]) for x in X])
+    np.testing.assert_allclose(alone, Z, atol=1e-5)
+    wide = np.full((len(X), max(map(len, X)) + (0 if fitted.encoder == "mlp" else 7), 3), np.nan)
+    for row, x in zip(wide, X, strict=True):
+        row[: len(x)] = x
+    np.testing.assert_allclose(fitted.transform(wide), Z, atol=1e-5)
+    order = np.random.default_rng(0).permutation(len(X))
+    np.testing.assert_allclose(fitted.transform([X[i] for i in order]), Z[order], atol=1e-5)
+
+
+def test_what_is_fitted_survives_files_and_pickles(fitted, data, tmp_path):
+    X, _ = data
+    fitted.save(tmp_path / "file")
+    Z = fitted.transform(X)
+    for again in (load(tmp_path / "file"), pickle.loads(pickle.dumps(fitted))):
+        np.testing.assert_array_equal(again.transform(X), Z)
+        assert again.choices_ == fitted.choices_
+        again.partial_fit(X)
+
+
+def test_a_fresh_process_gives_the_same_codes(data, tmp_path):
+    X, _ = data
+    fitted = learner().fit(X)
+    fitted.save(tmp_path / "file")
+    np.save(tmp_path / "X.npy", padded(X)[..., :-1])
+    code = (
+        "import sys, numpy as np, sklearn_mi\n"
+        "folder = sys.argv[1]\n"
+        "X = [x[x.any(1)] for x in np.load(folder + '/X.npy')]\n"
+        "np.save(folder + '/Z.npy', sklearn_mi.load(folder + '/file').transform(X))\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    np.testing.assert_allclose(np.load(tmp_path / "Z.npy"), fitted.transform(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("way", ["conv1d", "strided", "gru", "cpc"])
+def test_codes_of_steps(way, data):
+    X, _ = data
+    fitted = learner(**WAYS[way]).fit(X)
+    steps = fitted.transform_steps(X)
+    assert [s.shape for s in steps] == [(len(x), 8) for x in X]
+    if fitted.encoder_.pool == "mean" and fitted.encoder_.stride == 1:
+        means = [s.mean(axis=0) for s in steps]
+        np.testing.assert_allclose(means, fitted.transform(X), atol=1e-5)
+    if fitted.encoder_.pool == "last":
+        np.testing.assert_allclose([s[-1] for s in steps], fitted.transform(X), atol=1e-5)
+    # Of recordings of one length it is one array.
+    assert fitted.transform_steps(np.zeros((2, 9, 3))).shape == (2, 9, 8)
+
+
+def test_a_causal_code_of_a_step_sees_nothing_later(data):
+    X, _ = data
+    fitted = learner(encoder=Conv1d((8, 8), causal=True)).fit(X)
+    (whole,), (first,) = fitted.transform_steps(X[:1]), fitted.transform_steps([X[0][:3]])
+    np.testing.assert_allclose(whole[:3], first, atol=1e-5)
+
+
+@pytest.mark.parametrize("way", ["blocks", "mlp"])
+def test_without_codes_of_steps_the_cure_is_told(way, data):
+    fitted = learner(**WAYS[way]).fit(data[0])
+    with pytest.raises(ValueError, match="take encoder='conv1d' or 'gru'"):
+        fitted.transform_steps(data[0])
+
+
+def test_a_pipeline_a_grid_and_cross_validation_take_lists(data):
+    X, y = data
+    pipe = make_pipeline(learner(max_steps=30), LogisticRegression())
+    assert cross_val_score(pipe, X, y, cv=2).mean() > 0.75
+    grid = GridSearchCV(pipe, {"mirepresentationlearner__front_end": ["blocks", "spectral"]}, cv=2)
+    assert np.isfinite(grid.fit(X, y).cv_results_["mean_test_score"]).all()
+    assert len(pipe.fit(X, y).predict(X)) == len(X)
+
+
+def test_names_and_containers(data):
+    X, _ = data
+    frame = learner().set_output(transform="pandas").fit(X).transform(X)
+    assert isinstance(frame, pd.DataFrame) and frame.shape[0] == len(X)
+    frame = MIRepresentationLearner(max_steps=2).set_output(transform="pandas").fit(X).transform(X)
+    assert list(frame.columns[[0, 64, -1]]) == [
+        "mirepresentationlearner0",
+        "blocks0",
+        f"blocks{frame.shape[1] - 65}",
+    ]
+
+
+def test_the_scale_is_that_of_observed_steps(data):
+    X, _ = data
+    layer = learner(encoder="conv1d", validation_fraction=0.0).fit(X).net_.module_.scale
+    steps = np.vstack(X)
+    np.testing.assert_allclose(layer.mean, steps.mean(axis=0))
+    np.testing.assert_allclose(layer.scale, steps.std(axis=0))
+    made = layer(torch.as_tensor(padded(X)))
+    assert (made[made[..., -1] == 0] == 0).all()
+
+
+def test_lists_arrays_objects_and_frames_of_one_recording_are_equal(data):
+    X, _ = data
+    Z = learner(encoder="conv1d").fit(X).transform(X)
+    objects = np.empty(len(X), dtype=object)
+    objects[:] = X
+    for form in (tuple(X), objects, [pd.DataFrame(x) for x in X], [torch.as_tensor(x) for x in X]):
+        np.testing.assert_array_equal(learner(encoder="conv1d").fit(form).transform(form), Z)
+    lists = [x.tolist() for x in X]
+    np.testing.assert_array_equal(learner(encoder="conv1d").fit(lists).transform(lists), Z)
+
+
+def test_one_channel_may_lack_its_axis():
+    X = [x[:, 0] for x in recordings()[0]]
+    Z = learner(encoder="gru").fit(X).transform(X)
+    np.testing.assert_array_equal(
+        learner(encoder="gru").fit([x[:, None] for x in X]).transform(X), Z
+    )
+
+
+def test_input_shape_names_recordings():
+    pixels = np.random.default_rng(0).random((30, 8, 8))
+    assert isinstance(kind_of(as_source(pixels), (None, 8)), Recording)
+    with pytest.raises(ValueError, match=r"rows of X have shape \(8, 8\); expected .*\(time, 4\)"):
+        learner(input_shape=(None, 4)).fit(pixels)
+    fitted = learner(input_shape=(None, 8)).fit(pixels)
+    assert fitted.choices_["view"].value == "neighbors"
+
+
+BAD = {
+    "empty": ([np.ones((0, 2)), np.ones((3, 2))], r"X\[0\] is empty, of shape \(0, 2\); leave"),
+    "channels": ([np.ones((2, 2)), np.ones((3, 3))], r"X\[1\] has 3 channels, but X\[0\] has 2"),
+    "text": ([np.ones((2, 2)), "a"], r"X\[1\] holds what is no number"),
+    "objects": ([np.ones((2, 2)), [[1, None], [2, {}]]], r"X\[1\] holds what is no number"),
+    "none": ([np.ones((2, 2)), None], r"X\[1\] has shape \(\); expected an array"),
+    "axes": ([np.ones((2, 2)), np.ones((2, 2, 2))], r"X\[1\] has shape \(2, 2, 2\)"),
+    "gap": (
+        [np.ones((3, 2)), np.array([[1, 2], [np.nan, 1], [1, 1], [1, 1]])],
+        r"X\[1\] is NaN at step 1 in channel 0; .*fill gaps first",
+    ),
+    "nothing": ([np.full((2, 2), np.nan), np.ones((3, 2))], r"X\[0\] has no observed step"),
+    "infinite": ([np.full((2, 2), np.inf), np.ones((3, 2))], "infinity"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_no_recording_is_told_with_its_cure(case):
+    X, words = BAD[case]
+    with pytest.raises(ValueError, match=words):
+        learner().fit([*X, *recordings(8, 2)[0]])
+
+
+def test_other_channels_than_fitted_are_told(data):
+    fitted = learner(encoder="conv1d").fit(data[0])
+    with pytest.raises(ValueError, match="X has recordings of 2 channels; expected 3, as in fit"):
+        fitted.transform([x[:, :2] for x in data[0]])
+
+
+@pytest.mark.parametrize("way", ["blocks", "conv1d", "gru"])
+def test_recordings_of_one_step_have_codes(way):
+    X = [x[:1] if i % 3 else x for i, x in enumerate(recordings()[0])]
+    Z = learner(**WAYS[way]).fit(X).transform(X)
+    assert np.isfinite(Z).all()
+    all_short = [x[:1] for x in X]
+    assert np.isfinite(learner(**WAYS[way]).fit(all_short).transform(all_short)).all()
+
+
+def test_a_front_end_of_a_table_is_refused():
+    with pytest.raises(ValueError, match=r"front_end='blocks' makes features of recordings"):
+        learner(front_end="blocks").fit(np.random.default_rng(0).normal(size=(30, 4)))
+
+
+# Windows of one long recording
+
+
+def windows_by_loop(X, window, groups):
+    made = np.zeros((len(X), window, X.shape[1] + 1))
+    for i in range(len(X)):
+        own = [j for j in range(i + 1) if groups[j] == groups[i]][-window:]
+        made[i, window - len(own) :, :-1] = X[own]
+        made[i, window - len(own) :, -1] = 1
+    return made
+
+
+def test_windows_equal_a_loop():
+    rng = np.random.default_rng(0)
+    X, groups = rng.normal(size=(30, 2)), rng.integers(0, 3, 30)
+    source = WindowSource(as_source(X), 4, groups)
+    expected = windows_by_loop(X, 4, groups)
+    np.testing.assert_array_equal(source.take(slice(None)).numpy(), expected)
+    rows = np.array([5, 1, 29])
+    np.testing.assert_array_equal(source.take(rows).numpy(), expected[rows])
+
+
+def test_a_code_sees_the_rows_before_its_own():
+    X = np.random.default_rng(0).normal(size=(80, 3)).cumsum(axis=0)
+    groups = np.repeat([0, 1], 40)
+    fitted = learner(view=TimeLag(1, window=4)).fit(X, groups=groups)
+    Z = fitted.transform(X)
+    assert Z.shape == (80, 8) and fitted.n_features_in_ == 3
+    changed = X.copy()
+    changed[50] += 1.0
+    moved = np.flatnonzero(np.abs(fitted.transform(changed) - Z).max(axis=1) > 1e-6)
+    assert moved.tolist() == [50, 51, 52, 53]
+    assert np.isfinite(fitted.score(X, groups=groups))
+
+
+def test_a_window_longer_than_the_recording_is_told():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.raises(ValueError, match="window=50, but the longest series has 20 rows"):
+        learner(view=TimeLag(1, window=50)).fit(X)

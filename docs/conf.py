@@ -61,7 +61,7 @@ if os.environ.get("DOCS_ONLINE"):
     }
 
 # The scripts named plot_*.py run when the site is built.
-SECTIONS = ("few_labels", "images", "two_views", "groups", "numbers", "understanding")
+SECTIONS = ("few_labels", "images", "two_views", "recordings", "numbers", "understanding")
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",

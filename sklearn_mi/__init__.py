@@ -34,6 +34,7 @@ PUBLIC_MODULES = (
     "encoders",
     "ensemble",
     "evaluation",
+    "front_ends",
     "information",
     "negatives",
     "objectives",

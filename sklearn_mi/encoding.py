@@ -99,9 +99,9 @@ def codes_of_steps(codes: np.ndarray, X: Any) -> np.ndarray | list[np.ndarray]:
     Returns
     -------
     codes : ndarray of shape (n, time, width), or list of ndarray of shape (observed, width)
-        A list unless ``X`` is an array all of whose steps were observed.
+        A list unless ``X`` is an array of recordings of one length.
     """
     lengths = (codes[..., -1] > 0).sum(axis=1)
-    if hasattr(X, "shape") and (lengths == X.shape[1]).all():
-        return codes[:, : X.shape[1], :-1]
+    if hasattr(X, "shape") and (lengths == lengths[0]).all():
+        return codes[:, : int(lengths[0]), :-1]
     return [one[:length, :-1] for one, length in zip(codes, lengths, strict=True)]

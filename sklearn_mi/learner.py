@@ -177,12 +177,14 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         the training rows. Views see scaled columns. The unit of a column does not matter, but a
         single outlier does: put a ``QuantileTransformer`` in front for heavy tails. "auto": tables
         are scaled, images are not. In a table of numbers and categories, columns of 0 and 1 stay
-        as they are, and numbers are divided by their standard deviation. Bytes are divided by 255
-        unless True.
+        as they are, and numbers are divided by their standard deviation. Channels of recordings
+        are divided by theirs, over all steps; texts are not scaled, but what a front end makes of
+        them is. Bytes are divided by 255 unless True.
     front_end : str, FrontEnd or None, default="auto"
-        What is computed from a recording before any view, fitted to the training rows; see
-        `sklearn_mi.front_ends`. A row is then a row of a table of features. "auto": "blocks" for
-        recordings if view and encoder are "auto" and the comparison needs no steps; else None.
+        What is computed from a recording or a text before any view, fitted to the training rows;
+        see `sklearn_mi.front_ends`. A row is then a row of a table of features. "auto": "blocks"
+        for recordings and "lsa" for texts if view and encoder are "auto" and the comparison needs
+        no steps; principal components of the windows of a series; else None.
     max_steps, max_epochs : int or None, default=None
         Length of training, in optimiser steps or in passes over the rows; set at most one. With
         neither, Muon takes 20 passes, within limits. The lower limit is 400 steps or 250 passes,
@@ -575,8 +577,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="_namespace", method="transform")
-        kind = self._schemas[0].kind
-        rows = read_rows(self, X, known=self._schemas[0]).windowed(kind.window)
+        rows = read_rows(self, X, known=self._schemas[0]).windowed(self._model.view.window)
         return self._encode(rows, self._model.scale, self._model.transform)
 
     def transform_steps(self, X: Any) -> Any:
@@ -594,8 +595,8 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         codes : ndarray of shape (n_samples, time, n_components), or list of arrays
-            An array if ``X`` is one without missing steps; else, for each recording, an array of
-            shape (its observed steps, n_components).
+            An array if ``X`` is one and its recordings have one length; else, for each recording,
+            an array of shape (its observed steps, n_components).
 
         Raises
         ------
@@ -614,7 +615,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         schema, encoder, recipe = self._schemas[0], self._model.encoder, self._model.recipe
-        if not isinstance(encoder, SequenceModule) or schema.kind.window > 1:
+        if not isinstance(encoder, SequenceModule) or self._model.view.window > 1:
             raise ValueError(
                 f"encoder={recipe.encoder!r} with front_end={recipe.front_end!r} and "
                 f"view={recipe.view!r} gives no codes of the steps of a row; take "

@@ -499,22 +499,21 @@ def _check_kinds(draft: Draft | Recipe, view: View, schemas: Sequence[Schema | N
     kinds = [schema.kind for schema in schemas if schema is not None]
     second = draft.encoder_y
     is_own = second is not None and not (isinstance(second, str) and second in _LIKE_FIRST)
-    parts: list[tuple[str, Any, Kind]] = [("view", view, kinds[0])]
-    parts.append(("encoder", as_encoder(draft.encoder), kinds[0]))
+    parts: list[tuple[str, Any, Any, Kind]] = [("view", draft.view, view, kinds[0])]
+    parts.append(("encoder", draft.encoder, as_encoder(draft.encoder), kinds[0]))
     if is_own and not isinstance(second, list | tuple):
-        parts.append(("encoder_y", as_encoder(second, "encoder_y"), kinds[-1]))
-    for name, part, kind in parts:
+        parts.append(("encoder_y", second, as_encoder(second, "encoder_y"), kinds[-1]))
+    for name, given, part, kind in parts:
         if part.takes == "recordings" and not kind.is_sequence:
             raise ValueError(
-                f"{name}={part!r} takes recordings, but it gets rows of shape {kind.row_shape}; "
+                f"{name}={given!r} takes recordings, but it gets rows of shape {kind.row_shape}; "
                 "expected X of shape (n, time, channels), or a list of arrays of shape (time, "
                 "channels), and front_end=None."
             )
         if part.takes == "others" and kind.is_sequence:
             raise ValueError(
-                f"{name}={part!r} takes images or tables, but {kind.reason}. Pass "
-                f"input_shape={kind.source_shape} if they are images, or name a {name} of "
-                "recordings."
+                f"{name}={given!r} takes images or tables, but {kind.reason}. Pass "
+                f"input_shape={kind.source_shape} if they are images, or name one of recordings."
             )
 
 

@@ -38,6 +38,7 @@ from sklearn_mi.model import PairModel, build_model
 from sklearn_mi.recipe import Choice, Recipe
 from sklearn_mi.reports import MIEstimate
 from sklearn_mi.rows import FrontLayer, Recording, Schema, Standardize, StandardizeSteps
+from sklearn_mi.rows.scaling import OF_STATE
 from sklearn_mi.training import Muon
 from sklearn_mi.views import as_view
 
@@ -422,7 +423,8 @@ def _first_layer(contents: Contents, name: str, schema: Schema) -> Standardize |
         return first
     made = as_front_end(front_end)
     last = scaling("last.", of_steps=made.gives_recordings)
-    return FrontLayer(first, made, stored, last)
+    state = {key.removeprefix(OF_STATE).replace("/", "."): t for key, t in stored.items()}
+    return FrontLayer(first, made, state, last)
 
 
 def _compare(built: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> None:

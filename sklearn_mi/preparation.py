@@ -237,8 +237,7 @@ def read_data(
         if known is None:
             view.check_labels(y)
     refuse_two_kinds(settings["comparison"], y, groups)
-    window = view.window if known is None else first.kind.window
-    return Data(first, pair, groups, y).windowed(window)
+    return Data(first, pair, groups, y).windowed(view.window)
 
 
 def _read_second(

@@ -19,7 +19,7 @@ from sklearn_mi.comparisons import COMPARISONS
 from sklearn_mi.critics import CRITICS
 from sklearn_mi.datasets import beyond_normal, to_sequences, windows
 from sklearn_mi.encoders import ENCODERS
-from sklearn_mi.front_ends import RecordingFeatures
+from sklearn_mi.front_ends import FRONT_ENDS, RecordingFeatures
 from sklearn_mi.information import mutual_info_lags
 from sklearn_mi.negatives import NEGATIVES
 from sklearn_mi.objectives import OBJECTIVES
@@ -58,6 +58,7 @@ MODULES = sorted(sklearn_mi.PUBLIC_MODULES)
 FAMILIES = {
     "views": VIEWS,
     "encoders": ENCODERS,
+    "front_ends": FRONT_ENDS,
     "critics": CRITICS,
     "negatives": NEGATIVES,
     "bounds": BOUNDS,

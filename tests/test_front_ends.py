@@ -24,7 +24,8 @@ from sklearn_mi.front_ends import (
 )
 
 LENGTHS = (40, 1, 23, 2, 9, 40, 31, 17, 12, 5)
-ALL = {name: make() for name, make in FRONT_ENDS.items()} | {
+MADE = {name: make() for name, make in FRONT_ENDS.items()}
+ALL = {name: made for name, made in MADE.items() if made.takes == "recordings"} | {
     "log-mel": LogMel(sample_rate=100, n_mels=5, window=16, hop=5)
 }
 OF_FEATURES = [name for name, made in ALL.items() if not made.gives_recordings]

@@ -23,7 +23,7 @@ from sklearn_mi.recipe import (
     training_choices,
 )
 from sklearn_mi.rows import Image, Table
-from sklearn_mi.views import Augment, Corruption, Halves, Neighbors, Paired
+from sklearn_mi.views import Augment, Corruption, Halves, Neighbors, Paired, TimeLag
 
 TRAINING = frozenset(
     {"max_steps", "lr", "schedule", "optimizer", "precision", "weight_decay", "half_size"}
@@ -358,6 +358,30 @@ def test_sparse_rows_that_would_not_fit_are_corrupted(monkeypatch, X):
     fitted = learner().fit(sparse.csr_matrix(X))
     assert fitted.choices_["view"].value == "corruption"
     assert "GiB" in fitted.choices_["view"].reason
+
+
+def test_windows_of_a_series_are_principal_components(tmp_path):
+    X = np.random.default_rng(0).normal(size=(90, 3)).cumsum(axis=0)
+    fitted = learner(view=TimeLag(1, 10, window=5)).fit(X)
+    picked = {name: choice.value for name, choice in fitted.choices_.items()}
+    assert repr(picked["front_end"]) == "Blocks(n_components=16, parts=('values',), weights=(1.0,))"
+    assert picked["encoder"] == "gelu-mlp"
+    trained = tuple(picked[name] for name in ("optimizer", "schedule", "lr", "weight_decay"))
+    assert trained == ("muon", "linear", 0.005, 2.0)
+    Z = fitted.transform(X)
+    changed = X.copy()
+    changed[50] += 1.0
+    moved = np.flatnonzero(np.abs(fitted.transform(changed) - Z).max(axis=1) > 1e-5)
+    assert moved.tolist() == [50, 51, 52, 53, 54]
+    fitted.save(tmp_path / "learner.mi")
+    np.testing.assert_array_equal(load(tmp_path / "learner.mi").transform(X), Z)
+
+
+def test_windows_have_an_encoder_of_ones_own(X):
+    fitted = learner(view=TimeLag(1, window=3), encoder="gru").fit(X)
+    assert "front_end" not in fitted.choices_
+    assert fitted.choices_["optimizer"].value == "adam"
+    assert fitted.choices_["weight_decay"].value == 0.0
 
 
 def test_choices_survive_files(X, tmp_path):

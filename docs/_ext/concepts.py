@@ -43,6 +43,7 @@ TOGETHER = {
 INTERNAL = {
     "critics": {"Factory", "Ready", "as_critic"},
     "encoders": {"Factory", "Ready", "as_encoder", "code_width", "ChannelsFirst", "DEFAULT_WIDTH"},
+    "front_ends": {"as_front_end", "fit_first_layers"},
     "views": {"as_view"},
     "negatives": {"as_negatives"},
     "objectives": {"as_objective"},

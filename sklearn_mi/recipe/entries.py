@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from sklearn_mi.front_ends import Blocks
 from sklearn_mi.recipe.facts import (
     BFLOAT16,
     COLOUR,
@@ -325,6 +326,30 @@ _ENTRIES = (
             *(Length(400, 1200, passes=20), "", FRONT),
             otherwise=default(Length(400, 1200, passes=20), ""),
         ),
+    ),
+    # Chosen on draws 100 and 101 of `make_lorenz` and `make_place_cells`, decoded by ridge and kNN.
+    dataclasses.replace(
+        _NUMBERS,
+        kind="windows of a series",
+        front_end=default(
+            Blocks(("values",), (1.0,), n_components=16),
+            "windows of a series: their first principal components hold less noise",
+            "encoder",
+        ),
+        encoder=default(
+            *("gelu-mlp", "rows of principal components", FRONT),
+            otherwise=default("conv1d", "windows of {steps} steps"),
+        ),
+        output=None,
+        optimizer=_by_muon(
+            *("muon", "it gets as far in a third of the steps", FRONT), otherwise=ADAM
+        ),
+        schedule=_by_muon(*LINEAR, FRONT, otherwise=_COSINE),
+        lr=_by_muon(0.005, "a higher rate fits the noise of the channels", FRONT),
+        weight_decay=_by_muon(
+            2.0, "it keeps codes smooth, so that linear models read them", FRONT, otherwise=NO_DECAY
+        ),
+        max_steps=default(Length(400, 1200, passes=20), ""),
     ),
     dataclasses.replace(
         _NUMBERS,

@@ -6,6 +6,7 @@ from typing import Any
 
 from sklearn_mi._base import is_auto
 from sklearn_mi.comparisons import Comparison, as_comparison
+from sklearn_mi.encoders import Conv1d
 from sklearn_mi.recipe.entries import (
     ADAM,
     FULL,
@@ -70,7 +71,7 @@ METHODS: dict[str, dict[str, Any]] = {
         **_MAPS,
         "view": default("same", "contexts and later steps come from one row"),
         "encoder": default(
-            *("conv1d", "a code of every step", RECORDING),
+            *(Conv1d(causal=True), "a code of every step, which sees none after it", RECORDING),
             otherwise=default("patches", "overlapping patches"),
         ),
         "lr": default(5e-3, "the rate that suits Adam and this loss"),

@@ -277,6 +277,11 @@ def _told(X: Any, name: str, error: Exception) -> Exception | None:
     array = _as_objects(X)
     if array is None:
         return None
+    if array.ndim == 1 and any(isinstance(row, str) for row in array):
+        return ValueError(
+            f"{name} holds texts; expected numbers: put TfidfVectorizer() before the learner in a "
+            "Pipeline."
+        )
     if array.ndim == 1 and len({len(row) for row in array if isinstance(row, Sequence)}) > 1:
         return ValueError(f"{name} has rows of unequal lengths; expected equal ones.")
     if array.ndim != 2:

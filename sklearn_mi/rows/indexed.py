@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from sklearn_mi.rows.scaling import Standardize
 
 __all__ = ["Rows"]
+
+ROWS_AT_ONCE, NUMBERS_AT_ONCE = 8192, 2**26
 
 
 class Rows(Dataset):
@@ -61,16 +64,28 @@ class Rows(Dataset):
         self._whole = len(self._index) == len(self._source)
         self._tensor: Tensor | None = None
         self._unscaled = layer.is_identity
-        if not (stream or self._source.by_batch):
+        # What a front end makes of rows is small, and takes time.
+        if not stream and (self._is_narrower or not self._source.by_batch):
             self._keep_on_device()
+
+    @property
+    def _is_narrower(self) -> bool:
+        """Whether a front end makes fewer numbers of a row."""
+        return math.prod(self._row_shape) < math.prod(self._source.shape[1:])
+
+    @property
+    def _at_once(self) -> int:
+        """Rows that are converted in one part."""
+        return max(1, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // math.prod(self._source.shape[1:])))
 
     def _keep_on_device(self) -> None:
         """Put all rows on the device: bytes unchanged, other numbers scaled."""
-        source, is_bytes = self._source, self._source.is_bytes
+        source = self._source
+        is_bytes = source.is_bytes and not self._is_narrower
         dtype = torch.uint8 if is_bytes else torch.float32
         # Filled in parts: gathering at the end would hold the rows twice.
         kept = torch.empty(self.shape, dtype=dtype, device=self.device)
-        for part in gen_batches(len(self._index), 8192):
+        for part in gen_batches(len(self._index), self._at_once):
             batch = source.take(self._index[part])
             scaled = batch.reshape(-1, *self._row_shape) if is_bytes else self._scaled(batch)
             kept[part] = scaled
@@ -114,5 +129,5 @@ class Rows(Dataset):
         return self._index[numbers.cpu().numpy()]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        parts = (self[part] for part in gen_batches(len(self), 8192))
+        parts = (self[part] for part in gen_batches(len(self), self._at_once))
         return np.concatenate([part.cpu().numpy() for part in parts])

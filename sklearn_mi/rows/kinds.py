@@ -33,8 +33,6 @@ class Kind:
         The recipe's entry for rows of this kind.
     scales_columns : bool
         What ``standardize="auto"`` means: whether columns are centred and divided.
-    window : int
-        Rows of a table that one row holds; 1: itself alone.
     is_sequence : bool
         Whether the view sees steps, the last channel of which says what was observed.
     source_shape : tuple of int
@@ -51,7 +49,6 @@ class Kind:
 
     entry: ClassVar[str]
     scales_columns: ClassVar[bool] = False
-    window: ClassVar[int] = 1
     is_sequence: ClassVar[bool] = False
 
     @property
@@ -119,7 +116,10 @@ class Recording(Kind):
     a table.
     """
 
-    entry = "recording"
+    @property
+    def entry(self) -> str:  # type: ignore[override]
+        """The entry of windows of a table, or of recordings."""
+        return "windows of a series" if len(self.source_shape) == 1 else "recording"
 
     @property
     def n_inputs(self) -> int:
@@ -140,11 +140,6 @@ class Recording(Kind):
     def is_sequence(self) -> bool:  # type: ignore[override]
         """Whether the view sees steps, not features that a front end made of them."""
         return len(self.row_shape) == 2
-
-    @property
-    def window(self) -> int:  # type: ignore[override]
-        """Rows of a table in a recording; 1 if recordings are not windows of one."""
-        return self.row_shape[0] if len(self.source_shape) == 1 else 1
 
 
 KINDS: dict[str, type[Kind]] = {

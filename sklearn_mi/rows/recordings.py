@@ -295,6 +295,5 @@ def check_channels(shape: Sequence[int], n_channels: int | None, name: str) -> N
     name : str
     """
     if n_channels is not None and shape[1] != n_channels:
-        raise ValueError(
-            f"{name} has recordings of {shape[1]} channels; expected {n_channels}, as in fit."
-        )
+        told = f"{shape[1]} channel{'s' * (shape[1] > 1)}"
+        raise ValueError(f"{name} has recordings of {told}; expected {n_channels}, as in fit.")

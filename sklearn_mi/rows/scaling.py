@@ -12,13 +12,15 @@ from torch import Tensor, nn
 
 from sklearn_mi._base import Shape
 from sklearn_mi.rows.checks import CheckedRows
-from sklearn_mi.rows.kinds import Recording
+from sklearn_mi.rows.kinds import Recording, Words
 
 __all__ = ["FrontLayer", "Standardize", "StandardizeSteps", "find_flags", "fit_standardize"]
 
 FEWEST_FLAGS = 0.2
 
 WIDEST_MIXED = 256
+# Begins the names of what a front end knows, which may be those of anything.
+OF_STATE = "of_"
 
 
 class Standardize(nn.Module):
@@ -110,7 +112,7 @@ class FrontLayer(nn.Module):
         self.first, self.front_end, self.last = first, front_end, last
         for name, tensor in state.items():
             # A dot would part the name of a module from that of its tensor.
-            self.register_buffer(name.replace(".", "/"), tensor)
+            self.register_buffer(OF_STATE + name.replace(".", "/"), tensor)
 
     @property
     def mean(self) -> Tensor:
@@ -126,7 +128,7 @@ class FrontLayer(nn.Module):
     def state(self) -> dict[str, Tensor]:
         """What the front end knows of the training rows."""
         own = self.named_buffers(recurse=False)
-        return {name.replace("/", "."): tensor for name, tensor in own}
+        return {name.removeprefix(OF_STATE).replace("/", "."): tensor for name, tensor in own}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the front end makes of the scaled rows."""
@@ -192,7 +194,7 @@ def fit_standardize(
     """
     if isinstance(rows.kind, Recording):
         return _fit_steps(rows, index, wanted=bool(standardize))
-    is_bytes = rows.source.is_bytes
+    is_bytes = rows.source.is_bytes and not isinstance(rows.kind, Words)
     wanted = rows.kind.scales_columns and not is_bytes if standardize == "auto" else standardize
     if not wanted:
         return Standardize(np.zeros(1), np.full(1, 255.0 if is_bytes else 1.0))

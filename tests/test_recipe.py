@@ -365,7 +365,7 @@ def test_windows_of_a_series_are_principal_components(tmp_path):
     fitted = learner(view=TimeLag(1, 10, window=5)).fit(X)
     picked = {name: choice.value for name, choice in fitted.choices_.items()}
     assert repr(picked["front_end"]) == "Blocks(n_components=16, parts=('values',), weights=(1.0,))"
-    assert picked["encoder"] == "gelu-mlp"
+    assert repr(picked["encoder"]) == "MLP(activation='gelu', hidden=(128,))"
     trained = tuple(picked[name] for name in ("optimizer", "schedule", "lr", "weight_decay"))
     assert trained == ("muon", "linear", 0.005, 2.0)
     Z = fitted.transform(X)

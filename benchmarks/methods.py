@@ -1,9 +1,10 @@
-"""What a step of Deep InfoMax and of CPC costs, beside the same step written by hand.
+"""What a step of Deep InfoMax, CPC and of recordings costs, beside one written by hand.
 
-``python benchmarks/methods.py`` times images of CIFAR10's size, batches of 64, in turns on one
-machine, and writes ``benchmarks/results/methods.csv``: milliseconds a step and the ratio to the
-loop by hand of the same round, least, median and largest; and, each in a process of its own, the
-peak memory of a fit with batches of 256. ``--rounds 1 --steps 2`` tries it.
+``python benchmarks/methods.py`` times images of CIFAR10's size, and recordings of 200 steps and 6
+channels that end at any step, in batches of 64, in turns on one machine. It writes
+``benchmarks/results/methods.csv``: milliseconds a step and the ratio to the loop by hand of the
+same round, least, median and largest; and, each in a process of its own, the peak memory of a fit
+with batches of 256. ``--rounds 1 --steps 2`` tries it.
 """
 
 import os
@@ -26,14 +27,20 @@ from information_tasks import forget_peak, peak_mb
 from speed import interleaved, machine
 from speed_loops import batches, images, ours
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sklearn_mi.comparisons import LocalGlobal, Predictive
 from sklearn_mi.comparisons.base import ComparisonModule
-from sklearn_mi.encoders import DIMNet, Patches
+from sklearn_mi.critics import Cosine
+from sklearn_mi.encoders import Conv1d, DIMNet, Patches
+from sklearn_mi.rows import padded
+from sklearn_mi.views import as_view
 
 RESULTS = Path(__file__).parent / "results" / "methods.csv"
 SHAPE, WIDTH, BATCH = (32, 32, 3), 64, 64
+STEPS, CHANNELS = 200, 6
 LR = 1e-3
+TEMPERATURE = 0.1
 
 Loss = Callable[[nn.ModuleDict, Tensor], Tensor]
 
@@ -94,6 +101,22 @@ def cpc_loss(parts: nn.ModuleDict, x: Tensor) -> Tensor:
     return total / len(heads.predict)
 
 
+def recordings(n_rows: int) -> np.ndarray:
+    """Return recordings that end at any step after the tenth, NaN from there on."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_rows, STEPS, CHANNELS)).astype(np.float32)
+    X[np.arange(STEPS) >= rng.integers(10, STEPS + 1, n_rows)[:, None]] = np.nan
+    return X
+
+
+def contrast_loss(parts: nn.ModuleDict, x: Tensor) -> Tensor:
+    """InfoNCE of two augmented recordings by the cosine of their codes."""
+    views = as_view("recording")(x, None, None, torch.default_generator)
+    first, second = parts["encoder"](torch.cat(views)).chunk(2)
+    scores = functional.normalize(first) @ functional.normalize(second).T / TEMPERATURE
+    return functional.cross_entropy(scores, torch.arange(len(x)))
+
+
 def settings() -> dict[str, dict[str, Any]]:
     """Return the parameters of our fits."""
     training = {"n_components": WIDTH, "optimizer": "adam", "schedule": "constant", "lr": LR}
@@ -112,20 +135,38 @@ def settings() -> dict[str, dict[str, Any]]:
             "comparison": LocalGlobal(),
         },
         "CPC": {**shared, "view": "same", "encoder": Patches(), "comparison": Predictive()},
+        "recordings": {
+            **shared,
+            "view": "recording",
+            "encoder": Conv1d(),
+            "comparison": "whole",
+            "critic": Cosine(temperature=TEMPERATURE),
+        },
     }
 
 
-def by_hand(X: np.ndarray) -> dict[str, Callable[[int], None]]:
+def rows(name: str, n_rows: int) -> np.ndarray:
+    """Return what a method is timed on."""
+    return recordings(n_rows) if name == "recordings" else images(n_rows, SHAPE)
+
+
+def by_hand(n_rows: int) -> dict[str, Callable[[int], None]]:
     """Return the loops."""
     torch.manual_seed(0)
+    X = images(n_rows, SHAPE)
+    conv = nn.ModuleDict({"encoder": Conv1d().build((STEPS, CHANNELS + 1), WIDTH)})
     dim = built(LocalGlobal(), DIMNet(), "conv2", (128, 8, 8))
     cpc = built(Predictive(), Patches(), "map", (WIDTH, 7, 7))
-    return {"Deep InfoMax": loop(dim, dim_loss, X), "CPC": loop(cpc, cpc_loss, X)}
+    return {
+        "Deep InfoMax": loop(dim, dim_loss, X),
+        "CPC": loop(cpc, cpc_loss, X),
+        "recordings": loop(conv, contrast_loss, padded(recordings(n_rows))),
+    }
 
 
 def memory(name: str) -> float:
     """Return the megabytes that a fit with batches of 256 takes beyond what was there."""
-    X = images(1000, SHAPE)
+    X = rows(name, 1000)
     params = settings()[name]
     ours(X, 8, **params)(1)
     before = forget_peak()
@@ -144,10 +185,9 @@ def main() -> None:
     if asked.memory:
         print(memory(asked.memory))
         return
-    X, tables = images(2000, SHAPE), {}
-    hand = by_hand(X)
+    tables, hand = {}, by_hand(2000)
     for name, params in settings().items():
-        loops = {"by hand": hand[name], "ours": ours(X, BATCH, **params)}
+        loops = {"by hand": hand[name], "ours": ours(rows(name, 2000), BATCH, **params)}
         tables[name] = interleaved(loops, asked.steps, asked.rounds)
         command = [sys.executable, __file__, "--memory", name]
         megabytes = subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sklearn_mi.encoders import SequenceModule
-from sklearn_mi.rows import Rows
+from sklearn_mi.encoders import SequenceModule, code_width
+from sklearn_mi.rows import CheckedRows, Rows
 from sklearn_mi.runtime import enough_memory
 
-__all__ = ["codes_of_steps", "each_step", "encode"]
+__all__ = ["check_length", "codes_of_steps", "each_step", "encode"]
 
 # Larger blocks are slightly faster, but a single row costs a whole block, too.
 ENCODE_BLOCK = 512
@@ -63,6 +63,36 @@ def _encode_block(rows: Rows, module: Callable[[Tensor], Tensor], start: int, bl
     missing = block - len(x)
     padded = torch.cat([x, x.new_zeros(missing, *x.shape[1:])]) if missing else x
     return module(padded)[: len(x)]
+
+
+def check_length(rows: CheckedRows, layer: Any, encoder: nn.Module, name: str = "X") -> None:
+    """Refuse recordings longer than in ``fit`` if the encoder takes no others.
+
+    Parameters
+    ----------
+    rows : CheckedRows
+    layer : Standardize or FrontLayer
+    encoder : Module
+    name : str, default="X"
+        Of the table, for messages.
+
+    Raises
+    ------
+    ValueError
+        It names the cure.
+    """
+    known = rows.kind.row_shape
+    shape = layer.row_shape(rows.source.shape[1:], known)
+    if shape == known:
+        return
+    try:
+        code_width(encoder, shape)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} has recordings of up to {shape[0]} steps, but the encoder takes at most "
+            f"{known[0]}, as many as in fit; cut them, or take an encoder of any length, such as "
+            "'conv1d'."
+        ) from error
 
 
 def each_step(encoder: SequenceModule) -> Callable[[Tensor], Tensor]:

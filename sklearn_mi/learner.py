@@ -23,7 +23,7 @@ from sklearn_mi._compat import Interval, StrOptions, check_same_namespace, in_co
 from sklearn_mi._html import learner_html
 from sklearn_mi.callbacks import check_callbacks, check_stops, copy_callbacks
 from sklearn_mi.encoders import InvertibleModule, SequenceModule
-from sklearn_mi.encoding import codes_of_steps, each_step, encode
+from sklearn_mi.encoding import check_length, codes_of_steps, each_step, encode
 from sklearn_mi.front_ends import as_front_end
 from sklearn_mi.model import PairModel, rows_of
 from sklearn_mi.persistence import (
@@ -578,7 +578,9 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="_namespace", method="transform")
         rows = read_rows(self, X, known=self._schemas[0]).windowed(self._model.view.window)
-        return self._encode(rows, self._model.scale, self._model.transform)
+        model = self._model
+        check_length(rows, model.scale, model.encoder)
+        return self._encode(rows, model.scale, model.transform)
 
     def transform_steps(self, X: Any) -> Any:
         """Return the codes of every step of recordings.
@@ -699,7 +701,9 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         schema, scale = self._schemas[1], model.scale_pair
         if schema is None or scale is None:
             schema, scale = model.second_part(self._schemas[0])
-        codes = self._encode(read_pair(X_pair, schema, name), scale, model.encoder_y)
+        rows = read_pair(X_pair, schema, name)
+        check_length(rows, scale, model.encoder_y, "X_pair")
+        codes = self._encode(rows, scale, model.encoder_y)
 
         def names() -> np.ndarray:
             columns = model.pair_columns(schema.kind.row_shape)

@@ -27,6 +27,7 @@ from sklearn_mi.callbacks import (
     watchers,
     with_early_stopping,
 )
+from sklearn_mi.encoding import check_length
 from sklearn_mi.front_ends import fit_first_layers
 from sklearn_mi.model import PairModel, build_model, check_half_size, global_stream, rows_of
 from sklearn_mi.negatives import as_negatives
@@ -237,7 +238,15 @@ def read_data(
         if known is None:
             view.check_labels(y)
     refuse_two_kinds(settings["comparison"], y, groups)
-    return Data(first, pair, groups, y).windowed(view.window)
+    data = Data(first, pair, groups, y).windowed(view.window)
+    if known is not None:
+        model = known.model
+        encoders = model.encoder, model.encoder_y
+        parts = zip(data.sides, model.scales, encoders, ("X", "X_pair"), strict=True)
+        for side, layer, encoder, name in parts:
+            if side is not None:
+                check_length(side, layer, encoder, name)
+    return data
 
 
 def _read_second(

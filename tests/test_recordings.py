@@ -214,6 +214,29 @@ def test_other_channels_than_fitted_are_told(data):
         fitted.transform([x[:, :2] for x in data[0]])
 
 
+def test_recordings_too_long_for_the_encoder_are_told(data):
+    X, _ = data
+    fitted = learner(**WAYS["mlp"]).fit(X)
+    longer = [np.zeros((400, 3)) for _ in range(3)]
+    for call in (fitted.transform, fitted.score):
+        with pytest.raises(
+            ValueError, match="of up to 400 steps, .* at most 19, as many as in fit"
+        ):
+            call(longer)
+    assert learner(**WAYS["conv1d"]).fit(X).transform(longer).shape == (3, 8)
+
+
+def test_a_list_of_recordings_may_be_the_partners(data):
+    X, _ = data
+    Z = np.random.default_rng(0).normal(size=(len(X), 4))
+    fitted = learner().fit(Z, X_pair=X)
+    assert fitted.transform_pair(X).shape == (len(X), 8)
+    array = padded(X)[..., :-1]
+    array[padded(X)[..., -1] == 0] = np.nan
+    np.testing.assert_allclose(fitted.transform_pair(array), fitted.transform_pair(X), atol=1e-6)
+    assert np.isfinite(fitted.score(Z, X_pair=X))
+
+
 @pytest.mark.parametrize("way", ["blocks", "conv1d", "gru"])
 def test_recordings_of_one_step_have_codes(way):
     X = [x[:1] if i % 3 else x for i, x in enumerate(recordings()[0])]

@@ -253,7 +253,8 @@ def read_pair(
     ValueError
         If the numbers of rows differ, or tables, shapes or names are not those of ``fit``.
     """
-    tables = list(X_pair) if is_several(X_pair) else None
+    several = is_several(X_pair) and not _are_partners(X_pair, known, n_rows)
+    tables = list(X_pair) if several else None
     if known is not None and len(known.parts) != (0 if tables is None else len(tables)):
         _refuse_number(tables, known, estimator)
     if tables is None:
@@ -262,6 +263,13 @@ def read_pair(
         check_labels(X, X_pair)
         return checked
     return _read_several(tables, known, estimator, X, n_rows)
+
+
+def _are_partners(X_pair: Any, known: Schema | None, n_rows: int | None) -> bool:
+    """Whether a list holds a recording for each row, not tables of as many rows as there are."""
+    if known is not None:
+        return isinstance(known.kind, Recording) and not known.parts
+    return len(X_pair) == n_rows and any(table.shape[0] != n_rows for table in X_pair)
 
 
 def _read_several(

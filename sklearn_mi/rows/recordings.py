@@ -48,7 +48,8 @@ def gathered(X: Any, name: str = "X") -> Any:
     for i, part in enumerate(parts):
         if part.shape[1] != n_channels:
             raise ValueError(
-                f"{name}[{i}] has {part.shape[1]} channels, but {name}[0] has {n_channels}; "
+                f"{name}[{i}] has {part.shape[1]} channel{'s' * (part.shape[1] > 1)}, but "
+                f"{name}[0] has {n_channels}; "
                 "expected recordings of shape (time, channels) with equal channels."
             )
     if len(set(lengths)) == 1:

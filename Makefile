@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test test-docs test-oldest demo study bench bench-gpu bench-information bench-features lint docs clean
+.PHONY: help test test-docs test-oldest demo study bench bench-gpu bench-information bench-features bench-recordings lint docs clean
 
 help:
 	@echo "make test    the tests that need neither minutes nor a GPU"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench-gpu    tests, steps and CIFAR10 on a GPU, in parts of ten minutes; goes on where it was"
 	@echo "make bench-information    MIEstimator on pairs of known mutual information, and by simulation: hours; OTHER=../before for speed"
 	@echo "make bench-features    few labels, beside UMAP, CEBRA, lightly, ...: hours; DATA='digits wine' for less"
+	@echo "make bench-recordings    few labels, decoding, networks of steps and texts, beside aeon, tsfresh and CEBRA: hours"
 	@echo "make lint    ruff, pyright, codespell, proselint"
 	@echo "make docs    the site, into docs/_build/html"
 	@echo "make clean   remove the environment and what was built, but no results"
@@ -81,6 +82,12 @@ bench-information: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/information_coverage.py --jobs $(JOBS)
 	$(BIN)/python benchmarks/information_images.py
 	$(if $(OTHER),$(BIN)/python benchmarks/information_speed.py --other $(OTHER))
+
+bench-recordings: $(PEERS)/installed
+	$(PEERS)/bin/python benchmarks/recordings.py --jobs $(JOBS)
+	$(PEERS)/bin/python benchmarks/decoding.py
+	$(PEERS)/bin/python benchmarks/networks.py
+	$(PEERS)/bin/python benchmarks/texts.py
 
 bench-features: $(PEERS)/installed
 	$(PEERS)/bin/python benchmarks/features.py --tune --jobs $(JOBS) $(if $(DATA),--data $(TUNED_ON))

@@ -357,6 +357,9 @@ PROVOKED = {
     "takes recordings, but it gets rows of shape": lambda: quick(encoder="conv1d").fit(ROWS),
     "expected recordings of shape (time, 2)": lambda: quick(input_shape=(None, 2)).fit(ROWS),
     "gives no codes of the steps of a row": lambda: quick().fit(LIST).transform_steps(LIST),
+    "as many as in fit; cut them": lambda: (
+        quick(encoder="mlp", front_end=None).fit(LIST).transform([np.zeros((90, 2))])
+    ),
     "makes features of recordings": lambda: quick(front_end="blocks").fit(ROWS),
     "gives recordings, not a table": lambda: RecordingFeatures("log-mel").fit(LIST),
     "but the longest series has": lambda: quick(view=TimeLag(window=61)).fit(ROWS),

@@ -167,6 +167,7 @@ def test_a_mistake_is_one_sentence(command):
     assert result.stdout == "" and not Path("model.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_a_report_of_recordings_is_a_page(tmp_path):
     run(f"report long.csv {BY} --label y --effort quick --out page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -49,7 +49,9 @@ LONG = {
     "tutorials/few_labels.rst",
     "tutorials/first_number.rst",
     "evidence/label_free.rst",
+    "how_to/recordings.rst",
     "how_to/saving.rst",
+    "how_to/text.rst",
     "how_to/tuning.rst",
     "how_to/extending.rst",
 }

@@ -255,3 +255,80 @@ def test_parsed_reports_have_all_their_rows(results):
     assert sum(int(n) for n, _ in judged) == (within == "yes").sum()
     assert sum(int(n) for _, n in judged) == (within != "-").sum()
     assert len(results["criteria"]) == 3 * 2 * 7
+
+
+def report_of(name):
+    """Return the full run that stands beside a table."""
+    return (ROOT / tables.FILES[name]).with_suffix(".txt").read_text(encoding="utf-8")
+
+
+def test_leads_on_recordings_are_those_of_the_report(results):
+    found, number = tables.over_sets(results), r" +(-?[\d.]+|NaN)"
+    parts = re.findall(
+        r"^(1|5|all) labels a class, over sets\n(.*?)\n\n", report_of("recordings"), re.M | re.S
+    )
+    assert [labels for labels, _ in parts] == ["1", "5", "all"]
+    for labels, text in parts:
+        n = float(labels.replace("all", "inf"))
+        p_values = tables.holm_over_sets(results, n)
+        rows = re.findall(rf"^(\S.*?) +7{number}{number}{number}{number}{number}$", text, re.M)
+        assert len(rows) == text.count("\n")
+        for name, mean, rank, gain, error, p in rows:
+            row = found.loc[name, n]
+            assert row[["mean", "rank"]].tolist() == pytest.approx(
+                [float(mean), float(rank)], abs=6e-4
+            )
+            if name != tables.OURS:
+                assert row["gain"] == pytest.approx(float(gain), abs=6e-4)
+                # The quantile of Student's t with six degrees of freedom.
+                half = row["high"] - row["gain"]
+                assert half == pytest.approx(2.447 * float(error), abs=2e-3)
+                assert p_values[name] == pytest.approx(float(p), abs=6e-4)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_who_was_not_measured_on_all_recordings_is_left_out(results, whole):
+    known = results["recordings"]
+    more = known[known["name"] == "tsfresh"].assign(name="a newcomer")
+    other = Tables()
+    other._read["recordings"] = pd.concat([known, more if whole else more[3:]])
+    for name in ("recordings", "recordings_lead", "recordings_sets"):
+        assert ("a newcomer" in str(evidence.PIECES[name].table(other))) == (
+            whole and name != "recordings_sets"
+        )
+    evidence.charts.recordings(other, LIGHT)
+
+
+def test_decoding_is_averaged_within_simulations_first():
+    score = np.random.default_rng(0).random((2, 2, 6))  # names, decoders, recordings
+    names = [tables.LAGGED, "raw"]
+    rows = [
+        {"task": "Lorenz", "setting": name, "seed": seed, "fit_seconds": float(seed)}
+        | {"ridge": score[k, 0, seed], "knn": score[k, 1, seed]}
+        for k, name in enumerate(names)
+        for seed in range(6)
+    ]
+    t = Tables()
+    t._read["decoding"] = pd.DataFrame(rows)
+    found = tables.decoded(t, "Lorenz").loc["raw"]
+    for k, decoder in enumerate(("ridge", "knn")):
+        each = [np.mean(score[0, k, part] - score[1, k, part]) for part in (slice(3), slice(3, 6))]
+        mean, half = found[f"{decoder}_gain"]
+        assert (found[decoder], mean) == pytest.approx((score[1, k].mean(), np.mean(each)))
+        # 12.706 is the quantile of Student's t with one degree of freedom.
+        assert half == pytest.approx(12.706 * abs(each[0] - each[1]) / 2, rel=1e-3)
+    assert found["fit_seconds"] == 2.5
+
+
+def test_leads_on_texts_are_those_of_the_report(results):
+    found = tables.ahead_on_texts(results)
+    parts = re.split(r"^(scipy|python|sklearn)$", report_of("texts"), flags=re.M)[1:]
+    line, n = r"^ *(LSA|TF-IDF) +([\d.]+|inf) +(-?[\d.]+) +(-?[\d.]+) +(-?[\d.]+) +[\d.]+$", 0
+    for data, text in zip(parts[::2], parts[1::2], strict=True):
+        for name, labels, mean, low, high in re.findall(line, text, re.M):
+            row = found.loc[(data, float(labels), name)]
+            # The report has others less ours.
+            expected = [-float(mean), -float(high), -float(low)]
+            assert row[["mean", "low", "high"]].tolist() == pytest.approx(expected, abs=6e-4)
+            n += 1
+    assert n == len(found) == 24

@@ -82,6 +82,7 @@ def test_what_is_fitted_survives_files_and_pickles(fitted, data, tmp_path):
         again.partial_fit(X)
 
 
+@pytest.mark.slow
 def test_a_fresh_process_gives_the_same_codes(data, tmp_path):
     X, _ = data
     fitted = learner().fit(X)

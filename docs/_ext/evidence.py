@@ -19,13 +19,21 @@ import evidence_content as content
 import evidence_tables as tables
 import matplotlib
 from evidence_charts import DARK, LIGHT, Ink
-from evidence_claims import CLAIMS, README_CLAIMS
+from evidence_claims import CLAIMS as EARLIER
+from evidence_claims import README_CLAIMS
+from evidence_claims_learned import LEARNED
+from evidence_claims_rows import RECORDINGS, TEXTS
 from evidence_content import Rows
 from evidence_tables import FILES, PAPER, RESULTS, Tables
 from matplotlib.figure import Figure
 
 __all__ = ["CLAIMS", "PIECES", "README_CLAIMS", "Piece", "Tables", "contradicted", "write"]
 
+CLAIMS = EARLIER | {
+    "evidence/recordings": RECORDINGS,
+    "evidence/texts": TEXTS,
+    "evidence/learned": LEARNED,
+}
 MOST_COLUMNS = 6
 STYLE = {
     "svg.hashsalt": "sklearn-mi",
@@ -222,6 +230,44 @@ PIECES = {
         content.mi_numbers,
         'Errors in nats; "above" counts samples by more than two standard errors.',
     ),
+    "recordings": Piece(
+        _files("recordings") | _and("the full run", f"{RESULTS}/recordings/recordings.txt"),
+        content.recordings,
+        "Mean accuracy over the sets, in brackets the mean rank; seconds on one thread.",
+        charts.recordings,
+        content.recordings_alt,
+    ),
+    "recordings_lead": Piece(
+        _files("recordings"),
+        content.recordings_lead,
+        "Accuracy, mean difference with its 95 % interval over the sets; bold where it leaves out "
+        "0.",
+    ),
+    "recordings_sets": Piece(
+        _files("recordings"),
+        content.recordings_sets,
+        "Accuracy by set; the last column with a standard error over folds.",
+    ),
+    "decoding_place_cells": Piece(
+        _files("decoding") | _and("the full run", f"{RESULTS}/decoding/decoding.txt"),
+        content.decoding_place_cells,
+        "Place cells: where the animal is. Differences with 95 % intervals over simulations; bold "
+        "where they leave out 0.",
+        charts.decoding,
+        content.decoding_alt,
+    ),
+    "decoding_lorenz": Piece(
+        _files("decoding"),
+        content.decoding_lorenz,
+        "Lorenz systems: the state of the system. As above.",
+    ),
+    "texts": Piece(
+        _files("texts") | _and("the full run", f"{RESULTS}/texts/texts.txt"),
+        content.texts,
+        "Accuracy, and paired differences with 95 % intervals; bold where they leave out 0.",
+        charts.texts,
+        content.texts_alt,
+    ),
     "label_free": Piece(
         _files("label_free") | _and("the full run", f"{PAPER}/label_free.txt"),
         content.label_free,
@@ -258,6 +304,11 @@ PIECES = {
         _files("figure_beyond") | _and("the full run", f"{PAPER}/beyond.txt"),
         content.paper_beyond,
         "One change at a time, MNIST, with 95 % intervals over seeds.",
+    ),
+    "learned": Piece(
+        _files("plan") | _and("verdicts", f"{PAPER}/verdicts.txt"),
+        content.learned,
+        "The open claims on MNIST: the pilots, with 95 % intervals, and hours of one core.",
     ),
     "paper_runs": Piece(
         _files("curves") | _and("CIFAR10, verdicts", f"{PAPER}/verdicts_cifar10.txt"),

@@ -303,6 +303,78 @@ def label_free(t: Tables, ink: Ink) -> Figure:
     return figure
 
 
+CONTESTANTS: dict[str, tuple[str, ...]] = {
+    "ours": (OURS,),
+    "MiniRocket": ("MiniRocket",),
+    "tsfresh": ("tsfresh",),
+    "catch22": ("catch22",),
+    "TS2Vec (in our parts)": ("TS2Vec (in our parts)",),
+    "raw steps or PCA, the better": ("raw", "PCA"),
+}
+
+
+def recordings(t: Tables, ink: Ink) -> Figure:
+    """Return accuracy by set of recordings, a panel a number of labels."""
+    found = tables.on_all_sets(t)
+    sets = list(found["data"].unique())[::-1]
+    figure = _figure(1, 3, 3.8, ink, sharey=True, sharex=True)
+    for ax, (labels, title) in zip(
+        figure.axes,
+        {1: "1 label a class", 5: "5 labels", np.inf: "all labels"}.items(),
+        strict=True,
+    ):
+        here = found[found["labels_per_class"] == labels]
+        for k, (label, names) in enumerate(CONTESTANTS.items()):
+            best = here[here["name"].isin(names)].groupby("data")["mean"].max().reindex(sets)
+            if best.notna().any():
+                style = {"color": ink.colours[k], "ms": 8 if k == 0 else 5, "zorder": 2 + (k > 0)}
+                ax.plot(best, range(len(sets)), MARKS[k], label=label, **style)
+        ax.set_yticks(range(len(sets)), sets)
+        ax.set(title=title, xlabel="accuracy")
+        ax.grid(axis="x", color=ink.grid, lw=0.6, alpha=0.6)
+    _shared_legend(figure, ink)
+    return figure
+
+
+def decoding(t: Tables, ink: Ink) -> Figure:
+    """Return R2 by codes under either decoder, a panel a kind of simulation."""
+    figure = _figure(1, 2, 3.8, ink, sharey=True)
+    for ax, data in zip(figure.axes, tables.LATENT, strict=True):
+        found = tables.decoded(t, data)[::-1]
+        y = np.arange(len(found))
+        for k, (decoder, label) in enumerate({"ridge": "ridge", "knn": "neighbours"}.items()):
+            ax.plot(found[decoder], y, MARKS[k], color=ink.colours[k + 1], label=label, ms=6)
+        ax.set_yticks(y, [tables.CODES.get(name, name) for name in found.index])
+        ax.set(title=data, xlabel="R2 on a recording that was not seen")
+        ax.grid(axis="x", color=ink.grid, lw=0.6, alpha=0.6)
+    _shared_legend(figure, ink)
+    return figure
+
+
+def texts(t: Tables, ink: Ink) -> Figure:
+    """Return accuracy against labels a class, a panel a package of docstrings."""
+    found = tables.of_texts(t)
+    packages = list(found.index.get_level_values("data").unique())
+    figure = _figure(1, len(packages), 3.2, ink, sharey=True)
+    for ax, data in zip(figure.axes, packages, strict=True):
+        rows = found.loc[data]
+        for k, name in enumerate((OURS, "LSA", "TF-IDF")):
+            style = {"color": ink.colours[(0, 1, RAW)[k]], "marker": MARKS[k], "ms": 5}
+            ax.plot(range(len(rows)), rows[name], label="ours" if name == OURS else name, **style)
+        ax.set_xticks(range(len(rows)), ["1", "5", "20", "all"])
+        ax.set(title=tables.TEXTS.get(data, data), xlabel="labels a class")
+    figure.axes[0].set_ylabel("accuracy")
+    _shared_legend(figure, ink)
+    return figure
+
+
+def _shared_legend(figure: Figure, ink: Ink) -> None:
+    """Put the legend of the first panel above all of them."""
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    where = {"loc": "outside upper center", "ncols": 3}
+    figure.legend(handles, names, frameon=False, labelcolor=ink.text, **where)
+
+
 PAPER_NAMES = {"bilinear": "Bilinear", "separable": "Separable", "concat": "MLP"}
 
 

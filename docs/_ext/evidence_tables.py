@@ -34,6 +34,9 @@ FILES = {
     "mi_coverage": f"{RESULTS}/information/coverage/coverage.csv",
     "mi_images": f"{RESULTS}/information/images/images.csv",
     "mi_speed": f"{RESULTS}/information/speed/speed.csv",
+    "recordings": f"{RESULTS}/recordings/recordings.csv",
+    "decoding": f"{RESULTS}/decoding/cells.jsonl",
+    "texts": f"{RESULTS}/texts/texts.csv",
     **{
         f"figure_{name}": f"{PAPER}/figure_{name}.csv"
         for name in ("1", "1c", "2", "3", "4", "4c", "8", "9", "beyond")
@@ -420,6 +423,111 @@ def mi_times(t: Tables) -> pd.DataFrame:
     """Return medians over rounds by task: seconds and memory, now and before."""
     numbers = ["bar", "seconds", "before_seconds", "ratio", "peak_mb", "before_peak_mb"]
     return t["mi_speed"].groupby("task", sort=False)[numbers].median()
+
+
+# Recordings and texts
+
+LAGGED = "TimeLag, windows"
+LATENT = ("place cells", "Lorenz")
+CODES = {
+    "raw": "steps as they are",
+    "raw, windows": "windows of steps",
+    "PCA": "PCA of steps",
+    "PCA, windows": "PCA of windows",
+    "ICA": "ICA of steps",
+    "TimeLag": "ours, of steps",
+    LAGGED: "ours, of windows",
+    "CPC": "ours, CPC",
+}
+TEXTS = {"python": "the standard library", "sklearn": "scikit-learn"}
+
+
+def on_all_sets(t: Tables) -> pd.DataFrame:
+    """Return the rows of those that were measured on all folds of all sets of recordings."""
+    found = t["recordings"].dropna(subset="rank")
+    sets = found.groupby("name")["data"].transform("nunique")
+    return found[sets == found["data"].nunique()]
+
+
+def over_sets(t: Tables) -> pd.DataFrame:
+    """Return mean accuracy and rank over sets by name and labels, and what ours is ahead by.
+
+    ``low`` and ``high`` are the ends of the 95 % interval of ``gain`` over sets.
+    """
+    found = on_all_sets(t).groupby(["name", "labels_per_class"], sort=False)
+    made = found.agg(mean=("mean", "mean"), rank=("rank", "mean"))
+    around = found["gain"].apply(interval)
+    gain, half = around.str[0], around.str[1]
+    return made.assign(gain=gain, low=gain - half, high=gain + half)
+
+
+def holm_over_sets(t: Tables, labels: float) -> pd.Series:
+    """Return p of t tests over sets that ours and another are level, by Holm over the others."""
+    from scipy.stats import ttest_1samp
+
+    found = on_all_sets(t)
+    found = found[(found["labels_per_class"] == labels) & (found["name"] != OURS)]
+    each = found.groupby("name")["gain"].apply(lambda gain: ttest_1samp(gain, 0).pvalue)
+    ordered = each.sort_values()
+    return (ordered * np.arange(len(ordered), 0, -1)).cummax().clip(upper=1)
+
+
+def seconds_of_recordings(t: Tables) -> pd.DataFrame:
+    """Return the least and the most seconds of training over sets, by name."""
+    found = on_all_sets(t).groupby("name", sort=False)["train_seconds"]
+    return found.agg(["min", "max"])
+
+
+def decoded(t: Tables, data: str) -> pd.DataFrame:
+    """Return R2 and seconds by codes, and what ours is ahead by, of one kind of simulation.
+
+    Means are over simulations, and so are the 95 % intervals of ``ridge_gain`` and ``knn_gain``,
+    pairs of mean and half.
+    """
+    found = t["decoding"][lambda rows: rows["task"] == data]
+    if found.empty:
+        raise KeyError(data)
+    made = found.groupby("setting", sort=False)[["ridge", "knn", "fit_seconds"]]
+    made = made.agg({"ridge": "mean", "knn": "mean", "fit_seconds": "median"})
+    for decoder in ("ridge", "knn"):
+        wide = found.pivot(index="seed", columns="setting", values=decoder)
+        ahead = wide.rsub(wide[LAGGED], axis=0)
+        # Three recordings a simulation, each decoded in turn.
+        each = ahead.groupby(ahead.index // 3).mean()
+        made[f"{decoder}_gain"] = pd.Series({name: interval(each[name].dropna()) for name in each})
+    return made
+
+
+def of_texts(t: Tables) -> pd.DataFrame:
+    """Return accuracy by data, labels and name, of those that were measured on all folds."""
+    return (
+        _whole_texts(t).groupby(["data", "labels_per_class", "name"])["accuracy"].mean().unstack()
+    )
+
+
+def ahead_on_texts(t: Tables) -> pd.DataFrame:
+    """Return what ours is ahead by, by data, labels and name: mean, low and high."""
+    from sklearn_mi.evaluation import differences
+
+    made = {}
+    for data, rows in _whole_texts(t).groupby("data", sort=False):
+        if OURS not in set(rows["name"]):
+            raise KeyError(OURS)
+        less = differences(rows, OURS).set_index(["labels_per_class", "name"])
+        made[data] = -less[["mean", "high", "low"]].set_axis(["mean", "low", "high"], axis=1)
+    return pd.concat(made, names=["data"])
+
+
+def _whole_texts(t: Tables) -> pd.DataFrame:
+    found = t["texts"]
+    folds = found.groupby(["data", "name"])["fold"].transform("nunique")
+    return found[folds == found["fold"].nunique()]
+
+
+def on_one_fold(t: Tables) -> pd.DataFrame:
+    """Return accuracy by name and labels on the fold of scipy that all views of texts share."""
+    found = t["texts"].query("data == 'scipy' and fold == 0")
+    return found.groupby(["name", "labels_per_class"])["accuracy"].mean().unstack()
 
 
 # The paper

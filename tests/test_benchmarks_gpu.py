@@ -94,6 +94,7 @@ def small(out, *more):
     return ["--small", "--out", str(out), *more]
 
 
+@pytest.mark.slow
 def test_tests_are_counted_by_a_process_that_records(bench, commit, tmp_path, capfd):
     file = tmp_path / "test_few.py"
     file.write_text(TESTS, encoding="utf-8")

@@ -485,6 +485,7 @@ def test_a_clone_keeps_what_is_requested():
         assert clone(asking).get_metadata_routing().fit.requests["X_pair"] is True
 
 
+@pytest.mark.slow
 def test_a_grid_copies_what_can_be_copied(X):
     recorder = Recorder()
     stopper = EarlyStopping(patience=1, threshold=0.5, threshold_mode="abs")

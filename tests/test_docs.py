@@ -45,6 +45,7 @@ from outputs import blocks, printed, same  # noqa: E402
 PAGES = [README, *WRITTEN]
 # Pages whose code takes a quarter of a minute or more: make test-docs.
 LONG = {
+    "README.md",
     "index.rst",
     "tutorials/few_labels.rst",
     "tutorials/first_number.rst",
@@ -54,6 +55,11 @@ LONG = {
     "how_to/text.rst",
     "how_to/tuning.rst",
     "how_to/extending.rst",
+    "how_to/few_and_many_columns.rst",
+    "how_to/images.rst",
+    "how_to/methods.rst",
+    "how_to/tables.rst",
+    "how_to/two_tables.rst",
 }
 # Those that are promised to users; everything else may move.
 MODULES = sorted(sklearn_mi.PUBLIC_MODULES)

@@ -197,6 +197,7 @@ def test_what_was_changed_names_the_settings_beyond_the_paper():
         assert name in text
 
 
+@pytest.mark.slow
 def test_the_report_is_written_beside_the_tables(tmp_path, monkeypatch, capsys):
     report, panels = import_module("report"), import_module("figure_3").PANELS
     table = planted(panels, n_seeds=8)

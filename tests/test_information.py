@@ -133,6 +133,7 @@ def test_bounds_have_the_status_and_ceiling_of_the_literature():
     assert set(ceilings.values()) == {np.inf}
 
 
+@pytest.mark.slow
 def test_standard_errors_are_the_spread_over_samples():
     pairs = gaussian_pairs("", np.array([[1, 0.7], [0.7, 1]]), 1)
     fits = [
@@ -147,6 +148,7 @@ def test_standard_errors_are_the_spread_over_samples():
         assert values.std() == pytest.approx(errors.mean(), rel=0.35)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_and_the_limit_holds():
     pairs = gaussian_pairs("", np.array([[1, 0.7], [0.7, 1]]), 1)
     fits = [
@@ -158,6 +160,7 @@ def test_the_interval_covers_and_the_limit_holds():
     assert np.mean([fit.lower_limit <= pairs.true_mi for fit in fits]) >= 0.85
 
 
+@pytest.mark.slow
 def test_p_values_are_uniform_under_independence():
     pairs = independent_pairs(2, 2)
     p = [

@@ -129,6 +129,7 @@ def search(X, y, **params):
     return GridSearchCV(pipe, grid, cv=2, **params).fit(X, y)
 
 
+@pytest.mark.slow
 def test_grid_search_is_equal_over_runs_jobs_and_backends(some_digits):
     before = global_state()
     first = search(*some_digits, n_jobs=1)

@@ -102,6 +102,7 @@ MATCHED = {
 }
 
 
+@pytest.mark.slow
 def test_matched_bounds_run(few_digits, tmp_path):
     table = run_figure("4", seeds=(0,), at=(0, 2), folder=tmp_path, progress=False)
     assert (table["error"] == "").all(), set(table["error"])

@@ -44,6 +44,7 @@ def common_range(X):
     return X.mean(0), spread * np.sqrt((X / spread)[:, varies].var(0).mean())
 
 
+@pytest.mark.slow
 def test_a_linear_probe_finds_less_and_nothing_is_lost():
     X, y = load_digits(return_X_y=True)
     learner = AdversarialEncoder(

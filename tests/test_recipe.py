@@ -166,6 +166,7 @@ def test_weights_decay_where_muon_moves_them_far(changes, expected):
     assert chosen(**changes)["weight_decay"].value == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_components", [None, 2])
 def test_codes_keep_their_scale(n_components):
     images = np.random.default_rng(0).random((300, 8, 8))

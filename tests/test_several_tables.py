@@ -268,6 +268,7 @@ def test_sets_of_columns_go_through_pipelines_and_grids():
     np.testing.assert_array_equal(again.predict_proba(frame), fitted.predict_proba(frame))
 
 
+@pytest.mark.slow
 def test_a_file_holds_several_tables(tmp_path):
     """Read by another process, whose codes are the same."""
     fitted = learner(encoder_y=[MLP(hidden=(3,)), "linear"], comparison=Multiview(1))

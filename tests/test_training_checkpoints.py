@@ -222,6 +222,7 @@ def noisy(x):
     return x
 
 
+@pytest.mark.slow
 def test_parameters_are_the_same_text_in_every_process():
     value = {
         "view": Compose(Halves(), GaussianNoise(0.1)),

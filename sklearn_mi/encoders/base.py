@@ -122,7 +122,8 @@ class Encoder(Component, ABC):
 
         Parameters
         ----------
-        rows : Tensor of shape (b, *input_shape)
+        rows : Tensor
+            Of shape ``(b, *input_shape)``.
         name : str, default="X"
             Name of the table in messages.
 

@@ -213,3 +213,10 @@ def test_few_words_make_a_table(vectorizer):
 def test_its_name():
     assert isinstance(FRONT_ENDS["lsa"](), LSA)
     assert {name for name, make in FRONT_ENDS.items() if make().takes == "words"} == {"lsa"}
+
+
+def test_names_are_as_many_as_the_columns_behind_a_front_end():
+    X = sparse.random(60, 600, density=0.05, format="csr", random_state=0)
+    fitted = MIRepresentationLearner(max_steps=2, random_state=0).fit(X)
+    Z = fitted.transform(X)
+    assert fitted._n_features_out == len(fitted.get_feature_names_out()) == Z.shape[1]

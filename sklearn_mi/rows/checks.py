@@ -168,6 +168,7 @@ def read_rows(
         For text, missing values, another shape than in ``fit``, images with channels first.
     """
     X, names = gathered(X), names_of(X, "X")
+    finite = _finite(X, known)
     check_types(X, "X")
     with columns_are_told(X, "X"):
         array: Any = validate_data(
@@ -179,7 +180,7 @@ def read_rows(
             # For rows of several axes scikit-learn would compare only the first.
             ensure_2d=known is None or len(known.kind.source_shape) == 1,
             ensure_min_samples=min_rows,
-            ensure_all_finite=_finite(X, known),
+            ensure_all_finite=finite,
         )
         source = as_source(_as_numbers(array, "X"), is_on_disk=isinstance(X, np.memmap))
     if known is None:
@@ -187,7 +188,7 @@ def read_rows(
         if isinstance(known.kind, Recording):
             estimator.n_features_in_ = known.kind.n_channels
     _check_shape(source, known, "X", type(estimator).__name__)
-    return CheckedRows(_of_kind(source, known.kind, "X"), known, _without_rows(array))
+    return CheckedRows(_of_kind(source, known.kind, "X", finite), known, _without_rows(array))
 
 
 def _finite(X: Any, known: Schema | None) -> Any:
@@ -196,12 +197,12 @@ def _finite(X: Any, known: Schema | None) -> Any:
     return "allow-nan" if may_lack and len(getattr(X, "shape", ())) == 3 else True
 
 
-def _of_kind(source: Source, kind: Kind, name: str) -> Source:
+def _of_kind(source: Source, kind: Kind, name: str, finite: Any) -> Source:
     """Return a source as its kind asks: recordings with a channel that says what was observed."""
     if isinstance(kind, Recording) and len(kind.source_shape) == 2:
         refuse_gaps(source, name)
         return RecordingSource(source, kind.row_shape[0] if kind.is_sequence else 0)
-    if len(source.shape) == 3 and not source.is_bytes:
+    if finite is not True and not source.is_bytes:
         # Checked last, since only now it is known that these are no recordings.
         for block in source.blocks():
             check_array(block, input_name=name)
@@ -300,6 +301,7 @@ def _read_several(
 def _read_partner(table: Any, known: Schema | None, name: str, estimator: str) -> CheckedRows:
     """Check one table whose rows are partners of those of ``X``."""
     table, names = gathered(table, name), names_of(table, name)
+    finite = _finite(table, known)
     if known is not None:
         check_names(table, known.feature_names, name, estimator)
     check_types(table, name)
@@ -309,13 +311,13 @@ def _read_partner(table: Any, known: Schema | None, name: str, estimator: str) -
             accept_sparse="csr",  # type: ignore[arg-type]
             allow_nd=True,
             input_name=name,
-            ensure_all_finite=_finite(table, known),
+            ensure_all_finite=finite,
         )
         source = as_source(_as_numbers(array, name), is_on_disk=isinstance(table, np.memmap))
     if known is None:
         known = Schema(kind_of(source, None, name), names)
     _check_shape(source, known, name, estimator)
-    return CheckedRows(_of_kind(source, known.kind, name), known, _without_rows(array))
+    return CheckedRows(_of_kind(source, known.kind, name, finite), known, _without_rows(array))
 
 
 def _check_length(first: str, n_rows: int | None, name: str, n: int, cure: str) -> None:

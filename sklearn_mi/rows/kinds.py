@@ -53,8 +53,8 @@ class Kind:
 
     @property
     def n_inputs(self) -> int:
-        """Numbers in a row."""
-        return math.prod(self.source_shape)
+        """Numbers in a row as the view sees it."""
+        return math.prod(self.row_shape)
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
@@ -120,11 +120,6 @@ class Recording(Kind):
     def entry(self) -> str:  # type: ignore[override]
         """The entry of windows of a table, or of recordings."""
         return "windows of a series" if len(self.source_shape) == 1 else "recording"
-
-    @property
-    def n_inputs(self) -> int:
-        """Numbers in a row as the view sees it."""
-        return math.prod(self.row_shape)
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:

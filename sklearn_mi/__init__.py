@@ -13,14 +13,22 @@ if TYPE_CHECKING:
     from sklearn_mi.information import MIEstimator
     from sklearn_mi.learner import MIRepresentationLearner, load
     from sklearn_mi.reports import MIEstimate
+    from sklearn_mi.semi_supervised import (
+        LabeledFold,
+        SemiSupervisedClassifier,
+        SemiSupervisedRegressor,
+    )
     from sklearn_mi.training import NonFiniteLossError
 
 _HOMES = {
+    "LabeledFold": "semi_supervised",
     "MIEstimate": "reports",
     "MIEstimator": "information",
     "MIRepresentationLearner": "learner",
     "MIWarning": "_base",
     "NonFiniteLossError": "training",
+    "SemiSupervisedClassifier": "semi_supervised",
+    "SemiSupervisedRegressor": "semi_supervised",
     "load": "learner",
     "show_versions": "_about",
 }
@@ -42,17 +50,21 @@ PUBLIC_MODULES = (
     "plots",
     "probes",
     "selection",
+    "semi_supervised",
     "study",
     "summary",
     "views",
 )
 
 __all__ = [
+    "LabeledFold",
     "MIEstimate",
     "MIEstimator",
     "MIRepresentationLearner",
     "MIWarning",
     "NonFiniteLossError",
+    "SemiSupervisedClassifier",
+    "SemiSupervisedRegressor",
     "__version__",
     "load",
     "show_versions",

@@ -229,6 +229,8 @@ class Codes:
         True where the partner of the column is a partner of the row, too; None: not known.
     draws : Tensor of shape (n, n_draws), default=None
         Uniform draws from [0, 1) for each row, where a comparison asks for them.
+    present : Tensor of bool of shape (n, n_tables), default=None
+        Which rows have which of several tables; None: every row has all.
     weight : float, default=1.0
         Weight among the codes that a comparison returns.
     added : Tensor of shape (), default=None
@@ -252,6 +254,7 @@ class Codes:
         seen_y: Tensor | None = None,
         kindred: Tensor | None = None,
         draws: Tensor | None = None,
+        present: Tensor | None = None,
         weight: float = 1.0,
         added: Tensor | None = None,
     ) -> None:
@@ -260,7 +263,7 @@ class Codes:
         self.negatives, self.positives = negatives, positives
         self.maps_x, self.maps_y = maps_x or {}, maps_y or {}
         self.seen_x, self.seen_y = seen_x, seen_y
-        self.kindred, self.draws = kindred, draws
+        self.kindred, self.draws, self.present = kindred, draws, present
         self.weight, self.added = weight, added
         self._scores = scores
 
@@ -313,6 +316,7 @@ class Codes:
             seen_y=None if self.seen_y is None else self.seen_y[columns],
             kindred=None if self.kindred is None else self.kindred[rows][:, rows],
             draws=None if self.draws is None else self.draws[rows],
+            present=None if self.present is None else self.present[rows],
             weight=self.weight,
         )
 

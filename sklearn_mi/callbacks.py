@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from skorch.callbacks import (
     BatchScoring,
     Callback,
@@ -20,13 +24,20 @@ from skorch.callbacks import (
 )
 from tqdm.auto import tqdm
 
+from sklearn_mi._checks import check_codes, check_random_state
+from sklearn_mi.diagnostics import effective_rank
+from sklearn_mi.probes import READOUTS, fitted_readout, fitted_scaling, read_labels
+
 __all__ = [
+    "OnlineProbe",
     "Progress",
     "check_callbacks",
     "check_stops",
     "copy_callbacks",
+    "cure_of_stoppers",
     "may_watch",
     "sets_rate",
+    "stoppers",
     "watchers",
     "with_early_stopping",
 ]
@@ -62,6 +73,117 @@ class Progress(Callback):
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Close the bar."""
         self.bar_.close()
+
+
+class OnlineProbe(Callback):
+    r"""Watch along training how well simple models tell labels from the codes.
+
+    Every ``every`` steps, at the end of a pass, the encoder as it is encodes labelled rows. Probes
+    are fitted to half of them, drawn once, and judged on the other half. The scores stand in the
+    learner's ``history_`` beside the bound. Training sees neither these rows nor their labels, and
+    its weights and random streams are those of a training without the callback.
+
+    The scores are for watching: a training that is stopped or chosen by them has seen the labels.
+    To compare representations, use `sklearn_mi.evaluation.compare`.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or data frame of shape (n_samples, ...)
+        Rows as ``transform`` takes them, preferably ones that the learner is not trained on.
+    y : array-like of shape (n_samples,)
+        Their classes, or a measurement.
+    every : int, default=100
+        Steps between two looks, at least; a look is at the end of a pass.
+    probes : sequence of {"logistic", "knn", "mlp", "ridge"}, optional
+        Of classes logistic regression, nearest neighbours or a perceptron; of a measurement ridge
+        regression or nearest neighbours. By default the first two of classes, or both.
+    discrete_target : bool or "auto", default="auto"
+        Whether ``y`` holds classes, as in `sklearn_mi.evaluation.compare`.
+    random_state : int, RandomState or None, default=0
+        Halves the rows of each class.
+
+    Notes
+    -----
+    A pass with a look has in ``history_`` ``logistic_accuracy`` and ``knn_accuracy`` or, of a
+    measurement, ``ridge_r2`` and ``knn_r2``, on columns of the codes that are scaled to unit
+    variance; and ``effective_rank`` of all codes, as of `sklearn_mi.diagnostics.effective_rank`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_mi import MIRepresentationLearner
+    >>> from sklearn_mi.callbacks import OnlineProbe
+    >>> X, y = load_digits(return_X_y=True)
+    >>> watch = OnlineProbe(X[1500:], y[1500:], every=10)
+    >>> learner = MIRepresentationLearner(8, max_steps=20, callbacks=[watch], random_state=0)
+    >>> "knn_accuracy" in learner.fit(X[:1500]).history_[-1]
+    True
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        every: int = 100,
+        probes: Sequence[str] | None = None,
+        discrete_target: bool | str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        self.X, self.y, self.every, self.probes = X, y, every, probes
+        self.discrete_target, self.random_state = discrete_target, random_state
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Check the labels, and halve the rows."""
+        if not isinstance(self.every, int) or self.every < 1:
+            raise ValueError(f"every={self.every!r}; expected a positive integer.")
+        n_rows = self.X.shape[0] if issparse(self.X) else len(self.X)
+        self.labels_, self.is_measurement_ = read_labels(self.y, n_rows, self.discrete_target)
+        known = READOUTS[self.is_measurement_]
+        self.probes_ = [name for name in known if name != "mlp"]
+        self.probes_ = self.probes_ if self.probes is None else list(self.probes)
+        for probe in self.probes_:
+            if probe not in known:
+                raise ValueError(f"probe={probe!r}; expected one of {sorted(known)} for this y.")
+        self.fitted_to_ = self._half()
+        self.steps_since_ = 0
+
+    def _half(self) -> NDArray[np.bool_]:
+        """Return which rows the probes are fitted to: every other one of each class."""
+        order = check_random_state(self.random_state).permutation(len(self.labels_))
+        classes = pd.Series(0 if self.is_measurement_ else self.labels_[order], index=order)
+        rank = classes.groupby(classes).cumcount().reindex(range(len(order)))
+        fitted_to = rank.to_numpy() % 2 == 0
+        # R2 needs two rows.
+        if (~fitted_to).sum() < 1 + self.is_measurement_:
+            expected = "at least 4" if self.is_measurement_ else "two or more of a class"
+            raise ValueError(f"OnlineProbe has {len(order)} rows; expected {expected}.")
+        return fitted_to
+
+    def on_epoch_end(self, net: Any, *args: Any, **kwargs: Any) -> None:
+        """Look at the encoder after enough steps."""
+        self.steps_since_ += net.history[-1, "steps"]
+        if self.steps_since_ < self.every:
+            return
+        self.steps_since_ = 0
+        is_training = net.module_.training
+        Z = check_codes("Z, the codes of OnlineProbe's rows,", net.encode_(self.X))
+        net.module_.train(is_training)
+        for name, value in self._scores(Z).items():
+            net.history.record(name, value)
+
+    def _scores(self, Z: NDArray[np.float64]) -> dict[str, float]:
+        a, b = self.fitted_to_, ~self.fitted_to_
+        scaling = fitted_scaling("column", Z[a])
+        train, test = scaling(Z[a]), scaling(Z[b])
+        found = {"effective_rank": effective_rank(Z)}
+        for probe in self.probes_:
+            model = fitted_readout(
+                probe, train, self.labels_[a], is_measurement=self.is_measurement_
+            )
+            metric = "r2" if self.is_measurement_ else "accuracy"
+            found[f"{probe}_{metric}"] = float(model.score(test, self.labels_[b]))
+        return found
 
 
 def check_callbacks(callbacks: Any) -> None:
@@ -142,6 +264,39 @@ def watchers(callbacks: Any) -> list[str]:
     """
     found = [(name, _watched(callback)) for name, callback in _each(callbacks)]
     return [f"{name}({watched})" for name, watched in found if watched is not None]
+
+
+def stoppers(settings: Mapping[str, Any]) -> list[str]:
+    """Return what needs rows to stop by.
+
+    Parameters
+    ----------
+    settings : mapping
+        Parameters of the learner.
+
+    Returns
+    -------
+    names : list of str
+    """
+    wanted = settings["early_stopping"]
+    return [*([f"early_stopping={wanted!r}"] if wanted else []), *watchers(settings["callbacks"])]
+
+
+def cure_of_stoppers(settings: Mapping[str, Any]) -> str:
+    """Return the advice for training without rows to stop by.
+
+    Parameters
+    ----------
+    settings : mapping
+        Parameters of the learner.
+
+    Returns
+    -------
+    advice : str
+    """
+    own = ["set early_stopping=False"] if settings["early_stopping"] else []
+    theirs = ["watch 'train_loss'"] if watchers(settings["callbacks"]) else []
+    return " and ".join(own + theirs)
 
 
 def _watched(callback: Callback) -> str | None:

@@ -1,7 +1,8 @@
-"""Describe a representation without labels: geometry, spectrum, conditioning.
+"""Describe a representation without labels: geometry, spectrum, conditioning, columns that matter.
 
 Functions of arrays that return one number. None of them is accuracy, and whether one predicts
-accuracy has to be measured. Only `log_condition` takes a network.
+accuracy has to be measured. Only `log_condition` takes a network, and `column_importance` a fitted
+transformer.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import math
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from scipy.special import entr, logsumexp
 from sklearn.cluster import KMeans
+from sklearn.inspection import permutation_importance
 from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
@@ -28,6 +32,7 @@ __all__ = [
     "alignment",
     "alpha_req",
     "cluster_stability",
+    "column_importance",
     "effective_rank",
     "intrinsic_dimension",
     "log_condition",
@@ -367,6 +372,130 @@ def intrinsic_dimension(Z: ArrayLike, *, discard: float = 0.1) -> float:
     n_kept = max(1, min(n - 1, int(n * (1 - discard))))
     x, y = log_mu[:n_kept], -np.log1p(-np.arange(1, n_kept + 1) / n)
     return float(x @ y / (x @ x)) if x.any() else math.inf
+
+
+def column_importance(
+    learner: Any,
+    X: Any,
+    *,
+    X_pair: Any = None,
+    groups: ArrayLike | None = None,
+    n_repeats: int = 5,
+    random_state: int | np.random.RandomState | None = None,
+    n_jobs: int | None = None,
+) -> pd.DataFrame:
+    r"""Return how much the code and the bound depend on each column, by permuting the column.
+
+    The values of a column are permuted among the rows, and the rows are encoded again:
+
+    .. math:: \text{code}_j = \frac{\sum_i \lVert z_i - z_i^{(j)} \rVert^2}
+        {2 \sum_i \lVert z_i - \bar z \rVert^2}, \quad
+        \text{bound}_j = \text{score}(X) - \text{score}(X^{(j)})
+
+    The first is 0 if the column does not move the code and 1 if it moves it as far as the code of
+    another row. The second is the loss of the held-out bound, in nats. Columns that tell the same
+    replace each other, so each of them may matter little. Views of one table see the same permuted
+    values; with a second table only ``X`` is permuted.
+
+    Parameters
+    ----------
+    learner : transformer
+        Anything with ``transform``, fitted, such as `MIRepresentationLearner` or a Pipeline.
+    X : array-like or data frame of shape (n_samples, n_features)
+        Rows that the fit did not see. Each column takes ``n_repeats`` passes over them.
+    X_pair : array-like of shape (n_samples, n_features_pair), or list of them, optional
+        Partners of the rows, for the learner's ``score``.
+    groups : array-like of shape (n_samples,), optional
+        For the learner's ``score``.
+    n_repeats : int
+        Number of permutations of each column.
+    random_state : int, RandomState or None
+        Draws the permutations.
+    n_jobs : int, optional
+        Number of joblib's processes; a task is a column.
+
+    Returns
+    -------
+    table : DataFrame
+        A row for each column of ``X``, under its name, with ``code``, ``code_stderr``, ``bound``
+        and ``bound_stderr``. Standard errors are those of the mean over permutations, nan for one.
+        ``bound`` is nan if the learner has no ``score``.
+
+    Raises
+    ------
+    ValueError
+        If ``X`` is no dense table, ``n_repeats`` is not positive, or codes are not finite.
+
+    See Also
+    --------
+    sklearn_mi.plots.ImportanceDisplay : The table, drawn.
+    sklearn.inspection.permutation_importance : What permutes, for any score.
+
+    References
+    ----------
+    Random Forests (Breiman, 2001), Machine Learning 45.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn_mi.diagnostics import column_importance
+    >>> X = np.random.default_rng(0).normal(size=(500, 3)) * [3, 1, 0.1]
+    >>> table = column_importance(PCA(1).fit(X), X, random_state=0)
+    >>> table["code"].round(1).tolist()
+    [1.0, 0.0, 0.0]
+    """
+    if n_repeats < 1:
+        raise ValueError(f"n_repeats={n_repeats!r}; expected a positive integer.")
+    table = _table_of_columns(X)
+    Z = check_codes("Z, the codes of X,", learner.transform(table), least_rows=2)
+    spread = 2 * float(np.square(Z - Z.mean(axis=0)).sum()) or 1.0
+    given = {"X_pair": X_pair, "groups": groups}
+    given = {name: value for name, value in given.items() if value is not None}
+
+    def scores(fitted: Any, rows: Any, y: Any) -> dict[str, float]:
+        codes = check_codes("Z, the codes of X,", fitted.transform(rows))
+        bound = fitted.score(rows, **given) if hasattr(fitted, "score") else math.nan
+        return {"code": -float(np.square(codes - Z).sum()) / spread, "bound": float(bound)}
+
+    found = permutation_importance(
+        learner,
+        table,
+        None,
+        scoring=scores,
+        n_repeats=n_repeats,
+        random_state=check_random_state(random_state),
+        n_jobs=n_jobs,
+    )
+    columns = {}
+    for name in ("code", "bound"):
+        drops = np.asarray(found[name]["importances"])
+        errors = drops.std(axis=1, ddof=1) if n_repeats > 1 else np.full(len(drops), np.nan)
+        columns |= {name: drops.mean(axis=1), f"{name}_stderr": errors / math.sqrt(n_repeats)}
+    return pd.DataFrame(columns, index=_names_of_columns(table))
+
+
+def _table_of_columns(X: Any) -> Any:
+    """Return a data frame of pandas as it is, or an array of columns."""
+    if isinstance(X, pd.DataFrame):
+        return X
+    if issparse(X):
+        raise ValueError("X is sparse; expected a dense table: X.toarray().")
+    if hasattr(X, "to_pandas"):
+        raise ValueError(f"X is a {type(X).__name__}; expected pandas: X.to_pandas().")
+    array = np.asarray(X)
+    if array.ndim != 2:
+        raise ValueError(
+            f"X has shape {array.shape}; expected a table (n_samples, n_features). Fit the learner "
+            f"to flat rows, X.reshape(len(X), -1), with input_shape={array.shape[1:]}."
+        )
+    return array
+
+
+def _names_of_columns(table: Any) -> list[Any]:
+    if isinstance(table, pd.DataFrame):
+        return list(table.columns)
+    return [f"x{k}" for k in range(table.shape[1])]
 
 
 def _jacobians(module: nn.Module, rows: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import copyreg
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,52 +20,54 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sklearn_mi._base import Auto, DocLinkMixin, Shape, is_auto, resolve
-from sklearn_mi._compat import Interval, StrOptions, check_same_namespace, in_container
+from sklearn_mi._compat import Interval, StrOptions, check_same_namespace
 from sklearn_mi._html import learner_html
 from sklearn_mi.callbacks import check_callbacks, check_stops, copy_callbacks
 from sklearn_mi.encoders import InvertibleModule, SequenceModule
 from sklearn_mi.encoding import check_length, codes_of_steps, each_step, encode
+from sklearn_mi.export import exported
 from sklearn_mi.front_ends import as_front_end
-from sklearn_mi.model import PairModel, rows_of
+from sklearn_mi.model import PairModel
+from sklearn_mi.on_pairs import OnPairs
 from sklearn_mi.persistence import (
+    RESTORED,
     Contents,
     damage_is_told,
+    from_bytes,
     read_estimate,
     read_file,
     rebuild,
+    to_bytes,
     write_file,
 )
 from sklearn_mi.preparation import (
-    EVALUATION_SEED,
     PRECISIONS,
     Earlier,
     Given,
     Known,
     Run,
     check_settings,
-    check_unchanged,
-    entropy,
     fingerprint_of,
     make_net,
     prepare,
     read_data,
     report,
 )
-from sklearn_mi.recipe import EFFORTS, FAMILIES, Choice
-from sklearn_mi.reports import MIEstimate, every_bound, held_out_infonce, pair_codes
+from sklearn_mi.recipe import EFFORTS, FAMILIES, Choice, check_unchanged
+from sklearn_mi.reports import MIEstimate
 from sklearn_mi.rows import (
-    AnyRows,
     CheckedRows,
     codes_like,
     empty_like_rows,
     input_names,
     names_out,
     read_codes,
-    read_pair,
     read_rows,
+    residual_rows,
+    warn_of_lacking,
     warn_of_targets,
 )
-from sklearn_mi.runtime import choose_device, enough_memory, matmul_precision, threads
+from sklearn_mi.runtime import choose_device, enough_memory, entropy, matmul_precision, threads
 from sklearn_mi.training import (
     NonFiniteLossError,
     checkpoint_seed,
@@ -89,7 +92,7 @@ def _can_invert(learner: MIRepresentationLearner) -> bool:
     return True
 
 
-class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
+class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, BaseEstimator):
     r"""Learn features without labels, by maximising mutual information between two views.
 
     ``fit`` takes rows and no labels; ``transform`` returns a *code* for each row: the learned
@@ -112,17 +115,20 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
 
     The defaults suit small images and tables of numbers in which close rows mean similar things.
     They were chosen by accuracy with few and many labels per class, on scikit-learn's digits and
-    on training rows of MNIST; ``benchmarks/choose_defaults.py`` prints what each is worth. In
-    tables of numbers and categories, no learned code beat the raw columns, so the default keeps
-    them.
+    on training rows of MNIST; ``benchmarks/choose_defaults.py`` prints what each is worth.
+
+    A table may be a data frame with words, categories, dates and missing values. Each number and
+    each level becomes a column, and a column with gaps gets another one that tells them. In such
+    tables of numbers and categories no code that was tried beat the columns, so the default keeps
+    them and trains nothing; ``n_components`` learns a code.
 
     Parameters
     ----------
     n_components : int or None, default=None
         Width of a code. None: 64 if encoder, critic and objective are "auto". Exceptions are
         colour images, which get the encoder's own width, and a table of numbers and categories,
-        which gets the width of a row plus 2. With any other encoder, critic or objective, the
-        encoder's own width.
+        whose columns are the code. With any other encoder, critic or objective, the encoder's own
+        width.
     view : str, View or callable, default="auto"
         How to make a pair from a row; see `sklearn_mi.views`. "auto": `Paired` with ``X_pair``;
         augmentations for images of several channels, called colour images here; else
@@ -132,9 +138,11 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
     encoder : str, Encoder, Module or callable, default="auto"
         Turns a view into its code; see `sklearn_mi.encoders`. "auto": a perceptron with two
         hidden layers of 256; `LeNet` for grey images of at least 8 pixels a side; `ConvNet` for
-        colour images; `Passthrough` for a table of numbers and categories. That is a table of at
-        most 256 columns, of which a fifth or more hold only 0 and 1. With ``X_pair``, images get
-        the perceptron, too. A module that you pass is copied, never trained in place.
+        colour images; the columns as they are (`Passthrough`) for a table of numbers and
+        categories if parts of the model and the number of steps are left open, too. That is a
+        table with words or categories, or one of at most 256 columns, of which a fifth or more
+        hold only 0 and 1. With ``X_pair``, images get the perceptron, too. A module that you pass
+        is copied, never trained in place.
     encoder_y : str, Encoder, Module, callable, list of them or None, default=None
         Encoder of the second view: "shared", "separate" (another one like the first), or one of
         its own. None: the view decides. Of several tables each has such an encoder; a list
@@ -143,8 +151,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Turns two sets of codes into scores; see `sklearn_mi.critics`. "auto": `Split`, which cuts
         a code into halves. It scores the first half by distance, which helps with few labels per
         class, and the second by direction, which helps with many. If ``objective`` is given or a
-        code has fewer than 8 components: the Cauchy critic alone. For colour images: cosine. For
-        a table of numbers and categories: bilinear.
+        code has fewer than 8 components: the Cauchy critic alone. For colour images: cosine.
     objective : str, Bound or Objective, default="auto"
         What training maximises; see `sklearn_mi.bounds` and `sklearn_mi.objectives`. "auto":
         InfoNCE, the bound of least variance; with the default `Split`, InfoNCE of each half.
@@ -180,6 +187,11 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         as they are, and numbers are divided by their standard deviation. Channels of recordings
         are divided by theirs, over all steps; texts are not scaled, but what a front end makes of
         them is. Bytes are divided by 255 unless True.
+    column_weights : array-like of shape (n_features,), dict or None, default=None
+        Factors on the scaled columns of ``X``, by position or by name: a weight of 2 doubles what
+        a column counts for neighbours, encoder and the columns that ``transform`` returns. 0
+        leaves a column out. A name that a dict lacks has 1. All numbers that are made of a column
+        get its weight.
     front_end : str, FrontEnd or None, default="auto"
         What is computed from a recording or a text before any view, fitted to the training rows;
         see `sklearn_mi.front_ends`. A row is then a row of a table of features. "auto": "blocks"
@@ -189,11 +201,17 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         Length of training, in optimiser steps or in passes over the rows; set at most one. With
         neither, Muon takes 20 passes, within limits. The lower limit is 400 steps or 250 passes,
         whichever is less; the upper limit is 1,200 steps. Grey images of at least 8 pixels a side
-        get 30 passes and twice these limits. A table of numbers and categories gets 200 steps,
-        colour images 400. Other optimisers take two to four times as many steps, and more for a
-        table of numbers and categories.
+        get 30 passes and twice these limits, colour images 400 steps. Other optimisers take two to
+        four times as many steps. Columns that are kept as they are need none.
     batch_size : int, default=256
         Rows in each step, and so candidates for each row; all rows if there are fewer.
+    duplicates : {"keep", "collapse"}, default="keep"
+        What becomes of rows that are copies of one another, in both tables if there are two.
+        "keep": nothing; ``mi_.warnings`` tells of copies if they are 5 % of the training rows or
+        more, and of held-out copies of training rows. "collapse": copies are one row, before rows
+        are held out. A batch draws rows in proportion to their number of copies, none of them
+        twice. Neighbours are other rows then. Rows of other ``groups`` or confounds are no copies,
+        nor are rows of other labels if the view uses them.
     effort : {"quick", "normal", "thorough"}, default="normal"
         Scales the default number of steps: "quick" takes half as many, "thorough" three times as
         many. Cannot be combined with ``max_steps`` or ``max_epochs``.
@@ -210,8 +228,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
     schedule : {"constant", "cosine", "linear", "one-cycle"} or "auto", default="auto"
         How the learning rate changes over the whole training. "auto": "linear", down to 0, with
         Muon. With other optimisers "cosine" in ``fit`` if rate, encoder, critic and objective are
-        "auto" as well, except for colour images and for a table of numbers and categories. Else
-        "constant".
+        "auto" as well, except for colour images. Else "constant".
     validation_fraction : float, default=0.1
         Share of the rows that training never sees, to report on. 0: none.
     early_stopping : bool or int, default=False
@@ -317,6 +334,8 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "output": [StrOptions({"first", "second", "both", "with-columns", "averaged"}), None],
         "standardize": ["boolean", StrOptions({"auto"})],
+        "column_weights": ["array-like", dict, None],
+        "duplicates": [StrOptions({"keep", "collapse"})],
         "effort": [StrOptions(set(EFFORTS))],
         "precision": [StrOptions({*PRECISIONS, "auto"})],
         "half_size": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
@@ -340,10 +359,12 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         output: str | None = None,
         input_shape: Shape | None = None,
         standardize: bool | str = "auto",
+        column_weights: Any = None,
         front_end: Any = "auto",
         max_steps: int | None = None,
         max_epochs: int | None = None,
         batch_size: int = 256,
+        duplicates: str = "keep",
         effort: str = "normal",
         optimizer: Any = "auto",
         lr: float | str = "auto",
@@ -374,10 +395,12 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         self.output = output
         self.input_shape = input_shape
         self.standardize = standardize
+        self.column_weights = column_weights
         self.front_end = front_end
         self.max_steps = max_steps
         self.max_epochs = max_epochs
         self.batch_size = batch_size
+        self.duplicates = duplicates
         self.effort = effort
         self.optimizer = optimizer
         self.lr = lr
@@ -404,7 +427,13 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
     # What scikit-learn calls
 
     def fit(
-        self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        X_pair: Any = None,
+        groups: Any = None,
+        confounds: Any = None,
     ) -> MIRepresentationLearner:
         """Train the encoders and the critic on rows without labels.
 
@@ -413,19 +442,27 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
             Or images of shape (n, h, w) or (n, h, w, c); see ``input_shape``. Or recordings of
             shape (n, time, channels), or a list of arrays of shape (time, channels), of any
-            length; NaN stands for missing steps at the end. Columns of a table are standardised,
-            and so are channels of recordings. Images with values above 128 that are not bytes
-            give an MIWarning.
+            length; NaN stands for missing steps at the end. Or a data frame with words,
+            categories, dates and missing values. Columns of a table are standardised, and so are
+            channels of recordings. Images with values above 128 that are not bytes give an
+            MIWarning.
         y : array-like of shape (n_samples,), default=None
             Ignored, unless the view is `SameClass`, which uses labels. Several columns of floats
             give an MIWarning, since they look like a second table: pass it as ``X_pair``.
         X_pair : array-like of shape (n_samples, n_features_pair), or list of them, default=None
             A second table. Its row i is the partner of row i of ``X``, whatever the row labels.
             Two data frames with the same labels in another order raise an error. A list holds
-            several tables of shape (n_samples, p), and every pair of tables is compared.
+            several tables of shape (n_samples, p), and every pair of tables is compared. A row
+            whose values in a table are all missing lacks that table: it takes part in the pairs of
+            tables that it has, and in no other. The same holds for ``X`` beside them.
         groups : array-like of shape (n_samples,), default=None
             The subject, document or series of each row. Rows of one group are not independent, so
             whole groups are held out.
+        confounds : array-like or data frame of shape (n_samples, n_confounds), default=None
+            Known quantities that must not be in a code, such as age, batch or site. Their linear
+            part is taken out of every column of ``X`` and ``X_pair`` before anything else: by
+            least squares with an intercept, on the training rows alone. Categories are fine,
+            missing values are not. Pass them to ``transform`` and ``score``, too.
 
         Returns
         -------
@@ -442,10 +479,16 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         """
         if X_pair is None:
             warn_of_targets(y)
-        return self._fit(X, Given(X_pair, groups, y))
+        return self._fit(X, Given(X_pair, groups, y, confounds))
 
     def fit_transform(
-        self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        X_pair: Any = None,
+        groups: Any = None,
+        confounds: Any = None,
     ) -> Any:
         """Train like ``fit``, and return the codes of the rows.
 
@@ -456,20 +499,28 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
             As for ``fit``, but several columns give no warning: a Pipeline passes any targets on.
         X_pair : array-like of shape (n_samples, n_features_pair), or list of them, default=None
         groups : array-like of shape (n_samples,), default=None
+        confounds : array-like of shape (n_samples, n_confounds), default=None
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components)
             As from ``transform``.
         """
-        return self._fit(X, Given(X_pair, groups, y)).transform(X)
+        given = Given(X_pair, groups, y, confounds)
+        return self._fit(X, given).transform(X, confounds=confounds)
 
     def _fit(self, X: Any, given: Given) -> MIRepresentationLearner:
         again = self.warm_start and hasattr(self, "net_")
         return self._train(X, given, fresh=not again)
 
     def partial_fit(
-        self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        X_pair: Any = None,
+        groups: Any = None,
+        confounds: Any = None,
     ) -> MIRepresentationLearner:
         """Continue training with one pass over some rows.
 
@@ -483,12 +534,13 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
             As for ``fit``.
         X_pair : array-like of shape (n_samples, n_features_pair), or list of them, default=None
         groups : array-like of shape (n_samples,), default=None
+        confounds : array-like of shape (n_samples, n_confounds), default=None
 
         Returns
         -------
         self : MIRepresentationLearner
         """
-        given = Given(X_pair, groups, y)
+        given = Given(X_pair, groups, y, confounds)
         return self._train(X, given, fresh=not hasattr(self, "net_"), passes=1)
 
     def fit_iter(
@@ -498,6 +550,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         *,
         X_pair: Any = None,
         groups: Any = None,
+        confounds: Any = None,
         at: Sequence[int],
         checkpoint: str | os.PathLike | None = None,
     ) -> Iterator[int]:
@@ -510,6 +563,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
             As for ``fit``.
         X_pair : array-like of shape (n_samples, n_features_pair), or list of them, default=None
         groups : array-like of shape (n_samples,), default=None
+        confounds : array-like of shape (n_samples, n_confounds), default=None
         at : sequence of int
             Increasing numbers of steps. The last one is the length of training and replaces
             ``max_steps``. 0 is the untrained learner.
@@ -548,7 +602,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         check_stops(self.callbacks)
         known = checkpoint_seed(checkpoint) if self.random_state is None else None
         with threads(self.n_threads), self._unchanged_on_error():
-            given, steps = Given(X_pair, groups, y), max(stops[-1], 1)
+            given, steps = Given(X_pair, groups, y, confounds), max(stops[-1], 1)
             run = self._prepare(X, given, fresh=True, steps=steps, seed=known)
             fingerprint = {} if checkpoint is None else fingerprint_of(self._settings, run)
             done = load_checkpoint(run.net, checkpoint, fingerprint)
@@ -562,23 +616,28 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         finally:
             run.net.forget()
 
-    def transform(self, X: Any) -> Any:
+    def transform(self, X: Any, *, confounds: Any = None) -> Any:
         """Return the codes of rows.
 
         Parameters
         ----------
         X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
+        confounds : array-like of shape (n_samples, n_confounds), default=None
+            Needed if ``fit`` was given any.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components)
             In the precision of ``X``, computed in float32. Wider if ``output`` is "both" or
-            "with-columns".
+            "with-columns". With ``X_pair`` or sets of columns, a row that lacks ``X``, or a set,
+            has NaN as its code, and an MIWarning says so.
         """
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="_namespace", method="transform")
         rows = read_rows(self, X, known=self._schemas[0]).windowed(self._model.view.window)
         model = self._model
+        warn_of_lacking(rows)
+        rows = residual_rows(rows, confounds, model.confounds, 0, type(self).__name__)
         check_length(rows, model.scale, model.encoder)
         return self._encode(rows, model.scale, model.transform)
 
@@ -642,7 +701,7 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         kind = self._schemas[0].kind
-        names = input_names(self, kind, input_features)
+        names = input_names(self, self._schemas[0], input_features)
         columns = self._model.output_columns(kind.row_shape)
         front_end = self._model.recipe.front_end
         if front_end is not None:
@@ -676,133 +735,42 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
             rows = model.invert(codes.to(choose_device(self.device)), self._schemas[0].kind)
         return codes_like(iter([rows]), array)
 
-    def transform_pair(self, X_pair: Any) -> Any:
-        """Return the codes of rows of the second table.
+    def export(self, *, check: bool = True) -> nn.Module:
+        """Return one module that equals ``transform``, for `torch.export`, ONNX or fine-tuning.
+
+        It scales, computes the front end, encodes, and adds columns or averages. It takes numbers:
+        what turns categories and dates of a data frame into numbers is not part of it.
 
         Parameters
         ----------
-        X_pair : array-like, sparse matrix or Tensor of shape (n_samples, n_features_pair)
-            With a view that cuts one table into two sets of columns, such as `Columns`: rows of
-            the second set. With several tables, or sets of columns, a list of them.
+        check : bool, default=True
+            Whether to try `torch.export.export`, which takes some seconds.
 
         Returns
         -------
-        Z : ndarray of shape (n_samples, n_components)
-            In the container that ``set_output`` asks for. The codes of several tables stand side by
-            side.
+        module : Module
+            From rows (n, ...), shaped as in ``X``, to codes in float32; ``input_shape`` is the
+            shape of a row. Recordings have a last channel, 1 at observed steps; all is 0 at
+            others. Its weights are copies: training them leaves the learner unchanged.
 
         Raises
         ------
         ValueError
-            If the learner was fitted without a second table.
+            If `torch.export` refuses the encoder, the view or the front end.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import torch
+        >>> from sklearn_mi import MIRepresentationLearner
+        >>> X = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+        >>> learner = MIRepresentationLearner(3, max_steps=2, random_state=0).fit(X)
+        >>> codes = learner.export(check=False)(torch.as_tensor(X))
+        >>> np.allclose(codes.detach(), learner.transform(X), atol=1e-5)
+        True
         """
         check_is_fitted(self)
-        model, name = self._model, type(self).__name__
-        schema, scale = self._schemas[1], model.scale_pair
-        if schema is None or scale is None:
-            schema, scale = model.second_part(self._schemas[0])
-        rows = read_pair(X_pair, schema, name)
-        check_length(rows, scale, model.encoder_y, "X_pair")
-        codes = self._encode(rows, scale, model.encoder_y)
-
-        def names() -> np.ndarray:
-            columns = model.pair_columns(schema.kind.row_shape)
-            return names_out(columns, schema.column_names, name.lower())
-
-        return in_container(codes, X_pair[0] if schema.parts else X_pair, self, names)
-
-    def score(self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None) -> float:
-        """Return InfoNCE of the learned critic on rows, in nats; higher is tighter, not better.
-
-        Rows are compared within blocks of ``eval_block_size``, whatever the objective, so a grid
-        search compares critics and encoders at the same ceiling: log(eval_block_size), or
-        log(n_samples) with fewer rows. Compare scores of one view only, since another view bounds
-        another quantity.
-
-        A larger bound is not a better representation. Over 24 combinations of view and critic on
-        digits, the bound and the accuracy rank in slightly opposite orders: with all labels
-        Kendall's tau is -0.13. With 5 labels per class it is -0.45.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
-            At least two rows that ``fit`` did not see.
-        y : array-like of shape (n_samples,), default=None
-            As for ``fit``.
-        X_pair : array-like of shape (n_samples, n_features_pair), or list of them, default=None
-        groups : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        bound : float
-            In nats.
-        """
-        rows = self._new_rows(X, Given(X_pair, groups, y))
-        with threads(self.n_threads):
-            block = int(self.eval_block_size)
-            return held_out_infonce(self._model, rows, block, EVALUATION_SEED)[0]
-
-    def bounds(
-        self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None
-    ) -> dict[str, float]:
-        """Return every bound of the learned critic on rows, in nats.
-
-        A bound that needs a trained head of its own appears only as ``"objective"``. Values on
-        training rows are not bounds, but their excess over values on new rows shows how much the
-        critic overfits.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,), default=None
-            As for ``fit``.
-        X_pair : array-like of shape (n_samples, n_features_pair), or list of them, default=None
-        groups : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        values : dict of float
-            Means over blocks of ``eval_block_size`` rows, by name. "objective" is the bound that
-            the objective reports; "maximised" is what training maximises.
-        """
-        rows = self._new_rows(X, Given(X_pair, groups, y))
-        with threads(self.n_threads):
-            return every_bound(self._model, rows, int(self.eval_block_size), EVALUATION_SEED)
-
-    def transform_views(
-        self, X: Any, y: Any = None, *, X_pair: Any = None, groups: Any = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the codes of both views of each row, as training pairs them.
-
-        Use it for measures of pairs, such as `sklearn_mi.diagnostics.alignment`, or to train
-        another critic on frozen codes. For the code of a row, use ``transform``. The view is drawn
-        once for each row; the same rows always give the same draw.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,), default=None
-            As for ``fit``.
-        X_pair : array-like of shape (n_samples, n_features_pair), or list of them, default=None
-        groups : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        Z, Z_prime : ndarray of shape (n_samples, n_components)
-            If the view pairs rows with rows, only rows that have a partner.
-        """
-        rows = self._new_rows(X, Given(X_pair, groups, y))
-        with threads(self.n_threads):
-            return pair_codes(self._model, rows, int(self.eval_block_size), EVALUATION_SEED)
-
-    def _new_rows(self, X: Any, given: Given) -> AnyRows:
-        """Check rows to score, and return them as the model sees them."""
-        check_is_fitted(self)
-        model = self._model
-        known = Known(model, self._schemas)
-        data = read_data(self, self._settings, X, given, known)
-        draws = torch.Generator(choose_device(self.device)).manual_seed(EVALUATION_SEED)
-        return rows_of(data, None, model.view, model.scales, draws, stream=True)
+        return exported(self._model, self._schemas[0].kind, check=check)
 
     def set_params(self, **params: Any) -> MIRepresentationLearner:
         """Set parameters; a nested key expands a name to its default object.
@@ -917,14 +885,17 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
         tags.array_api_support = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     # Pickling: a new net is built around the trained module, so a file holds the weights once, no
-    # optimiser, and nothing that belongs to a GPU.
+    # optimiser, and nothing that belongs to a GPU. pickle and copy ask `__reduce_ex__`; skops,
+    # which knows no tensors, asks `__getstate__`.
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[arg-type]
         net = state.pop("net_", None)
         if net is not None:
@@ -932,14 +903,24 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
             if net.device != "cpu":
                 module = copy.deepcopy(module).cpu()
             state["_trained"] = (module, list(net.history))
+        return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[arg-type]
+        if hasattr(self, "net_"):
+            content = to_bytes(self._model, self._schemas, self._facts(), self._settings)
+            state = {name: state[name] for name in state if name not in RESTORED}
+            state["_saved"] = content
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        trained = state.pop("_trained", None)
+        trained, saved = state.pop("_trained", None), state.pop("_saved", None)
         super().__setstate__(state)
         if trained is not None:
             self._use_what_is_here()
             self.net_ = make_net(self._settings, trained[0], history=trained[1])
+        if saved is not None:
+            self._restore(from_bytes(saved, self._settings))
 
     def _restore(self, contents: Contents) -> None:
         """Take over the fitted state that a file holds; used by `load`."""
@@ -1024,6 +1005,8 @@ class MIRepresentationLearner(DocLinkMixin, TransformerMixin, BaseEstimator):
     def _adopt(self, run: Run) -> None:
         """Adopt the net and the facts of a prepared training."""
         self.net_, self._seed = run.net, run.seed
+        # Callbacks that look at codes take rows as a user passes them.
+        run.net.encode_ = self.transform
         self._training_choices = dict(run.plan.choices)
         first, pair = run.data.sides
         self._schemas = first.schema, None if pair is None else pair.schema

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -15,11 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sklearn_mi._base import Codes, Shape, is_auto
+from sklearn_mi._base import Codes, MIWarning, Shape, is_auto
 from sklearn_mi.comparisons import Comparison, ComparisonModule, as_comparison, mean_over
 from sklearn_mi.critics import as_critic
-from sklearn_mi.encoders import SequenceModule, as_encoder, code_width
-from sklearn_mi.encoders.beside import side_by_side
+from sklearn_mi.encoders import SequenceModule, as_encoder
 from sklearn_mi.encoders.maps import code_and_maps, layer_paths, map_shapes
 from sklearn_mi.negatives import as_negatives
 from sklearn_mi.objectives import as_objective
@@ -35,6 +35,17 @@ from sklearn_mi.rows import (
     Table,
 )
 from sklearn_mi.runtime import own_randomness
+from sklearn_mi.sides import (
+    LIKE_FIRST,
+    SlowSide,
+    Tables,
+    build_encoders,
+    build_heads,
+    descriptions,
+    filled,
+    output_of,
+    second_encoder,
+)
 from sklearn_mi.views import View
 
 __all__ = [
@@ -48,7 +59,6 @@ __all__ = [
 
 # Images of both views that a CPU convolves in one call: the output stays in its cache.
 NUMBERS_AT_ONCE = 2**17
-_LIKE_FIRST = ("shared", "separate")
 # Codes, and feature maps by the names of their layers.
 Encoded = tuple[Tensor, dict[str, Tensor]]
 
@@ -138,10 +148,17 @@ class PairModel(nn.Module):
         self.recipe, self.view, self.paths = recipe, view, paths
         self.shapes, self.widths = shapes, widths
         self.scale, self.scale_pair = scale, scale_pair
+        # What takes confounds out of the tables.
+        self.confounds = nn.ModuleList()
+        # Whether training rows lack some of several tables.
+        self.lacks = False
         self.set_state(state)
         self.first_encoder, self.second_encoder = encoder, encoder_y
         self.first_head, self.second_head = head, head_y
         self.critic, self.negatives, self.objective = critic, negatives, objective
+        self.slow = None
+        if negatives.momentum:
+            self.slow = SlowSide(encoder, head, float(negatives.momentum))  # type: ignore[arg-type]
         self.comparison = comparison
         self.autocast: torch.dtype | None = None
         # Training sees images at half of their size, as the net says.
@@ -180,6 +197,8 @@ class PairModel(nn.Module):
         self, x: Any, rows: Tensor, groups: Tensor | None, generator: torch.Generator
     ) -> Tensor:
         """Return what training maximises, on a batch and any further rows for negatives."""
+        if self.slow is not None and self.training:
+            self.slow.follow(self.first_encoder, self.first_head)
         n_pairs = len(rows) - self.n_extra
         codes = self.codes(x, rows, generator, n_pairs)
         groups = None if groups is None else groups[:n_pairs]
@@ -195,6 +214,11 @@ class PairModel(nn.Module):
     def maximised(self, codes: Codes, rows: Tensor | None) -> Tensor:
         """Return what training maximises, on codes with their negatives."""
         compared = self.compare(codes, rows)
+        if not compared:
+            raise ValueError(
+                f"In a batch of {len(codes.z_x)} rows no two rows have the same two tables; raise "
+                "batch_size and eval_block_size, or drop rows that lack tables."
+            )
         value = mean_over(compared, self.objective)
         added = [one.added for one in compared if one.added is not None]
         return value + torch.stack(added).sum() if added else value
@@ -216,6 +240,7 @@ class PairModel(nn.Module):
         n_pairs: int | None = None,
     ) -> Codes:
         """Return the codes of both views of a batch; for the first view, only those of pairs."""
+        x, present = self._present(x)
         first, second = self.view(x, rows, self.state.tensors(), generator)
         if n_pairs is not None and n_pairs < len(first):
             first = first[:n_pairs]
@@ -235,9 +260,22 @@ class PairModel(nn.Module):
                 for side, encoder, view in seen
                 if isinstance(encoder, SequenceModule)
             }
+        made["present"] = present
         return Codes(z_x, z_y, self.critic, maps_x=maps_x, maps_y=maps_y, **made)
 
+    def _present(self, x: Any) -> tuple[Any, Tensor | None]:
+        """Return a batch without gaps, and which rows have which of several tables."""
+        if len(self.shapes) == 2 or (self.training and not self.lacks):
+            return x, None
+        sides = self.view.inputs(x, self.state.tensors()) if isinstance(x, Tensor) else x
+        tables = Tables(sides, self.shapes)
+        if not self.training and tables.are_all_there:
+            return x, None
+        return filled(x), tables.present
+
     def _encode_pair(self, first: Tensor, second: Tensor) -> tuple[Encoded, Encoded]:
+        if self.slow is not None and self.training:
+            return self._encode(first, 0), (self.slow(second), {})
         if first is second and self.second_encoder is None:
             once = self._encode(first, 0)
             return once, once
@@ -267,19 +305,28 @@ class PairModel(nn.Module):
 
     def transform(self, x: Tensor) -> Tensor:
         """Return the codes of a scaled batch that ``output`` names."""
-        output = self.recipe.output
-        if output == "averaged":
-            forms = self.view.variants(x, self.state.tensors())
-            codes = [functional.normalize(self.encoder(form)) for form in forms]
-            return torch.stack(codes).mean(0)
-        first, second = self.view.inputs(x, self.state.tensors())
-        if output == "first":
-            return self.encoder(first)
-        if output == "with-columns":
-            return torch.cat([self.encoder(first), x.flatten(1)], dim=1)
-        if output == "second":
-            return self.encoder_y(second)
-        return torch.cat([self.encoder(first), self.encoder_y(second)], dim=1)
+        state, output = self.state.tensors(), self.recipe.output
+        lacks = bool(x.isnan().any())
+        seen = filled(x) if lacks else x
+        z = output_of(seen, output, self.view, state, self.encoder, self.encoder_y)
+        if not lacks:
+            return z
+        sides = [x] if self.view.paired else self.view.inputs(x, state)
+        tables = Tables(sides, self.shapes[: 1 if self.view.paired else None])
+        widths = {"second": (0, *self.widths[1:]), "both": self.widths}
+        return tables.hidden(z, widths.get(output, self.widths[:1]), x.flatten(1))
+
+    def transform_second(self, x: Tensor) -> Tensor:
+        """Return the codes of a scaled batch of the second table, or of several side by side."""
+        if not x.isnan().any():
+            return self.encoder_y(x)
+        tables = Tables([x], self.shapes[1:])
+        return tables.hidden(self.encoder_y(filled(x)), self.widths[1:], x)
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Numbers of the tables that are compared, from 0, the one of the first view."""
+        return getattr(self.critic, "pairs", [(0, 1)])
 
     def output_widths(self, n_inputs: int) -> tuple[int, int, int]:
         """Return how many columns of `transform` belong to each code and to the rows themselves."""
@@ -338,12 +385,14 @@ class PairModel(nn.Module):
                 "cut X into two sets of columns, so there is no second table; use transform, or "
                 "fit with X_pair=... or with view=Columns(first, second)."
             )
-        known: Any = schema.feature_names
+        if schema.confounds is not None:
+            raise ValueError(
+                "fit was given confounds, which are taken out of all columns of X together; use "
+                "transform, which returns the codes of both sets of columns."
+            )
         ends = list(itertools.accumulate(math.prod(table) for table in self.shapes[1:]))
-        tables = []
-        for columns in (second[i:j] for i, j in itertools.pairwise([0, *ends])):
-            names = known and tuple(known[i] for i in columns)
-            tables.append(Schema(Table((len(columns),), (len(columns),)), names))
+        places: Any = second
+        tables = [schema.part(places[i:j]) for i, j in itertools.pairwise([0, *ends])]
         buffers = (self.scale.mean, self.scale.scale)
         cut = (buffer.expand(schema.kind.n_inputs)[second].cpu().numpy() for buffer in buffers)
         joined = tables[0] if len(tables) == 1 else Schema.side_by_side(tables)
@@ -370,7 +419,7 @@ class PairModel(nn.Module):
 
     def _code_columns(self, side: int, seen: Sequence[int | None]) -> list[int | None]:
         """Return, for each component of a side's codes, the equal input; None: learned."""
-        described = _descriptions(self.recipe.encoder, self.recipe.encoder_y, len(self.shapes))
+        described = descriptions(self.recipe.encoder, self.recipe.encoder_y, len(self.shapes))
         tables = list(zip(described, self.shapes, self.widths, strict=True))
         columns: list[int | None] = []
         for description, shape, width in tables[1:] if side else tables[:1]:
@@ -417,10 +466,9 @@ def build_model(
         shapes = view.shapes(row_shape, state)
         if schemas[1] is not None:
             shapes = shapes[0], *schemas[1].row_shapes
-        second = _second_encoder(draft, view, shapes)
-        encoder, encoder_y, widths = _build_encoders(draft, second, shapes)
-        is_shared = isinstance(second, str) and second == "shared"
-        head, head_y, codes = _build_heads(draft.head, widths, shared=is_shared)
+        second = second_encoder(draft, view, shapes)
+        encoder, encoder_y, widths = build_encoders(draft, second, shapes)
+        head, head_y, codes = build_heads(draft.head, widths, second)
         output = _output(draft.output, view, row_shape, state)
         recipe = draft.finish(codes, second, output)
         comparison, objective = as_comparison(recipe.comparison), as_objective(recipe.objective)
@@ -450,6 +498,7 @@ def build_model(
             paths=paths,
         )
     _check_comparison(model)
+    _check_negatives(model, is_new=isinstance(draft, Draft))
     if not any(weight.requires_grad for weight in model.parameters()):
         raise ValueError(
             f"encoder={recipe.encoder!r} and critic={recipe.critic!r} have no weights to train; "
@@ -469,7 +518,7 @@ def _paths_and_maps(
             f"comparison={recipe.comparison!r} compares feature maps of two views, but there are "
             f"{len(shapes)} tables; take comparison='cmc'."
         )
-    wanted = _descriptions(recipe.encoder, recipe.encoder_y, 2)
+    wanted = descriptions(recipe.encoder, recipe.encoder_y, 2)
     first, second = (
         layer_paths(as_encoder(description), module, shape, layers)
         for description, module, shape in zip(wanted, modules, shapes, strict=True)
@@ -494,11 +543,23 @@ def _check_comparison(model: PairModel) -> None:
         )
 
 
+def _check_negatives(model: PairModel, *, is_new: bool) -> None:
+    """Refuse a slow copy of one of two encoders; warn of negatives that do harm."""
+    made = model.recipe.negatives
+    if model.slow is not None and (model.second_encoder is not None or any(model.paths)):
+        raise ValueError(
+            f"negatives={made!r} needs one encoder for both views and no feature maps, since its "
+            "slow copy is not trained: take encoder_y='shared', or negatives='batch'."
+        )
+    if is_new and (advice := as_negatives(made).advice):
+        warnings.warn(advice, MIWarning, stacklevel=2)
+
+
 def _check_kinds(draft: Draft | Recipe, view: View, schemas: Sequence[Schema | None]) -> None:
     """Refuse what takes recordings on other rows, and what takes others on recordings."""
     kinds = [schema.kind for schema in schemas if schema is not None]
     second = draft.encoder_y
-    is_own = second is not None and not (isinstance(second, str) and second in _LIKE_FIRST)
+    is_own = second is not None and not (isinstance(second, str) and second in LIKE_FIRST)
     parts: list[tuple[str, Any, Any, Kind]] = [("view", draft.view, view, kinds[0])]
     parts.append(("encoder", draft.encoder, as_encoder(draft.encoder), kinds[0]))
     if is_own and not isinstance(second, list | tuple):
@@ -521,71 +582,6 @@ def _compared(
     comparison: Comparison, shapes: Sequence[Shape], maps: list[dict[str, Shape]]
 ) -> ComparisonModule:
     return comparison.build(shapes, maps) if maps else comparison.build(shapes)
-
-
-def _second_encoder(draft: Draft | Recipe, view: View, shapes: Sequence[Shape]) -> Any:
-    """Return "shared", "separate" (others like the first), its own description, or a list."""
-    wanted = view.default_encoder_y if draft.encoder_y is None else draft.encoder_y
-    if isinstance(wanted, str) and wanted == "shared" and len(set(shapes)) > 1:
-        views = "two views" if len(shapes) == 2 else "tables"
-        raise ValueError(
-            f"encoder_y='shared' needs {views} of one shape, but they have "
-            f"{' and '.join(map(str, shapes))}; use encoder_y='separate'."
-        )
-    return wanted
-
-
-def _descriptions(encoder: Any, encoder_y: Any, n: int) -> list[Any]:
-    """Return what describes the encoder of each of n tables."""
-    if isinstance(encoder_y, list | tuple):
-        if len(encoder_y) != n - 1:
-            raise ValueError(
-                f"encoder_y has {len(encoder_y)} encoders; expected {n - 1}, one for each further "
-                "table, or one description for all."
-            )
-        return [encoder, *encoder_y]
-    is_like_first = isinstance(encoder_y, str) and encoder_y in _LIKE_FIRST
-    return [encoder, *[encoder if is_like_first else encoder_y] * (n - 1)]
-
-
-def _build_encoders(
-    draft: Draft | Recipe, second: Any, shapes: Sequence[Shape]
-) -> tuple[nn.Module, nn.Module | None, tuple[int, ...]]:
-    """Return the encoders of both sides, or one and None, and the width of each table's code."""
-    is_from_file = isinstance(draft, Recipe)
-
-    def build(description: Any, name: str, shape: Shape) -> nn.Module:
-        encoder = as_encoder(description, name)
-        return (encoder.skeleton() if is_from_file else encoder).build(shape, draft.n_components)
-
-    encoder = build(draft.encoder, "encoder", shapes[0])
-    width = code_width(encoder, shapes[0])
-    others = shapes[1:]
-    if isinstance(second, str) and second == "shared":
-        again = None if len(others) == 1 else _beside([encoder] * len(others), others)
-        return encoder, again, (width,) * len(shapes)
-    described = _descriptions(draft.encoder, second, len(shapes))[1:]
-    built = [build(each, "encoder_y", s) for each, s in zip(described, others, strict=True)]
-    widths = (width, *(code_width(each, s) for each, s in zip(built, others, strict=True)))
-    return encoder, _beside(built, others), widths
-
-
-def _beside(networks: Sequence[nn.Module], shapes: Sequence[Shape]) -> nn.Module:
-    return side_by_side(networks, [math.prod(shape) for shape in shapes])
-
-
-def _build_heads(
-    description: Any, widths: tuple[int, ...], *, shared: bool
-) -> tuple[nn.Module | None, nn.Module | None, tuple[int, ...]]:
-    """Return the heads, or None, and the widths of the codes that the critic sees."""
-    if description is None:
-        return None, None, widths
-    head = as_encoder(description, "head")
-    heads = [head.build((widths[0],), None)]
-    heads += heads * (len(widths) - 1) if shared else [head.build((w,), None) for w in widths[1:]]
-    codes = tuple(code_width(each, (w,)) for each, w in zip(heads, widths, strict=True))
-    is_one = shared and len(widths) == 2
-    return heads[0], None if is_one else side_by_side(heads[1:], widths[1:]), codes
 
 
 def _output(wanted: str | None, view: View, shape: Shape, state: dict[str, Tensor] | None) -> str:
@@ -642,6 +638,10 @@ def rows_of(
         for side, scale in zip(data.sides, scales, strict=True)
         if side is not None and scale is not None
     ]
+    if data.present is not None:
+        made = PairedRows(*sides) if len(sides) == 2 else sides[0]
+        made.lacks = data.lacks_tables(index)
+        return made
     if len(sides) == 2:
         return PairedRows(*sides)
     (first,) = sides

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import nn
 
-from sklearn_mi._base import Codes, Component, positive_integer, resolve
+from sklearn_mi._base import Codes, Component, a_number, positive_integer, resolve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -160,9 +160,13 @@ class NegativesModule(nn.Module, ABC):
     ----------
     n_extra : int
         Extra rows that training draws for their second view only.
+    momentum : float or None
+        That of a slow copy of the encoder, which makes the codes of the second view in training,
+        without gradient. None: the trained encoder makes them.
     """
 
     n_extra = 0
+    momentum: float | None = None
 
     @abstractmethod
     def forward(self, codes: Codes, rows: Tensor | None, groups: Tensor | None) -> Codes:
@@ -198,9 +202,12 @@ class Negatives(Component, ABC):
         Whether ``fit`` must be given ``groups``.
     needs_whole_codes : bool
         Whether they are chosen by the scores of whole codes, or remember whole codes.
+    advice : str or None
+        What ``fit`` warns of, with the cure.
     """
 
     caveat: ClassVar[str | None] = None
+    advice: ClassVar[str | None] = None
     needs_groups: ClassVar[bool] = False
     needs_whole_codes: ClassVar[bool] = False
 
@@ -440,8 +447,9 @@ class _QueueModule(NegativesModule):
     place: Tensor
     filled: Tensor
 
-    def __init__(self, size: int, d_y: int) -> None:
+    def __init__(self, size: int, d_y: int, momentum: float | None) -> None:
         super().__init__()
+        self.momentum = momentum
         self.register_buffer("codes", torch.zeros(size, d_y))
         self.register_buffer("rows", torch.full((size,), -1))
         self.register_buffer("place", torch.zeros((), dtype=torch.long))
@@ -485,40 +493,65 @@ class _QueueModule(NegativesModule):
 
 @dataclass(repr=False, eq=False)
 class Queue(Negatives):
-    """Use the batch and a queue of codes of earlier batches.
+    r"""Use the batch and a queue of codes of earlier batches, made by a slow encoder.
 
     Use it for many negatives at the cost of one batch: queued codes are not computed again and get
-    no gradient. They come from an earlier state of the encoder, so the value is not a bound. With a
-    small learning rate and a queue of a few dozen batches they are hardly stale. The queue is saved
-    with the model.
+    no gradient. They come from earlier states of the encoder, so the value is not a bound. If the
+    encoder moves far while a code waits, codes of today and of the queue differ by their age, and
+    training learns the age. So a slow copy of the encoder and its head makes the codes of the
+    second view, those of the batch, too: its weights
+
+    .. math:: s \leftarrow \mu s + (1 - \mu) w
+
+    follow the trained weights w in each step. Both views need one encoder. ``transform`` and all
+    reports use the trained one. Queue and slow encoder are saved with the model.
 
     Parameters
     ----------
     size : int, default=4096
         Number of codes to keep. A row never meets its own code.
+    momentum : float or None, default=0.99
+        Share :math:`\mu` of the slow weights that stays in each step, at least 0 and below 1. None
+        or 0: no slow encoder; ``fit`` warns, since codes may collapse.
 
     References
     ----------
-    Cross-Batch Memory for Embedding Learning (Wang, Zhang, Huang & Scott, 2020),
-    https://arxiv.org/abs/1912.06798
-
     Momentum Contrast for Unsupervised Visual Representation Learning (He, Fan, Wu, Xie &
-    Girshick, 2020), https://arxiv.org/abs/1911.05722. Its second encoder is a moving average.
+    Girshick, 2020), https://arxiv.org/abs/1911.05722
+
+    Cross-Batch Memory for Embedding Learning (Wang, Zhang, Huang & Scott, 2020),
+    https://arxiv.org/abs/1912.06798. Without a slow encoder.
 
     Examples
     --------
     >>> from sklearn_mi.negatives import Queue
-    >>> Queue(1024).build(8).codes.shape
-    torch.Size([1024, 8])
+    >>> module = Queue(1024).build(8)
+    >>> module.codes.shape, module.momentum
+    (torch.Size([1024, 8]), 0.99)
     """
 
     size: int = 4096
+    momentum: float | None = 0.99
     caveat = "its negatives are codes of earlier steps"
     needs_whole_codes = True
 
+    @property
+    def advice(self) -> str | None:  # type: ignore[override]
+        """Warn of a queue without a slow encoder."""
+        if self.momentum:
+            return None
+        return (
+            f"negatives={self!r} compares codes of today's encoder with codes of earlier ones, and "
+            "often collapses; take Queue(momentum=0.99), or negatives='batch'."
+        )
+
     def build(self, d_y: int) -> NegativesModule:
         """Return the module, with an empty queue."""
-        return _QueueModule(positive_integer("size", self.size), d_y)
+        momentum = self.momentum
+        if momentum is not None:
+            expected = "None, or a number of at least 0 and below 1"
+            momentum = a_number("momentum", momentum, expected, lambda m: 0 <= m < 1)
+        return _QueueModule(positive_integer("size", self.size), d_y, momentum or None)
 
 
 def as_negatives(value: Any) -> Negatives:

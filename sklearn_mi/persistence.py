@@ -9,10 +9,12 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -37,17 +39,32 @@ from sklearn_mi.front_ends import as_front_end
 from sklearn_mi.model import PairModel, build_model
 from sklearn_mi.recipe import Choice, Recipe
 from sklearn_mi.reports import MIEstimate
-from sklearn_mi.rows import FrontLayer, Recording, Schema, Standardize, StandardizeSteps
+from sklearn_mi.rows import FrontLayer, Recording, Residual, Schema, Standardize, StandardizeSteps
 from sklearn_mi.rows.scaling import OF_STATE
 from sklearn_mi.training import Muon
 from sklearn_mi.views import as_view
 
-__all__ = ["Contents", "damage_is_told", "read_estimate", "read_file", "rebuild", "write_file"]
+__all__ = [
+    "RESTORED",
+    "Contents",
+    "damage_is_told",
+    "from_bytes",
+    "read_estimate",
+    "read_file",
+    "rebuild",
+    "to_bytes",
+    "write_file",
+]
 
 FORMAT = 2
 _HEADER = "sklearn_mi"
+# Attributes of a fitted learner that come from a file.
+RESTORED = {
+    *("net_", "mi_", "n_iter_", "n_features_in_", "feature_names_in_"),
+    *("_seed", "_schemas", "_namespace", "_training_choices"),
+}
 # Parameters that the first files of this format lack, and what their models have.
-NEWER = {"front_end": None}
+NEWER = {"front_end": None, "column_weights": None}
 _FAMILIES: dict[str, ModuleType] = {
     "bounds": bounds,
     "comparisons": comparisons,
@@ -138,6 +155,43 @@ def write_file(
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
+
+
+def to_bytes(
+    model: PairModel,
+    schemas: tuple[Schema, Schema | None],
+    facts: Mapping[str, Any],
+    params: Mapping[str, Any],
+) -> bytes:
+    """Return what `write_file` writes, without the values of parameters.
+
+    Parameters
+    ----------
+    model : PairModel
+    schemas : tuple of Schema
+    facts : mapping
+    params : mapping
+        Parameters of the learner.
+
+    Returns
+    -------
+    content : bytes
+
+    Raises
+    ------
+    ValueError
+        If a parameter is a module, or a part of the model cannot be stored.
+    """
+    for name, value in params.items():
+        if isinstance(value, nn.Module):
+            raise ValueError(
+                f"{name} is a module of your own, which needs pickle; use save, or joblib.dump for "
+                "files that you trust."
+            )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "learner")
+        write_file(path, dict.fromkeys(params), model, schemas, facts)
+        return path.read_bytes()
 
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -253,6 +307,25 @@ def read_file(path: str | os.PathLike, own: Mapping[str, Any]) -> Contents:
         return _contents(header, tensors, own)
 
 
+def from_bytes(content: bytes, params: Mapping[str, Any]) -> Contents:
+    """Read what `to_bytes` has returned; nothing in it is executed.
+
+    Parameters
+    ----------
+    content : bytes
+    params : mapping
+        Parameters of the learner, among them the objects of the user's own.
+
+    Returns
+    -------
+    contents : Contents
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "learner")
+        path.write_bytes(content)
+        return read_file(path, params)
+
+
 @contextmanager
 def damage_is_told(path: str | os.PathLike) -> Iterator[None]:
     """Turn errors from a damaged header into one that names the file.
@@ -290,7 +363,7 @@ def _contents(
             name: Choice(_from_json(name, value, own), reason)
             for name, (value, reason) in stored["choices"].items()
         },
-        given={"front_end": "auto"}
+        given={"front_end": "auto", "column_weights": None}
         | {name: _from_json(name, value, own) for name, value in stored["given"].items()},
     )
     first, second = (schema and Schema.from_json(schema) for schema in header["schemas"])
@@ -391,7 +464,9 @@ def rebuild(contents: Contents, seed: int) -> PairModel:
     view = as_view(recipe.snapshot(contents.recipe.view))
 
     def build() -> PairModel:
-        return build_model(contents.recipe, view, state or None, contents.schemas, scales, seed)
+        model = build_model(contents.recipe, view, state or None, contents.schemas, scales, seed)
+        model.confounds.extend(_residuals(contents.tensors))
+        return model
 
     if not contents.has_own:
         # A header could name any size, so compare before anything takes memory.
@@ -425,6 +500,16 @@ def _first_layer(contents: Contents, name: str, schema: Schema) -> Standardize |
     last = scaling("last.", of_steps=made.gives_recordings)
     state = {key.removeprefix(OF_STATE).replace("/", "."): t for key, t in stored.items()}
     return FrontLayer(first, made, state, last)
+
+
+def _residuals(tensors: Mapping[str, Tensor]) -> list[Residual]:
+    """Return what takes confounds out of each table."""
+    names = ("mean", "scale", "weights", "varies")
+    places = {name.split(".")[1] for name in tensors if name.startswith("confounds.")}
+    return [
+        Residual(*(tensors[f"confounds.{place}.{name}"].numpy() for name in names))
+        for place in sorted(places)
+    ]
 
 
 def _compare(built: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> None:

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -18,18 +17,25 @@ import torch
 from sklearn.base import BaseEstimator
 
 from sklearn_mi._base import is_auto, resolve
-from sklearn_mi._checks import check_random_state, check_values
+from sklearn_mi._checks import check_values
 from sklearn_mi.callbacks import (
     Progress,
     check_callbacks,
+    cure_of_stoppers,
     may_watch,
     sets_rate,
-    watchers,
+    stoppers,
     with_early_stopping,
 )
 from sklearn_mi.encoding import check_length
 from sklearn_mi.front_ends import fit_first_layers
-from sklearn_mi.model import PairModel, build_model, check_half_size, global_stream, rows_of
+from sklearn_mi.model import (
+    PairModel,
+    build_model,
+    check_half_size,
+    global_stream,
+    rows_of,
+)
 from sklearn_mi.negatives import as_negatives
 from sklearn_mi.objectives import as_objective
 from sklearn_mi.recipe import (
@@ -38,7 +44,6 @@ from sklearn_mi.recipe import (
     Draft,
     Facts,
     Recipe,
-    changed_parameters,
     over_steps,
     refuse_two_kinds,
     training_choices,
@@ -51,14 +56,30 @@ from sklearn_mi.rows import (
     Order,
     Schema,
     count_copies,
+    count_repeats,
     find_flags,
+    fit_confounds,
+    present_in,
+    read_confounds,
     read_pair,
     read_rows,
+    rows_to_draw,
+    shares_of,
     split_rows,
     warn_of_large_values,
+    without_confounds,
 )
-from sklearn_mi.runtime import choose_device, has_bfloat16
-from sklearn_mi.training import SCHEDULES, MINet, as_text, hash_rows, optimizer_parameters
+from sklearn_mi.runtime import choose_device, has_bfloat16, seeds_of
+from sklearn_mi.sides import check_lacking
+from sklearn_mi.training import (
+    IDLE,
+    SCHEDULES,
+    MINet,
+    Plan,
+    as_text,
+    hash_rows,
+    optimizer_parameters,
+)
 from sklearn_mi.views import View, as_view
 
 __all__ = [
@@ -67,22 +88,22 @@ __all__ = [
     "Earlier",
     "Given",
     "Known",
-    "Plan",
     "Run",
     "check_settings",
-    "check_unchanged",
     "early_view",
-    "entropy",
     "fingerprint_of",
     "make_net",
     "prepare",
     "read_data",
     "report",
-    "seeds_of",
 ]
 
 EVALUATION_SEED = 0
 PATIENCE_STEPS = 300
+# Training rows that are compared with held-out ones.
+MOST_COMPARED = 1024
+# Share of the training rows from which copies are told.
+MANY_REPEATS = 0.05
 PRECISIONS = {"float32": None, "tf32": None, "bfloat16": torch.bfloat16}
 Settings = Mapping[str, Any]
 
@@ -93,12 +114,13 @@ class Given:
 
     Parameters
     ----------
-    X_pair, groups, y : object
+    X_pair, groups, y, confounds : object
     """
 
     X_pair: Any = None
     groups: Any = None
     y: Any = None
+    confounds: Any = None
 
 
 @dataclass(frozen=True)
@@ -132,40 +154,6 @@ class Earlier:
     steps: int
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How long to train on how many rows.
-
-    Parameters
-    ----------
-    n_rows, batch_size, steps : int
-    patience : int
-        Passes without improvement before early stopping.
-    lr, weight_decay : float
-    optimizer : object
-        A name or a class.
-    schedule, precision : str
-    half_size : float
-        Share of the steps that see images at half of their size.
-    choices : dict of Choice
-        The open ones of these parameters, with the values that were picked.
-    """
-
-    n_rows: int
-    batch_size: int
-    steps: int
-    patience: int
-    lr: float
-    weight_decay: float
-    optimizer: Any
-    schedule: str
-    precision: str
-    half_size: float
-    choices: Mapping[str, Choice]
-
-
-# The plan of a net that only holds a model.
-IDLE = Plan(2, 2, 1, 1, 1e-3, 0.0, "adam", "constant", "float32", 0.0, choices={})
 PICKED_OF_TRAINING = ("lr", "weight_decay", "optimizer", "schedule", "precision", "half_size")
 
 
@@ -187,6 +175,8 @@ class Run:
         Steps of earlier trainings that this one continues.
     n_copies : int
         Number of reported rows that are copies of training rows.
+    n_repeats : int
+        Number of training rows that are copies of training rows before them.
     """
 
     data: Data
@@ -197,6 +187,7 @@ class Run:
     seed: int
     earlier_steps: int
     n_copies: int = 0
+    n_repeats: int = 0
 
 
 def read_data(
@@ -219,10 +210,11 @@ def read_data(
     data : Data
     """
     schema = None if known is None else known.schemas[0]
-    first = read_rows(learner, X, settings["input_shape"], known=schema, min_rows=2)
-    n = len(first)
     is_paired = given.X_pair is not None
     view = known.model.view if known else early_view(settings["view"], is_paired=is_paired)
+    shape = settings["input_shape"]
+    first = read_rows(learner, X, shape, known=schema, min_rows=2, sets=view.sets)
+    n = len(first)
     pair = _read_second(learner, view, X, given, known, n)
     if known is None:
         warn_of_large_values(first, settings["standardize"])
@@ -238,9 +230,13 @@ def read_data(
         if known is None:
             view.check_labels(y)
     refuse_two_kinds(settings["comparison"], y, groups)
-    data = Data(first, pair, groups, y).windowed(view.window)
+    name, told = type(learner).__name__, schema and schema.confounds
+    confounds = read_confounds(given.confounds, told, n, name, is_fit=known is None)
+    present = present_in((first, pair))
+    data = Data(first, pair, groups, y, confounds, present).windowed(view.window)
     if known is not None:
         model = known.model
+        data = without_confounds(data, model.confounds)
         encoders = model.encoder, model.encoder_y
         parts = zip(data.sides, model.scales, encoders, ("X", "X_pair"), strict=True)
         for side, layer, encoder, name in parts:
@@ -282,23 +278,6 @@ def early_view(view: Any, *, is_paired: bool) -> View:
     return copy.deepcopy(as_view(view))
 
 
-def check_unchanged(recipe: Recipe, settings: Settings) -> None:
-    """Reject a continuation if a parameter of the model has changed since it was built.
-
-    Raises
-    ------
-    ValueError
-        If so; the message names the parameters, and ``fit`` as the cure.
-    """
-    changed = changed_parameters(recipe, settings)
-    if changed:
-        now = ", ".join(f"{name}={settings[name]!r}" for name in changed)
-        raise ValueError(
-            f"{now}: the model was built with another value, and training goes on from it; call "
-            "fit to build a new model (with warm_start=False), or set the parameter back."
-        )
-
-
 def prepare(
     settings: Settings,
     data: Data,
@@ -330,11 +309,15 @@ def prepare(
     known = None if earlier is None else _continued(earlier.net.model)
     is_paired = data.pair is not None
     view = early_view(settings["view"], is_paired=is_paired) if known is None else known.view
-    split = _split(settings, data, seed, ordered=view.ordered)
+    taken, counts = rows_to_draw(data, settings["duplicates"], ordered=view.ordered)
+    split = _split(settings, data, taken, seed, ordered=view.ordered)
+    residuals = fit_confounds(data, split[0]) if known is None else []
+    data = without_confounds(data, residuals)
     draft = _draft(settings, data, split[0], is_new=known is None, is_whole=passes is None)
     generator = torch.Generator(choose_device(settings["device"])).manual_seed(seeds["views"])
     data, scales = _scaled(settings, data, split[0], draft, known, seeds["weights"])
     model, rows = _model_and_rows(settings, data, split[0], draft, known, scales, seeds, generator)
+    model.confounds.extend(residuals)
     choices = training_choices(draft, has_own_schedule=sets_rate(settings["callbacks"]))
     plan = _plan(settings, len(rows), choices, passes, steps)
     if plan.half_size:
@@ -348,17 +331,12 @@ def prepare(
         monitor=_monitor(settings, data, model, split),
         held_out=_held_out(settings, data, model, split[1]) if settings["callbacks"] else None,
         history=[] if earlier is None else list(earlier.net.history),
+        weights=shares_of(rows, split[0], counts),
     )
     if earlier is not None:
         net.take_optimizer(earlier.net)
-    return Run(data, rows, split, net, plan, seed, done, count_copies(data, split[0], split[2]))
-
-
-def seeds_of(seed: int, done: int) -> dict[str, int]:
-    """Return independent seeds for a fit, or for its continuation after ``done`` steps."""
-    names = ("weights", "batches", "views", "modules")
-    states = np.random.SeedSequence([seed, 1, done]).generate_state(len(names), np.uint64)
-    return {name: int(state >> np.uint64(1)) for name, state in zip(names, states, strict=True)}
+    copies = count_copies(data, split[0], split[2]), count_repeats(data, split[0])
+    return Run(data, rows, split, net, plan, seed, done, *copies)
 
 
 def _continued(model: PairModel) -> PairModel:
@@ -370,10 +348,10 @@ def _continued(model: PairModel) -> PairModel:
 
 
 def _split(
-    settings: Settings, data: Data, seed: int, *, ordered: bool
+    settings: Settings, data: Data, rows: np.ndarray, seed: int, *, ordered: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the rows to train on, to stop by and to report on; always the same for one ``n``."""
-    n, fraction, asked = len(data), settings["validation_fraction"], _stoppers(settings)
+    n, fraction, asked = len(rows), settings["validation_fraction"], stoppers(settings)
     watched = bool(asked) or may_watch(settings["callbacks"])
     held_out = max(4 if watched else 2, round(n * fraction)) if fraction else 0
     if n - held_out < 2:
@@ -381,23 +359,12 @@ def _split(
     if asked and not held_out:
         raise ValueError(
             f"{' and '.join(asked)} needs rows to stop by, but validation_fraction={fraction} of "
-            f"{n} rows leaves none; raise validation_fraction, or {_cure(settings)}."
+            f"{n} rows leaves none; raise validation_fraction, or {cure_of_stoppers(settings)}."
         )
     sizes = held_out // 2 if watched else 0, held_out
-    return split_rows(n, sizes, seed, groups=data.groups, ordered=ordered)
-
-
-def _stoppers(settings: Settings) -> list[str]:
-    """Return what needs rows to stop by."""
-    wanted = settings["early_stopping"]
-    return [*([f"early_stopping={wanted!r}"] if wanted else []), *watchers(settings["callbacks"])]
-
-
-def _cure(settings: Settings) -> str:
-    """Return the advice for training without rows to stop by."""
-    own = ["set early_stopping=False"] if settings["early_stopping"] else []
-    theirs = ["watch 'train_loss'"] if watchers(settings["callbacks"]) else []
-    return " and ".join(own + theirs)
+    groups = None if data.groups is None else data.groups[rows]
+    training, stopping, report = split_rows(n, sizes, seed, groups=groups, ordered=ordered)
+    return rows[training], rows[stopping], rows[report]
 
 
 def _draft(
@@ -423,6 +390,7 @@ def _draft(
         optimizer=settings["optimizer"],
         effort=settings["effort"],
         has_bfloat16=choose_device(settings["device"]).type == "cpu" and has_bfloat16(),
+        has_several=data.pair is not None and bool(data.pair.schema.parts),
     )
     return Draft.of(given, facts, frozenset(open_now))
 
@@ -438,7 +406,8 @@ def _scaled(
     """Return the data as their first layers make them, and these layers."""
     if known is not None:
         return data, known.scales
-    layers = fit_first_layers(data, kept, settings["standardize"], draft.front_end, seed)
+    how = settings["standardize"], draft.front_end, seed, settings["column_weights"]
+    layers = fit_first_layers(data, kept, *how)
     return data.behind(layers), layers
 
 
@@ -463,9 +432,13 @@ def _model_and_rows(
     state = view.fit(rows)  # type: ignore[arg-type]
     if known is not None:
         known.set_state(state)
-        return known, rows
-    schemas: Any = tuple(None if side is None else side.schema for side in data.sides)
-    return build_model(draft, view, state, schemas, scales, seeds["weights"]), rows
+        model = known
+    else:
+        schemas: Any = tuple(None if side is None else side.schema for side in data.sides)
+        model = build_model(draft, view, state, schemas, scales, seeds["weights"])
+    check_lacking(model, data, kept)
+    model.lacks = rows.lacks
+    return model, rows
 
 
 def _plan(
@@ -507,12 +480,12 @@ def _held_out(
     rows = rows_of(data, index, model.view, model.scales, _evaluation_draws(device))
     if len(rows) > 1:
         return rows
-    asked = _stoppers(settings)
+    asked = stoppers(settings)
     if asked:
         raise ValueError(
             f"{' and '.join(asked)} needs rows to stop by, but of {len(index)} held-out rows "
             f"{len(rows)} have a partner among them; raise validation_fraction, or "
-            f"{_cure(settings)}."
+            f"{cure_of_stoppers(settings)}."
         )
     return None
 
@@ -548,6 +521,7 @@ def make_net(
     monitor: Callable[[PairModel], float] | None = None,
     held_out: AnyRows | None = None,
     history: Sequence[dict[str, Any]] = (),
+    weights: torch.Tensor | None = None,
 ) -> MINet:
     """Return a skorch net around a model; without a plan it only holds it."""
     callbacks = [] if plan is None else _callbacks(settings, plan, model.recipe)
@@ -562,7 +536,7 @@ def make_net(
         lr=plan.lr,
         # Not every optimiser of torch has it.
         **({"optimizer__weight_decay": decay} if decay else {}),
-        order=Order(plan.n_rows, plan.batch_size, seeds["batches"], n_extra=model.n_extra),
+        order=Order(plan.n_rows, plan.batch_size, seeds["batches"], model.n_extra, weights),
         view_generator=generator or torch.Generator(device),
         randomness=global_stream(model, seeds["modules"], device),
         scheduler=schedule and partial(schedule, steps=plan.steps, lr=plan.lr),
@@ -592,16 +566,6 @@ def _callbacks(settings: Settings, plan: Plan, recipe: Recipe) -> list[Any]:
         name = type(as_objective(recipe.objective)).__name__
         callbacks.append(("progress", Progress(plan.steps, name)))
     return callbacks
-
-
-def entropy(random_state: Any) -> int:
-    """Return the seed from which all others are derived."""
-    if random_state is None:
-        # Not numpy's global generator: a fit must leave it untouched.
-        return int(np.random.SeedSequence().generate_state(1, np.uint32)[0])
-    if isinstance(random_state, Integral) and int(random_state) >= 0:
-        return int(random_state)
-    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
 def check_settings(settings: Settings) -> None:
@@ -646,6 +610,9 @@ def report(settings: Settings, run: Run) -> MIEstimate:
     estimate : MIEstimate
     """
     index, model = run.split[2], run.net.model
+    if not run.plan.steps:
+        told = "nothing was trained: the columns are the code; n_components=... learns one"
+        return missing("InfoNCE", told)
     if not len(index):
         return missing("InfoNCE", "no rows were held out; raise validation_fraction")
     # A comparison that scores parts of the views asks less than what whole views share.
@@ -658,10 +625,17 @@ def report(settings: Settings, run: Run) -> MIEstimate:
             f"{run.n_copies} of {len(index)} held-out rows are copies of training rows, which the "
             "critic has seen"
         )
+    if run.n_repeats >= MANY_REPEATS * len(run.split[0]):
+        caveats.append(
+            f"{run.n_repeats} of {len(run.split[0])} training rows are copies of other training "
+            "rows; duplicates='collapse' makes one row of copies"
+        )
     draws = _evaluation_draws(choose_device(settings["device"]))
     rows = rows_of(run.data, index, model.view, model.scales, draws)
     if len(rows) < 2:
         return missing("InfoNCE", "fewer than 2 held-out rows have a partner among them")
+    if rows.lacks:
+        caveats.append("rows lack tables: each pair of tables is compared on rows that have both")
     return describe(
         model,
         as_objective(model.recipe.objective),
@@ -670,7 +644,19 @@ def report(settings: Settings, run: Run) -> MIEstimate:
         EVALUATION_SEED,
         caveats=caveats,
         invalid=as_negatives(model.recipe.negatives).caveat,
+        training=_some_training_rows(settings, run),
     )
+
+
+def _some_training_rows(settings: Settings, run: Run) -> AnyRows:
+    """Return training rows, as many as are reported on, but some thousand at most."""
+    index, model = run.split[0], run.net.model
+    n = min(len(run.split[2]), len(index), max(MOST_COMPARED, int(settings["eval_block_size"])))
+    # Neighbours in time or in a group are partners of one another.
+    together = model.view.ordered or run.data.groups is not None
+    kept = index[:n] if together else index[np.linspace(0, len(index) - 1, n).astype(int)]
+    draws = _evaluation_draws(choose_device(settings["device"]))
+    return rows_of(run.data, kept, model.view, model.scales, draws, stream=True)
 
 
 # Parameters that may change when a training resumes: its length, its seed (checked separately),
@@ -697,6 +683,7 @@ def fingerprint_of(settings: Settings, run: Run) -> dict[str, str]:
     data, fixed = run.data, {*_FREE_TO_CHANGE, *MODEL_PARAMETERS}
     training = {name: value for name, value in settings.items() if name not in fixed}
     pair = None if data.pair is None else data.pair.source
+    more = [data.confounds.source] if data.confounds else []
     return {
         "recipe": as_text({n: getattr(run.net.model.recipe, n) for n in MODEL_PARAMETERS}),
         "parameters": as_text(
@@ -704,5 +691,5 @@ def fingerprint_of(settings: Settings, run: Run) -> dict[str, str]:
         ),
         "seed": str(run.seed),
         "split": hash_rows(*run.split),
-        "rows": hash_rows(data.first.source, pair, data.groups, data.y),
+        "rows": hash_rows(data.first.source, pair, data.groups, data.y, *more),
     }

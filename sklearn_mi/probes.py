@@ -1,4 +1,4 @@
-"""Probes: simple classifiers, trained on frozen codes to measure how well they tell classes.
+"""Probes: simple models, trained on frozen codes to measure how well they tell labels.
 
 Functions of arrays, built on scikit-learn. `sklearn_mi.evaluation` runs them over folds and numbers
 of labels.
@@ -14,15 +14,21 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 
 from sklearn_mi._base import resolve
-from sklearn_mi._checks import check_classes, check_codes, check_random_state, check_values
+from sklearn_mi._checks import (
+    check_classes,
+    check_codes,
+    check_random_state,
+    check_values,
+    is_continuous,
+)
 
 __all__ = [
     "best_readout",
@@ -33,13 +39,17 @@ __all__ = [
     "v_information",
 ]
 
-# The best readout is one of these; the first wins a tie.
-CANDIDATES = ("logistic", "knn")
+# The best readout is one of these, of classes or of measurements; the first wins a tie.
+CANDIDATES = {False: ("logistic", "knn"), True: ("ridge", "knn")}
 USUAL_SCALE = "common"
 N_SPLITS = 5
 FEW_LABELS = 20
 N_REPEATS = 4
 MOST_TO_CHOOSE_BY = 2000
+RIDGES = np.logspace(-2, 4, 13)
+# Whole floats of more different values than these are a measurement.
+MOST_CLASSES = 100
+N_NEIGHBORS, ENOUGH_FOR_NEIGHBORS = 5, 50
 
 
 class _Parts(NamedTuple):
@@ -224,9 +234,7 @@ def knn_probe(
     True
     """
     parts = _checked(Z_train, y_train, Z_test, y_test, Z_unlabelled, least_classes=1)
-    if n_neighbors is None:
-        smallest = np.unique(parts.y_train, return_counts=True)[1].min()
-        n_neighbors = 5 if smallest >= 50 else 1
+    n_neighbors = _n_neighbors(parts.y_train) if n_neighbors is None else n_neighbors
     train, test = parts.scaled(scale)
     model = KNeighborsClassifier(n_neighbors=n_neighbors).fit(train, parts.y_train)
     return float(model.score(test, parts.y_test))
@@ -297,15 +305,54 @@ def mlp_probe(
     return float(model.fit(train, parts.y_train).score(test, parts.y_test))
 
 
+def read_labels(y: Any, n_rows: int, discrete_target: bool | str) -> tuple[NDArray[Any], bool]:
+    """Return labels, and whether they are a measurement: classes are numbered in their order."""
+    values = check_values("y", y, n_rows)
+    if discrete_target not in (True, False, "auto"):
+        raise ValueError(f"discrete_target={discrete_target!r}; expected True, False or 'auto'.")
+    many = values.dtype.kind == "f" and len(np.unique(values)) > MOST_CLASSES
+    if is_continuous(values) or many if discrete_target == "auto" else not discrete_target:
+        return _measurement(values), True
+    classes = check_classes("y", values, n_rows, least=2)
+    return np.unique(classes, return_inverse=True)[1], False
+
+
+def _measurement(values: NDArray[Any]) -> NDArray[np.float64]:
+    if values.dtype.kind not in "iuf":
+        raise ValueError(f"y holds {values.dtype}; expected numbers with discrete_target=False.")
+    if not np.isfinite(values).all():
+        row = int(np.argmin(np.isfinite(values)))
+        raise ValueError(f"y has infinity in row {row}; drop this row.")
+    if np.ptp(values) == 0:
+        raise ValueError(f"y is {values[0]:g} in every row; expected numbers that differ.")
+    return values.astype(float)
+
+
+def _n_neighbors(y: NDArray[Any]) -> int:
+    smallest = np.unique(y, return_counts=True)[1].min()
+    return N_NEIGHBORS if smallest >= ENOUGH_FOR_NEIGHBORS else 1
+
+
+def fitted_readout(probe: str, Z: NDArray[Any], y: NDArray[Any], *, is_measurement: bool) -> Any:
+    """Return the named model, fitted to scaled codes of labelled rows."""
+    return READOUTS[is_measurement][probe](y).fit(Z, y)
+
+
 def _label_splits(
-    y: NDArray[Any], groups: NDArray[Any] | None
+    y: NDArray[Any], groups: NDArray[Any] | None, is_measurement: bool
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Return splits of labelled rows for choosing a readout; none if a class has one row."""
-    smallest = int(np.unique(y, return_counts=True)[1].min())
+    """Return splits of labelled rows for choosing a readout; none if there are too few rows."""
+    smallest = len(y) if is_measurement else int(np.unique(y, return_counts=True)[1].min())
     most = smallest if groups is None else min(smallest, len(np.unique(groups)))
     if most < 2:
         return []
-    kind: Callable[..., Any] = StratifiedKFold if groups is None else StratifiedGroupKFold
+    kinds: dict[tuple[bool, bool], Callable[..., Any]] = {
+        (False, False): StratifiedKFold,
+        (False, True): StratifiedGroupKFold,
+        (True, False): KFold,
+        (True, True): GroupKFold,
+    }
+    kind = kinds[is_measurement, groups is not None]
     splits = [
         split
         for repeat in range(N_REPEATS if smallest < FEW_LABELS else 1)
@@ -314,29 +361,43 @@ def _label_splits(
         )
     ]
     # Groups may be so unequal that a part is empty, or has one class.
-    return [(train, test) for train, test in splits if len(test) and len(np.unique(y[train])) > 1]
+    least = 1 if is_measurement else 2
+    return [(a, b) for a, b in splits if len(b) and len(np.unique(y[a])) >= least]
 
 
 def best_of(
-    tables: Mapping[str, NDArray[np.float64]], y: NDArray[Any], groups: NDArray[Any] | None
+    tables: Mapping[str, NDArray[np.float64]],
+    y: NDArray[Any],
+    groups: NDArray[Any] | None,
+    *,
+    is_measurement: bool = False,
 ) -> tuple[str, str]:
-    """Return the best probe and scale for labelled codes, given as one table for each scale."""
-    usual = CANDIDATES[0], USUAL_SCALE if USUAL_SCALE in tables else next(iter(tables))
+    """Return the best probe and scale for labelled codes, given as one table for each scale.
+
+    The best has the most rows right; of a measurement, the least squared error.
+    """
+    candidates = CANDIDATES[is_measurement]
+    usual = candidates[0], USUAL_SCALE if USUAL_SCALE in tables else next(iter(tables))
     # Every k-th row in the order of the labels, with k = 1 unless there are very many.
     some = np.argsort(y, kind="stable")[:: math.ceil(len(y) / MOST_TO_CHOOSE_BY)]
     if len(some) < len(y):
         tables, y = {scale: Z[some] for scale, Z in tables.items()}, y[some]
         groups = None if groups is None else groups[some]
-    readouts = [(probe, scale) for probe in CANDIDATES for scale in tables]
+    readouts = [(probe, scale) for probe in candidates for scale in tables]
     readouts.sort(key=usual.__ne__)
-    splits = _label_splits(y, groups)
+    splits = _label_splits(y, groups, is_measurement)
 
-    def n_right(readout: tuple[str, str]) -> int:
-        probe, Z = PROBES[readout[0]], tables[readout[1]]
-        accuracies = [probe(Z[a], y[a], Z[b], y[b], scale="none") for a, b in splits]
-        return sum(round(p * len(b)) for p, (_, b) in zip(accuracies, splits, strict=True))
+    def gain(readout: tuple[str, str]) -> float:
+        probe, Z = readout[0], tables[readout[1]]
+        found = 0.0
+        for a, b in splits:
+            model = fitted_readout(probe, Z[a], y[a], is_measurement=is_measurement)
+            predicted = model.predict(Z[b])
+            right = -((predicted - y[b]) ** 2) if is_measurement else predicted == y[b]
+            found += float(np.sum(right))
+        return found
 
-    return max(readouts, key=n_right) if splits else usual
+    return max(readouts, key=gain) if splits else usual
 
 
 def best_readout(
@@ -581,4 +642,16 @@ PROBES: dict[str, Callable[..., float]] = {
     "logistic": linear_probe,
     "knn": knn_probe,
     "mlp": mlp_probe,
+}
+# By whether the label is a measurement; each makes a model for the labels that it will see.
+READOUTS: dict[bool, dict[str, Callable[[NDArray[Any]], Any]]] = {
+    False: {
+        "logistic": lambda y: FAMILIES["linear"](),
+        "knn": lambda y: KNeighborsClassifier(_n_neighbors(y)),
+        "mlp": lambda y: FAMILIES["mlp"]().set_params(random_state=0),
+    },
+    True: {
+        "ridge": lambda y: RidgeCV(RIDGES),
+        "knn": lambda y: KNeighborsRegressor(min(N_NEIGHBORS, len(y))),
+    },
 }

@@ -36,6 +36,9 @@ __all__ = [
 ]
 
 JACKKNIFE_GROUPS = 20
+# Held-out rows tell this share of what training rows tell, or the critic has memorised them.
+SMALLEST_SHARE = 2 / 3
+CLEAR_GAP = 3  # standard errors
 
 
 @dataclass(frozen=True)
@@ -324,7 +327,7 @@ def held_out_infonce(model: PairModel, rows: AnyRows, size: int, seed: int) -> t
     ValueError
         If fewer than two rows have a partner.
     """
-    return _tallied(model, rows, size, seed, _infonce_of(model))[0]
+    return _tallied(model, rows, size, seed, _infonce_of(model, lacks=rows.lacks))[0]
 
 
 def held_out_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> tuple[float, float]:
@@ -377,9 +380,10 @@ def every_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> dict[s
         for codes, numbers, fresh in _codes_of_blocks(model, rows, size, seed):
             if fresh < len(codes.z_x):
                 continue
-            compared = model.compare(codes, None) if model.comparison.owns_scores else [codes]
+            by_parts = model.comparison.owns_scores or rows.lacks
+            compared = model.compare(codes, None) if by_parts else [codes]
             for name, bound in plain.items():
-                sums[name].append(float(mean_over(compared, partial(_value_of, bound))))
+                sums[name].append(_mean(compared, partial(_value_of, bound)))
             codes = _with_negatives(model, rows, codes, numbers)
             sums["objective"].append(_reported(model, codes))
             sums["maximised"].append(float(model.maximised(codes, None)))
@@ -459,7 +463,12 @@ def _reported(
 ) -> float:
     """Return a bound of a block; by default that of the objective."""
     report = report or model.objective.report  # type: ignore[assignment]
-    return float(mean_over(model.compare(codes, None), report))  # type: ignore[arg-type]
+    return _mean(model.compare(codes, None), report)  # type: ignore[arg-type]
+
+
+def _mean(compared: Sequence[Codes], of: Callable[[Codes], Tensor]) -> float:
+    """Return the mean over what is compared; NaN if the rows of a block share no two tables."""
+    return float(mean_over(compared, of)) if compared else math.nan
 
 
 def _report_without(
@@ -469,9 +478,12 @@ def _report_without(
     return _reported(model, codes.subset(kept.to(codes.z_x.device)), report)
 
 
-def _infonce_of(model: PairModel) -> Tally:
-    """Return the tally of InfoNCE: of whole codes, or of what scores in their place."""
-    if not model.comparison.owns_scores:
+def _infonce_of(model: PairModel, *, lacks: bool = False) -> Tally:
+    """Return the tally of InfoNCE: of whole codes, or of what scores in their place.
+
+    Where rows lack tables, pairs of tables do.
+    """
+    if not (model.comparison.owns_scores or lacks):
         return _TermsOfInfoNCE()
     return _BlocksOfBound(InfoNCE().build(1, 1).report)  # type: ignore[operator]
 
@@ -485,12 +497,14 @@ def describe(
     *,
     caveats: Sequence[str] = (),
     invalid: str | None = None,
+    training: AnyRows | None = None,
 ) -> MIEstimate:
     """Return held-out InfoNCE and, in ``objective``, the objective's own bound, with caveats.
 
     InfoNCE compares each row with all others of its block. The objective's own bound uses the
     comparison and the negatives of training. If these negatives make it invalid, ``invalid`` says
-    why; if the comparison does, its own caveat says so.
+    why; if the comparison does, its own caveat says so. ``training`` are as many training rows, to
+    tell whether the critic has memorised them.
     """
     candidates = min(size, len(rows))
     facts = list(caveats)
@@ -506,8 +520,12 @@ def describe(
     owns = model.comparison.owns_scores
     is_same = model.comparison.is_whole and own_candidates == candidates
     is_infonce = isinstance(bound, InfoNCE) and (owns or (is_same and not reasons))
-    tallies = [_infonce_of(model), *([] if is_infonce else [_BlocksOfBound()])]
+    lacks = rows.lacks or (training is not None and training.lacks)
+    tallies = [_infonce_of(model, lacks=lacks), *([] if is_infonce else [_BlocksOfBound()])]
     values = _tallied(model, rows, size, seed, *tallies)
+    if training is not None and min(size, len(training)) == candidates:
+        known = _tallied(model, training, size, seed, _infonce_of(model, lacks=lacks))[0]
+        facts += _memory_fact(values[0], known)
     seen = own_candidates if owns else candidates
     infonce = _estimate(InfoNCE(), values[0], len(rows), seen, facts)
     if owns:
@@ -556,6 +574,19 @@ def _ceiling_fact(value: float, ceiling: float, candidates: int) -> list[str]:
     return [
         f"within {100 * (1 - value / ceiling):.0f} % of the ceiling {ceiling:.2f} at {candidates} "
         "candidates; raise eval_block_size, with more held-out rows"
+    ]
+
+
+def _memory_fact(held_out: tuple[float, float], known: tuple[float, float]) -> list[str]:
+    (value, stderr), (at_training, stderr_there) = held_out, known
+    gap = at_training - value
+    if not gap > max(
+        CLEAR_GAP * math.hypot(stderr, stderr_there), (1 - SMALLEST_SHARE) * at_training
+    ):
+        return []
+    return [
+        f"the critic memorises: {at_training:.2f} nats on as many training rows, {value:.2f} on "
+        "held-out ones; take more rows, fewer n_components, fewer steps, or PCA first"
     ]
 
 

@@ -1,21 +1,27 @@
-"""Settings of the process: threads, precision, device, random streams; each with its lock."""
+"""Settings of the process: threads, precision, device, random streams and their seeds."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from sklearn_mi._checks import check_random_state
 
 __all__ = [
     "choose_device",
     "enough_memory",
+    "entropy",
     "has_bfloat16",
     "matmul_precision",
     "own_randomness",
+    "seeds_of",
     "threads",
 ]
 
@@ -202,3 +208,40 @@ def enough_memory(cure: str) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise MemoryError(f"The GPU is out of memory: {cure}.") from error
+
+
+def entropy(random_state: Any) -> int:
+    """Return the seed from which all others are derived.
+
+    Parameters
+    ----------
+    random_state : int, RandomState or None
+        None: a new seed each time.
+
+    Returns
+    -------
+    seed : int
+    """
+    if random_state is None:
+        # Not numpy's global generator: a fit must leave it untouched.
+        return int(np.random.SeedSequence().generate_state(1, np.uint32)[0])
+    if isinstance(random_state, Integral) and int(random_state) >= 0:
+        return int(random_state)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+def seeds_of(seed: int, done: int) -> dict[str, int]:
+    """Return independent seeds for a fit, or for its continuation after ``done`` steps.
+
+    Parameters
+    ----------
+    seed, done : int
+
+    Returns
+    -------
+    seeds : dict of int
+        By what draws from them: "weights", "batches", "views", "modules".
+    """
+    names = ("weights", "batches", "views", "modules")
+    states = np.random.SeedSequence([seed, 1, done]).generate_state(len(names), np.uint64)
+    return {name: int(state >> np.uint64(1)) for name, state in zip(names, states, strict=True)}

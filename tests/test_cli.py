@@ -13,8 +13,20 @@ from click.testing import CliRunner
 
 from sklearn_mi import MIEstimate, MIRepresentationLearner, demo, information, load, summary
 from sklearn_mi.cli import commands, files, main, options
+from sklearn_mi.semi_supervised import SemiSupervisedClassifier
 
-COMMANDS = ("", "fit", "transform", "mi", "compare", "report", "demo", "study", "study paper")
+COMMANDS = (
+    "",
+    "fit",
+    "transform",
+    "label",
+    "mi",
+    "compare",
+    "report",
+    "demo",
+    "study",
+    "study paper",
+)
 N_ROWS = 40
 
 
@@ -55,6 +67,17 @@ def run(command, code=0):
     result = CliRunner().invoke(main, command.split())
     assert result.exit_code == code, result.output
     return result
+
+
+def mixed():
+    """Write, and read, a table of numbers, text and dates with empty cells."""
+    rng = np.random.default_rng(2)
+    a = rng.normal(size=N_ROWS)
+    dates = pd.date_range("2026-01-31", periods=N_ROWS).astype(str)
+    frame = pd.DataFrame({"a": a, "place": rng.choice(["north", "south", "east"], N_ROWS)})
+    frame = frame.where(rng.uniform(size=frame.shape) > 0.2)
+    frame.assign(day=dates, y=np.where(a > 0, 1, -1)).to_csv("mixed.csv", index=False)
+    return pd.read_csv("mixed.csv")
 
 
 def contents():
@@ -166,6 +189,17 @@ def test_images_and_pairs_are_fitted():
 def test_groups_are_held_out_and_no_feature():
     run(f"fit rows.csv --label id --groups y {FIT}")
     assert list(load("model.safetensors").feature_names_in_) == ["a", "b", "c", "d"]
+
+
+def test_text_dates_and_empty_cells_are_features():
+    frame = mixed()
+    run(f"fit mixed.csv --label y {FIT}")
+    run("transform model.safetensors mixed.csv --label y --out codes.csv")
+    learner = MIRepresentationLearner(max_steps=2, random_state=0).fit(frame.drop(columns="y"))
+    found, expected = pd.read_csv("codes.csv"), learner.transform(frame.drop(columns="y"))
+    assert found.pop("y").equals(frame["y"])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert {"a", "a_missing", "place_north", "place_missing"} < set(found)
 
 
 def test_progress_goes_to_stderr():
@@ -316,6 +350,43 @@ def test_labels_are_those_that_the_classes_allow():
     assert "expected 1 to 10" in run(f"{COMPARE} --labels 20", 1).stderr
 
 
+def test_text_is_compared_and_rows_without_a_label_are_left_out():
+    frame = mixed()
+    frame["y"] = frame["y"].astype(float).where(frame.index > 3)
+    frame.to_csv("mixed.csv", index=False)
+    done = run("compare mixed.csv --label y --max-steps 2 --folds 2 --draws 1 --jobs 1 --labels 2")
+    assert "4 rows have no y, and are left out.\n36 rows of 3 columns, 2 classes" in done.stderr
+    assert "raw columns" in done.stdout
+
+
+def test_missing_classes_are_filled_in():
+    frame = mixed()
+    is_known = np.arange(N_ROWS) % 2 == 0
+    frame["few"] = frame["y"].where(is_known)
+    frame.drop(columns="y").to_csv("few.csv", index=False)
+    done = run("label few.csv --labels few --max-steps 2 --quiet --out labels.csv")
+    assert done.stdout.splitlines()[0] == "Filled in 20 labels by means of 20."
+    found = pd.read_csv("labels.csv")
+    assert list(found) == ["few", "few_probability"] and found["few"].dtype == int
+    assert (found["few"] == frame["y"])[is_known].all()
+    learner = MIRepresentationLearner(max_steps=2, random_state=0)
+    y = np.where(is_known, frame["y"].map({-1: "no", 1: "yes"}), None)
+    model = SemiSupervisedClassifier(learner).fit(X := frame[["a", "place", "day"]], y)
+    expected = model.predict_proba(X[~is_known])
+    assert (found["few"][~is_known] == np.where(expected[:, 1] > 0.5, 1, -1)).all()
+    np.testing.assert_allclose(found["few_probability"].dropna(), expected.max(axis=1), rtol=1e-5)
+
+
+def test_missing_measurements_are_filled_in():
+    frame = pd.read_csv("rows.csv", dtype={"id": str})
+    frame["sum"] = (frame["a"] + frame["b"]).where(frame.index % 4 > 0)
+    frame.to_csv("few.csv", index=False)
+    run("label few.csv --label sum --index id --max-steps 2 --quiet --out labels.parquet")
+    found = pd.read_parquet("labels.parquet")
+    assert list(found) == ["sum"] and list(found.index) == [f"{i:03}" for i in range(N_ROWS)]
+    assert np.corrcoef(found["sum"].astype(float), frame["a"] + frame["b"])[0, 1] > 0.9
+
+
 def test_a_page_is_written(monkeypatch):
     seen = []
 
@@ -404,11 +475,12 @@ def broken_files():
     Path("one.csv").write_text("a,b,c,d\n1,2,3,4\n")
     Path("ragged.csv").write_text("a,b\n1,2\n1,2,3\n")
     Path("bytes.csv").write_bytes(b"a,b\n\xff\xfe,2\n")
-    Path("text.csv").write_text("a,b\nx,1\ny,2\nz,3\n")
-    Path("holes.csv").write_text("a,b\n1,1\n,2\n3,3\n")
+    Path("infinite.csv").write_text("a,b\n1,1\ninf,2\n3,3\n")
+    Path("a_channel_of_text.csv").write_text("a,b,c\nx,1,1\ny,1,2\nz,2,1\n")
     Path("short.csv").write_text("a\n1\n2\n")
     Path("other.csv").write_text("a,b,c,e\n1,2,3,4\n")
     Path("label.csv").write_text("y\n1\n2\n")
+    Path("unlabelled.csv").write_text("a,y\n1,\n2,\n")
     Path("bad.parquet").write_bytes(b"PAR1 and no more")
     Path("bad.npy").write_bytes(b"\x93NUMPY and no more")
     Path("bad.npz").write_bytes(b"PK and no more")
@@ -453,8 +525,8 @@ MISTAKES = {
     f"fit one.csv {FIT}": (1, "1 sample"),
     f"fit ragged.csv {FIT}": (1, "ragged.csv cannot be read as csv"),
     f"fit bytes.csv {FIT}": (1, "bytes.csv cannot be read as csv"),
-    f"fit text.csv {FIT}": (1, "text"),
-    f"fit holes.csv {FIT}": (1, "X has missing values in columns ['a']"),
+    f"fit infinite.csv {FIT}": (1, "X has infinite values in columns ['a']"),
+    f"fit a_channel_of_text.csv --by b --time c {FIT}": (1, "a"),
     f"fit bad.parquet {FIT}": (1, "bad.parquet cannot be read as parquet"),
     f"fit bad.npy {FIT}": (1, "bad.npy cannot be read as npy"),
     f"fit bad.npz {FIT}": (1, "bad.npz cannot be read as npz"),
@@ -482,6 +554,9 @@ MISTAKES = {
     "compare rows.csv --label z": (1, "rows.csv has no column 'z'"),
     "compare plain.tsv --label a --jobs 1": (1, "y"),
     "report rows.csv --label z --out page.html": (1, "rows.csv has no column 'z'"),
+    "label rows.csv --label y --out l.csv": (1, "has a label in all rows in column 'y'"),
+    "label unlabelled.csv --label y --out l.csv": (1, "has no label in column 'y'"),
+    "label rows.csv --label y --out l.npy": (2, "expected .csv, .tsv or .parquet"),
 }
 
 

@@ -10,18 +10,29 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
+import torch
 from scipy.sparse import csr_matrix
+from sklearn.decomposition import PCA
 
 import sklearn_mi
-from sklearn_mi import MIEstimator, MIRepresentationLearner, comparisons
+from sklearn_mi import (
+    MIEstimator,
+    MIRepresentationLearner,
+    SemiSupervisedClassifier,
+    SemiSupervisedRegressor,
+    comparisons,
+)
 from sklearn_mi.bounds import BOUNDS
+from sklearn_mi.callbacks import OnlineProbe
 from sklearn_mi.comparisons import COMPARISONS
 from sklearn_mi.critics import CRITICS
-from sklearn_mi.datasets import beyond_normal, to_sequences, windows
+from sklearn_mi.datasets import beyond_normal, make_two_omics, to_sequences, windows
 from sklearn_mi.encoders import ENCODERS
-from sklearn_mi.front_ends import FRONT_ENDS, RecordingFeatures
+from sklearn_mi.evaluation import compare, compare_pairs
+from sklearn_mi.front_ends import FRONT_ENDS, Factors, RecordingFeatures
 from sklearn_mi.information import mutual_info_lags
-from sklearn_mi.negatives import NEGATIVES
+from sklearn_mi.negatives import NEGATIVES, Queue
 from sklearn_mi.objectives import OBJECTIVES
 from sklearn_mi.recipe import ENTRIES
 from sklearn_mi.views import VIEWS, Neighbors, TimeLag
@@ -45,6 +56,7 @@ from outputs import blocks, printed, same  # noqa: E402
 PAGES = [README, *WRITTEN]
 # Pages whose code takes a quarter of a minute or more: make test-docs.
 LONG = {
+    "how_to/exporting.rst",
     "README.md",
     "index.rst",
     "tutorials/few_labels.rst",
@@ -55,11 +67,13 @@ LONG = {
     "how_to/text.rst",
     "how_to/tuning.rst",
     "how_to/extending.rst",
+    "how_to/few_labels.rst",
     "how_to/few_and_many_columns.rst",
     "how_to/images.rst",
     "how_to/methods.rst",
     "how_to/tables.rst",
     "how_to/two_tables.rst",
+    "how_to/watching.rst",
 }
 # Those that are promised to users; everything else may move.
 MODULES = sorted(sklearn_mi.PUBLIC_MODULES)
@@ -233,6 +247,7 @@ def clicks():
     ("page", "text"),
     [
         ("how_to/tables", "Numbers alone"),
+        ("how_to/few_labels", "LabeledFold"),
         ("how_to/images", "input_shape"),
         ("how_to/two_tables", "X_pair"),
         ("tutorials/first_number", "MIEstimator"),
@@ -271,6 +286,8 @@ RECORDINGS = np.random.default_rng(3).normal(size=(20, 12, 2))
 LIST = [recording[: 6 + i % 6] for i, recording in enumerate(RECORDINGS)]
 LONG_FRAME = pd.DataFrame({"who": np.arange(60) // 6, "time": np.arange(60) % 6, "a": ROWS[:, 0]})
 COLOURS = np.array(["red", "green", "blue"]).repeat(20)
+DATES = pd.date_range("2020", periods=60)
+FEW = np.where(np.arange(60) < 6, np.arange(60) % 3, -1)
 MANY = np.random.default_rng(1).integers(0, 20, (60, 2))
 TURN = np.linspace(0, 40, 400)
 RINGS = np.cos(TURN)[:, None], np.sin(TURN) + 0.1 * np.cos(100 * TURN)
@@ -285,13 +302,67 @@ def closed(random_state=0, **parameters):
     )
 
 
+def few_labels(**parameters):
+    return SemiSupervisedClassifier(PCA(2), **parameters)
+
+
+def of_pair(*more, **parameters):
+    return quick(**parameters).fit(ROWS, X_pair=[ROWS, *more] if more else ROWS)
+
+
+class Sorting(torch.nn.Module):
+    """A module whose shapes depend on values."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = torch.nn.Linear(4, 3)
+
+    def forward(self, x):
+        z = self.first(x)
+        return z if z.sum() > 0 else -z
+
+
 # What provokes the message that an entry of the FAQ is named by.
 PROVOKED = {
-    "Input X contains NaN": lambda: quick().fit(GAPS),
+    "Input X contains NaN": lambda: closed().fit(GAPS, ROWS),
     "Input X contains infinity": lambda: quick().fit(ROWS / 0.0),
-    "X holds text in columns": lambda: quick().fit(FRAME.assign(b="x")),
-    "X holds dates or times in columns": lambda: quick().fit(
-        FRAME.assign(b=pd.date_range("2020", periods=60))
+    "X has infinite values in columns": lambda: quick().fit(FRAME.assign(b=np.inf, c=COLOURS)),
+    "expected numbers, texts, categories or dates": lambda: quick().fit(
+        FRAME.assign(b=["x", 1] * 30)
+    ),
+    "expected a number, as in fit": lambda: quick().fit(FRAME).transform(FRAME.assign(b="old")),
+    "expected a date, as in fit": lambda: (
+        quick().fit(FRAME.assign(b=DATES)).transform(FRAME.assign(b=3.5))
+    ),
+    "X holds no value in any column": lambda: quick().fit(FRAME * np.nan),
+    "X holds dates or times in columns": lambda: closed().fit(FRAME.assign(b=DATES), ROWS),
+    "rows without a label, which nothing can be scored against": lambda: (
+        few_labels().fit(ROWS, FEW).score(ROWS, FEW)
+    ),
+    "y has no label in 60 rows": lambda: few_labels().fit(ROWS, np.full(60, -1)),
+    "y has one class among its labelled rows": lambda: few_labels().fit(
+        ROWS, np.where(FEW == 0, 0, -1)
+    ),
+    "expected numbers: use SemiSupervisedClassifier": lambda: SemiSupervisedRegressor(PCA()).fit(
+        ROWS, COLOURS
+    ),
+    "y has infinite targets": lambda: SemiSupervisedRegressor(PCA()).fit(ROWS, FEW / 0.0),
+    "goes on training an MIRepresentationLearner": lambda: few_labels(fine_tune=True).fit(
+        ROWS, FEW
+    ),
+    "classifier=None has no parameter": lambda: few_labels().set_params(classifier__C=1),
+    "but y holds a measurement; expected n_labels": lambda: compare(
+        {"raw": None}, ROWS, ROWS[:, 0], labels_per_class=(1,)
+    ),
+    "but y holds classes; expected labels_per_class": lambda: compare(
+        {"raw": None}, ROWS, COLOURS, n_labels=(5,)
+    ),
+    "of the smallest class in a training fold": lambda: compare(
+        {"raw": None}, ROWS, COLOURS, labels_per_class=(50,)
+    ),
+    "but no class of y has more than": lambda: compare({"raw": None}, ROWS, np.arange(60)),
+    "OnlineProbe has 60 rows": lambda: quick(callbacks=[OnlineProbe(ROWS, np.arange(60))]).fit(
+        ROWS
     ),
     "Expected 2D array, got 1D array instead": lambda: quick().fit(ROWS[:, 0]),
     "Found array with 1 sample(s)": lambda: quick().fit(ROWS[:1]),
@@ -318,6 +389,39 @@ PROVOKED = {
     "needs all partners of a row": lambda: quick(
         view="noise", comparison=comparisons.Whole(positives="all")
     ).fit(ROWS),
+    "The learner was fitted without X_pair": lambda: quick().fit(ROWS).transform_pair(ROWS),
+    "was fitted to 3 tables; expected two": lambda: of_pair(ROWS).score_pairs(ROWS, [ROWS, ROWS]),
+    "expected at most 60, the number of candidates": lambda: of_pair().retrieve(ROWS, ROWS, k=61),
+    "expected at most 12, the rows of a fold": lambda: compare_pairs({}, ROWS, ROWS, k=[13]),
+    "expected 'critic' or 'cosine'": lambda: of_pair().score_pairs(ROWS, ROWS, similarity="dot"),
+    "so the critic is not trained; take similarity='cosine'": lambda: whole_method(
+        "dim"
+    ).score_pairs(ROWS, ROWS),
+    "needs codes of one width": lambda: (
+        quick(encoder="identity", critic="bilinear")
+        .fit(ROWS, X_pair=ROWS[:, :2])
+        .score_pairs(ROWS, ROWS[:, :2], similarity="cosine")
+    ),
+    "takes the rows of a table": lambda: Factors().fit(torch.zeros(9, 3, 3), seed=0),
+    "makes features of tables": lambda: quick(front_end="factors").fit(RECORDINGS),
+    "the columns of the narrower table": lambda: make_two_omics(20, 9, 5, n_shared=6, n_own=0),
+    "the critic memorises": lambda: MIRepresentationLearner(
+        front_end=None, max_steps=100, random_state=0
+    ).fit(WIDE[0], X_pair=WIDE[1]),
+    "often collapses; take Queue(momentum=0.99)": lambda: quick(
+        negatives=Queue(64, momentum=None)
+    ).fit(ROWS),
+    "needs one encoder for both views": lambda: of_pair(negatives="queue", encoder_y="separate"),
+    "expected None, or a number of at least 0 and below 1": lambda: quick(
+        negatives=Queue(64, momentum=1.5)
+    ).fit(ROWS),
+    "is a module of your own, which needs pickle": lambda: skops.io.dumps(
+        quick(encoder=torch.nn.Linear(4, 3)).fit(ROWS)
+    ),
+    "torch.export takes no learner with": lambda: quick(encoder=Sorting()).fit(ROWS).export(),
+    "export takes no learner that was given confounds": lambda: (
+        quick().fit(ROWS, confounds=ROWS[:, :1]).export()
+    ),
     "needs groups: pass groups=...": lambda: quick(view="same-group").fit(ROWS),
     "critic='bilinaer' is not a known name": lambda: quick(critic="bilinaer").fit(ROWS),
     "effort='quick' and max_steps=3 both set the length of training": lambda: (

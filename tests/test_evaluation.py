@@ -1,22 +1,25 @@
 from functools import partial
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.datasets import load_diabetes
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedGroupKFold, StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 
-from sklearn_mi import MIRepresentationLearner, evaluation
+from sklearn_mi import MIRepresentationLearner
 from sklearn_mi.diagnostics import (
     alignment,
     alpha_req,
@@ -29,11 +32,15 @@ from sklearn_mi.evaluation import (
     CRITERIA,
     DIAGNOSTICS,
     compare,
+    contests,
     differences,
     label_free_score,
     summarise,
+    tables,
     v_information,
 )
+from sklearn_mi.plots import LabelEfficiencyDisplay
+from sklearn_mi.semi_supervised import SemiSupervisedClassifier, SemiSupervisedRegressor
 
 
 class Spy(TransformerMixin, BaseEstimator):
@@ -170,11 +177,11 @@ def test_best_looks_at_labelled_training_rows_alone(monkeypatch):
     y, groups = np.repeat([0, 1], 30), np.arange(60) // 3
     log, seen = [], []
 
-    def spy(tables, labels, of):
+    def spy(tables, labels, of, *, is_measurement):
         seen.append((tables["none"].ravel().astype(int), labels, of))
         return "logistic", "none"
 
-    monkeypatch.setattr(evaluation, "best_of", spy)
+    monkeypatch.setattr(contests, "best_of", spy)
     settings = {"groups": groups, "probes": ("best",), "scales": ("none",), "n_draws": 2}
     compare({"spy": Spy(log)}, X, y, labels_per_class=(4,), n_folds=3, **settings)
     assert len(seen) == 3 * 2
@@ -239,7 +246,7 @@ def test_diagnostics_are_those_of_the_test_fold(digits):
 
 def test_diagnostics_of_views_of_few_labels_and_of_many_rows(monkeypatch):
     X, y = np.random.RandomState(0).randn(60, 2), np.repeat([0, 1], 30)
-    monkeypatch.setattr(evaluation, "MOST_DIAGNOSED", 7)
+    monkeypatch.setattr(contests, "MOST_DIAGNOSED", 7)
     table = compare(
         {
             "views": TwoViews([]),
@@ -348,10 +355,26 @@ def test_processes_change_nothing(digits):
         ({"groups": np.arange(59)}, "groups has 59 values, but X has 60 rows"),
         ({"groups": [None, *range(59)]}, "groups has 1 missing values, the first in row 0"),
         (
-            {"y": np.linspace(0.5, 1, 60)},
+            {"y": np.linspace(0.5, 1, 60), "discrete_target": True},
             r"y is continuous: 60 .*pandas.qcut\(y, 5",
         ),
-        ({"y": np.arange(60)}, "n_folds=2, but no class of y has more than 1 of 60 rows"),
+        ({"y": np.arange(60)}, "no class of y has more than 1 .*discrete_target=False"),
+        ({"y": np.repeat(["a", "b"], 30), "discrete_target": False}, "y holds <U1; expected num"),
+        ({"y": np.ones(60), "discrete_target": False}, "y is 1 in every row; expected numbers"),
+        ({"y": [np.inf] * 60, "discrete_target": False}, "y has infinity in row 0; drop this row"),
+        ({"discrete_target": "no"}, "discrete_target='no'; expected True, False or 'auto'"),
+        ({"n_labels": (5,)}, r"n_labels=\(5,\), but y holds classes; expected labels_per_class"),
+        (
+            {"y": np.linspace(0.5, 1, 60), "labels_per_class": (1,)},
+            r"labels_per_class=\(1,\), but y holds a measurement; expected n_labels",
+        ),
+        ({"y": np.linspace(0.5, 1, 60), "n_labels": (31,)}, "n_labels=31; expected 2 to 30"),
+        ({"y": np.linspace(0.5, 1, 60), "n_labels": (1,)}, "n_labels=1; expected 2 to 30"),
+        ({"y": np.linspace(0.5, 1, 60), "n_folds": 31}, "n_folds=31 with 60 rows; expected at mo"),
+        ({"y": np.linspace(0.5, 1, 60), "probes": ("mlp",)}, "'mlp'; expected .* a measurement"),
+        ({"probes": ("ridge",)}, "probe='ridge'; expected one of .* for classes"),
+        ({"scoring": "acuracy"}, "'acuracy'"),
+        ({"scoring": {"probe": "accuracy"}}, "scoring has the name 'probe'.*rename"),
         ({"y": [None, *"ab" * 29, "a"]}, "y has 1 missing values, the first in row 0"),
         ({"y": ["a", np.nan] * 30}, "y has 30 missing values, the first in row 1"),
         ({"y": None}, "y=None; expected one value for each row of X"),
@@ -368,6 +391,148 @@ def test_bad_input_is_refused_before_anything_is_fitted(arguments, message):
         data = {"X": np.ones((60, 2)), "y": np.repeat([0, 1], 30)}
         compare({"spy": Spy(log)}, **({"n_folds": 2} | data | arguments))
     assert not log
+
+
+@pytest.fixture(scope="module")
+def diabetes():
+    return load_diabetes(return_X_y=True)
+
+
+def test_a_measurement_is_predicted_by_ridge_and_neighbours_as_by_hand(diabetes):
+    X, y = diabetes
+    table = compare({"PCA": PCA(4)}, X, y, n_labels=(12, None), n_folds=3, n_draws=2)
+    assert set(table["n_labels"]) == {12, np.inf} and "labels_per_class" not in table
+    assert set(table.query("n_labels == 12")["n_labelled"]) == {12}
+    assert set(table["metric"]) == {"r2"}
+    models = {"ridge": RidgeCV(np.logspace(-2, 4, 13)), "knn": KNeighborsRegressor(5)}
+    splits = list(KFold(3, shuffle=True, random_state=np.random.RandomState(0)).split(X))
+    found = table[np.isinf(table["n_labels"]) & (table["scale"] == "column")]
+    for fold, probe, r2 in found[["fold", "probe", "r2"]].itertuples(index=False):
+        train, test = splits[fold]
+        pipe = make_pipeline(PCA(4), StandardScaler(), models[probe]).fit(X[train], y[train])
+        residual = np.sum((y[test] - pipe.predict(X[test])) ** 2)
+        expected = 1 - residual / np.sum((y[test] - y[test].mean()) ** 2)
+        assert r2 == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_table_of_a_measurement_is_summarised_and_compared(diabetes):
+    settings = {"n_labels": (20, 100), "n_folds": 3, "n_draws": 2, "probes": ("ridge",)}
+    table = compare({"raw": None, "first": PCA(1)}, *diabetes, **settings)
+    summary = summarise(table)
+    assert set(summary["metric"]) == {"r2"} and set(summary["n_labels"]) == {20, 100}
+    means = table.groupby(["name", "n_labels", "scale"])["r2"].mean().groupby(level=[0, 1]).max()
+    for name, n_labels, mean in summary[["name", "n_labels", "mean"]].itertuples(index=False):
+        assert mean == pytest.approx(means[name, n_labels])
+    gains = differences(table, "raw").set_index("n_labels")["mean"]
+    for n_labels, gain in gains.items():
+        assert gain == pytest.approx(means["first", n_labels] - means["raw", n_labels])
+
+
+def test_a_measurement_is_drawn_against_labels_in_all(diabetes):
+    settings = {"n_labels": (20, None), "n_folds": 2, "n_draws": 1, "probes": ("ridge",)}
+    summary = summarise(compare({"raw": None, "first": PCA(1)}, *diabetes, **settings))
+    display = LabelEfficiencyDisplay.from_table(summary)
+    plt.close(display.figure_)
+    assert display.ax_.get_xlabel() == "labelled rows"
+    assert display.ax_.get_ylabel() == "R² (ridge probe)"
+    means = summary.query("name == 'first'").sort_values("n_labelled")["mean"].tolist()
+    assert display.lines_["first"].get_ydata().tolist() == means
+    assert [label.get_text() for label in display.ax_.get_xticklabels()] == ["20", "all"]
+    assert display.alt_text_.startswith("R² of 2 contestants against labelled rows, ridge probe")
+
+
+def test_whole_numbers_are_a_measurement_when_said_so_or_many_floats(diabetes):
+    X, y = diabetes
+    settings = {"n_labels": (10,), "n_folds": 2, "n_draws": 1, "probes": ("ridge",)}
+    said = compare({"raw": None}, X, y.astype(int), discrete_target=False, **settings)
+    pd.testing.assert_frame_equal(said, compare({"raw": None}, X, y, **settings))
+
+
+def test_groups_of_a_measurement_are_never_on_both_sides():
+    rng = np.random.default_rng(0)
+    X, groups, log = np.arange(60.0)[:, None], np.repeat(np.arange(12), 5), []
+    y = rng.normal(size=60)
+    settings = {"groups": groups, "n_labels": (8,), "n_folds": 3, "n_draws": 1}
+    compare({"spy": Spy(log)}, X, y, probes=("best",), **settings)
+    trained = [set(groups[rows.ravel().astype(int)]) for rows, _ in log]
+    held_out = [set(groups) - of for of in trained]
+    assert sorted(g for of in held_out for g in of) == list(range(12))
+
+
+def test_the_best_readout_of_a_measurement_is_chosen_by_squared_error():
+    X = np.linspace(0, 1, 120)[:, None]
+    settings = {"n_folds": 2, "n_labels": (40,), "n_draws": 1, "probes": ("best",)}
+    waves = compare({"raw": None}, X, np.sin(25 * X[:, 0]), **settings)
+    assert waves["chosen"].str.startswith("knn").all()
+    line = compare({"raw": None}, X, 2 * X[:, 0] + 0.25, **settings)
+    assert line["chosen"].str.startswith("ridge").all()
+
+
+class Filled(RidgeCV):
+    seen = []
+
+    def fit(self, X, y):
+        known = ~np.isnan(y)
+        type(self).seen.append(int(known.sum()))
+        return super().fit(X[known], y[known])
+
+
+def test_regressors_that_predict_by_themselves_get_nan_for_withheld_numbers(diabetes):
+    X, y = diabetes
+    Filled.seen.clear()
+    settings = {"n_labels": (10, 50), "n_folds": 2, "n_draws": 2}
+    table = compare({}, X, y, classifiers={"own": Filled()}, **settings)
+    assert Filled.seen == [10, 50] * 4
+    assert (table["r2"] < 1).all() and set(table["probe"]) == {"own"}
+
+
+def test_learners_with_a_model_behind_them_stand_beside_transformers(digits, diabetes):
+    learner = MIRepresentationLearner(4, max_steps=3, random_state=0)
+    X, y = digits[0][:200], digits[1][:200]
+    settings = {"n_folds": 2, "n_draws": 1}
+    own = {"own": SemiSupervisedClassifier(learner)}
+    table = compare({"raw": None}, X, y, classifiers=own, labels_per_class=(2, None), **settings)
+    assert table.query("name == 'own'")["accuracy"].between(0.2, 1).all()
+    own = {"own": SemiSupervisedRegressor(learner)}
+    table = compare({"raw": None}, *diabetes, classifiers=own, n_labels=(50,), **settings)
+    assert (table.query("name == 'own'")["r2"] < 1).all() and len(differences(table, "raw")) == 1
+
+
+def n_right(estimator, X, y):
+    return float(np.sum(estimator.predict(X) == y))
+
+
+def test_scores_are_those_of_scikit_learn(digits):
+    X, y = digits[0][:300], digits[1][:300] == 3
+    settings = {"labels_per_class": (None,), "n_folds": 2, "probes": ("logistic",)}
+    settings |= {"scales": ("column",)}
+    several = {"balanced": "balanced_accuracy", "auc": "roc_auc", "right": n_right}
+    table = compare({"raw": None}, X, y, scoring=several, **settings)
+    random = np.random.RandomState(0)
+    splits = StratifiedKFold(2, shuffle=True, random_state=random).split(X, y)
+    for (train, test), row in zip(splits, table.to_dict("records"), strict=True):
+        pipe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+        pipe.fit(X[train], y[train])
+        predicted = pipe.predict(X[test])
+        assert row["metric"] == "balanced" and "accuracy" not in row
+        assert row["balanced"] == pytest.approx(balanced_accuracy_score(y[test], predicted))
+        assert row["auc"] == pytest.approx(
+            roc_auc_score(y[test], pipe.predict_proba(X[test])[:, 1])
+        )
+        assert row["right"] == np.sum(predicted == y[test])
+    assert summarise(table)["mean"].item() == pytest.approx(table["balanced"].mean())
+    assert summarise(table, metric="auc")["mean"].item() == pytest.approx(table["auc"].mean())
+    alone = compare({"raw": None}, X, y, scoring=n_right, **settings)
+    assert alone["score"].tolist() == table["right"].tolist()
+    listed = compare({"raw": None}, X, y, scoring=["roc_auc"], **settings)
+    assert listed["roc_auc"].tolist() == table["auc"].tolist()
+
+
+def test_tables_of_several_metrics_need_a_choice():
+    both = pd.concat([results(COLUMN, metric="accuracy"), results(COLUMN, metric="f1")])
+    with pytest.raises(ValueError, match=r"metrics \['accuracy', 'f1'\]; expected one"):
+        summarise(both)
+    assert len(summarise(both, metric="accuracy")) == 1
 
 
 class Broken(Spy):
@@ -516,7 +681,7 @@ def test_holm_is_applied_to_each_family():
 def test_holm_as_in_the_textbook():
     p_values = pd.Series([0.01, 0.04, 0.03, 0.005], index=[7, 3, 5, 1])
     expected = pd.Series([0.03, 0.06, 0.06, 0.02], index=[7, 3, 5, 1])
-    pd.testing.assert_series_equal(evaluation._holm(p_values), expected)
+    pd.testing.assert_series_equal(tables._holm(p_values), expected)
 
 
 def many(accuracies, n_train, n_test):

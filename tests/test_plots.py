@@ -798,6 +798,9 @@ def drawings(summary, study, diagnosed, ladder, columns):
         "ConvergenceDisplay": ConvergenceDisplay(curves).plot,
         "DiagnosticsDisplay": DiagnosticsDisplay(diagnosed).plot,
         "EmbeddingDisplay": EmbeddingDisplay(points, classes).plot,
+        "ImportanceDisplay": plots.ImportanceDisplay(
+            pd.DataFrame({"code": [0.1, 0.6], "code_stderr": 0.02})
+        ).plot,
         "LabelEfficiencyDisplay": LabelEfficiencyDisplay(summary).plot,
         "PointwiseDisplay": PointwiseDisplay([-1.0, 1.0, 2.0]).plot,
         "StaircaseDisplay": StaircaseDisplay(stairs).plot,

@@ -12,7 +12,7 @@ from torch import nn
 from sklearn_mi import MIRepresentationLearner, load
 from sklearn_mi.comparisons import Parts
 from sklearn_mi.critics import Cosine, Split
-from sklearn_mi.encoders import MLP
+from sklearn_mi.encoders import MLP, Passthrough
 from sklearn_mi.objectives import EachPart
 from sklearn_mi.recipe import (
     ENTRIES,
@@ -22,7 +22,7 @@ from sklearn_mi.recipe import (
     over_steps,
     training_choices,
 )
-from sklearn_mi.rows import Image, Table
+from sklearn_mi.rows import Image, Table, find_flags, read_rows
 from sklearn_mi.views import Augment, Corruption, Halves, Neighbors, Paired, TimeLag
 
 TRAINING = frozenset(
@@ -470,9 +470,9 @@ def test_a_nested_parameter_of_an_open_one_is_set_on_the_pick(X):
 
 
 def test_a_nested_parameter_that_the_pick_lacks_is_told_by_name(X, tmp_path):
-    wanted = MIRepresentationLearner(max_steps=2).set_params(encoder__hidden=(8,))
-    with pytest.raises(ValueError, match=r"encoder__hidden.*picked 'passthrough'.*no.*'hidden'"):
-        wanted.fit(mixed())
+    wanted = learner().set_params(encoder__kernel=3)
+    with pytest.raises(ValueError, match=r"encoder__kernel.*picked 'gelu-mlp'.*no.*'kernel'"):
+        wanted.fit(X)
     assert not hasattr(wanted, "n_features_in_")
     fitted = learner().set_params(critic__critics=("cauchy", "cauchy")).fit(X)
     fitted.save(tmp_path / "file")
@@ -515,20 +515,36 @@ def mixed(n_rows=200, n_numbers=4, n_flags=5, seed=0):
     return np.hstack([numbers, np.eye(n_flags)[rng.integers(n_flags, size=n_rows)]])
 
 
-def test_a_mixed_table_keeps_its_columns():
+def test_a_mixed_table_keeps_its_columns_and_trains_nothing():
     X = mixed()
-    fitted = MIRepresentationLearner(max_steps=3, random_state=0).fit(X)
+    fitted = MIRepresentationLearner(random_state=0).fit(X)
     picked = {name: choice.value for name, choice in fitted.choices_.items()}
-    assert picked["encoder"] == "passthrough"
-    assert (picked["critic"], picked["objective"]) == ("bilinear", "infonce")
-    assert (picked["schedule"], picked["lr"]) == ("linear", 0.02)
+    assert isinstance(picked["encoder"], Passthrough) and picked["max_steps"] == 0
+    assert fitted.n_iter_ == 0 and math.isnan(fitted.mi_.value)
+    assert fitted.mi_.warnings == (
+        "nothing was trained: the columns are the code; n_components=... learns one",
+    )
     Z = fitted.transform(X)
-    assert Z.shape == (200, 9 + 2)
+    assert Z.shape == (200, 9)
     # Numbers come in units of their deviation, flags as they are but for their mean.
-    numbers, flags, learned = Z[:, :4], Z[:, 4:9], Z[:, 9:]
+    numbers, flags = Z[:, :4], Z[:, 4:]
     np.testing.assert_allclose(numbers.std(axis=0), 1, atol=0.1)
     np.testing.assert_allclose(np.ptp(flags, axis=0), 1, atol=1e-5)
-    assert np.abs(learned).max() <= 0.25
+    assert fitted.get_feature_names_out()[0] == "x0"
+    assert np.isfinite(fitted.score(X))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"max_steps": 2}, {"max_epochs": 1}, {"view": "noise"}, {"critic": "cosine"}],
+    ids=str,
+)
+def test_whoever_names_a_part_of_a_code_gets_one_from_a_mixed_table(changes):
+    params = {"max_steps": 2, **changes}
+    if "max_epochs" in changes:
+        params.pop("max_steps")
+    fitted = MIRepresentationLearner(random_state=0, **params).fit(mixed())
+    assert fitted.choices_["encoder"].value == "gelu-mlp" and fitted.n_iter_ > 0
 
 
 @pytest.mark.parametrize(
@@ -543,14 +559,12 @@ def test_a_mixed_table_keeps_its_columns():
     ids=["few flags", "flags alone", "wide", "bytes", "constants"],
 )
 def test_what_is_no_mixed_table(X):
-    fitted = MIRepresentationLearner(max_steps=2, random_state=0).fit(X)
-    assert fitted.choices_["encoder"].value == "gelu-mlp"
+    assert find_flags(read_rows(MIRepresentationLearner(), X), np.arange(len(X))) is None
 
 
 @pytest.mark.parametrize("changes", [{"encoder": "mlp"}, {"n_components": 12}])
 def test_a_mixed_table_with_a_code_of_ones_own(changes):
     fitted = MIRepresentationLearner(max_steps=2, random_state=0, **changes).fit(mixed())
-    assert "passthrough" not in {choice.value for choice in fitted.choices_.values()}
     rows = fitted.net_.module_.scale(torch.as_tensor(mixed()))
     with torch.no_grad():
         codes = fitted.encoder_(rows).numpy()
@@ -561,8 +575,8 @@ def test_a_mixed_table_with_a_code_of_ones_own(changes):
 
 def test_a_mixed_table_as_a_sparse_one_and_from_a_file(tmp_path):
     X = mixed()
-    fitted = MIRepresentationLearner(max_steps=5, random_state=0).fit(X)
-    as_sparse = MIRepresentationLearner(max_steps=5, random_state=0).fit(sparse.csr_array(X))
+    fitted = MIRepresentationLearner(random_state=0).fit(X)
+    as_sparse = MIRepresentationLearner(random_state=0).fit(sparse.csr_array(X))
     np.testing.assert_allclose(as_sparse.transform(X), fitted.transform(X), atol=1e-6)
     fitted.save(tmp_path / "mixed.safetensors")
     np.testing.assert_array_equal(
@@ -572,6 +586,6 @@ def test_a_mixed_table_as_a_sparse_one_and_from_a_file(tmp_path):
 
 @pytest.mark.parametrize("yes", [True, np.True_])
 def test_asked_for_ranges_a_mixed_table_has_them(yes):
-    fitted = MIRepresentationLearner(max_steps=2, standardize=yes, random_state=0).fit(mixed())
-    columns = np.ptp(fitted.transform(mixed())[:, :9], axis=0)
+    fitted = MIRepresentationLearner(standardize=yes, random_state=0).fit(mixed())
+    columns = np.ptp(fitted.transform(mixed()), axis=0)
     np.testing.assert_allclose(columns, columns[0], rtol=0.2)  # of the training rows: equal

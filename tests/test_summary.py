@@ -399,6 +399,14 @@ def test_code_of_the_page_is_what_ran(page_of_classes):
     assert names["Z"].shape[0] == 15
 
 
+def test_the_page_says_where_columns_are_kept_and_nothing_is_trained():
+    page = quick(mixed(), "class", learner=MIRepresentationLearner())
+    words = Page(page.html).words
+    assert "keeps the columns, scaled, and trains nothing; n_components=16 learns a code." in words
+    assert "The bound that training maximises" not in words
+    assert page.tables["choices"].set_index("parameter").loc["max_steps", "picked"] == "0"
+
+
 def test_a_learner_of_other_kind_goes_by_its_name():
     data = read_data(load_iris().data)
     learner = PCA(2)

@@ -13,6 +13,7 @@ import click
 from sklearn_mi._version import __version__
 from sklearn_mi.cli.base import Commands, examples, refuse, say
 from sklearn_mi.cli.files import read, read_aside, size_of, write, written
+from sklearn_mi.cli.label import label as label_command
 from sklearn_mi.cli.numbers import as_lines, compare, mi
 from sklearn_mi.cli.options import (
     Rows,
@@ -49,6 +50,7 @@ PARTS = {
     epilog=examples(
         "demo",
         "fit flowers.csv --label species --out model.safetensors",
+        "label flowers.csv --label species --out labels.csv",
         "mi genes.csv proteins.csv",
         "compare flowers.csv --label species",
     ),
@@ -76,7 +78,13 @@ def main(ctx: click.Context) -> None:
 )
 @click.argument("data", type=Rows())
 @output(".safetensors")
-@click.option("--label", metavar="COLUMN", multiple=True, help="Column to leave out; repeatable.")
+@click.option(
+    "--label",
+    "--labels",
+    metavar="COLUMN",
+    multiple=True,
+    help="Column to leave out; repeatable.",
+)
 @index
 @options(*recordings)
 @click.option("--groups", metavar="COLUMN", help="Subject of each row, held out as a whole.")
@@ -110,8 +118,9 @@ def fit(
 ) -> None:
     """Learn features of DATA without labels.
 
-    Every column that is not left out is a feature, and has to hold numbers. With --by and --time,
-    DATA holds recordings: a row for each step, and a column for each channel.
+    Every column that is not left out is a feature: numbers, categories, text or dates; cells may be
+    empty. With --by and --time, DATA holds recordings: a row for each step, and a column of numbers
+    for each channel.
     """
     if by and pair:
         refuse("--pair goes with rows, not with recordings by --by.")
@@ -273,5 +282,5 @@ def _demo_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-for command in (mi, compare, study):
+for command in (label_command, mi, compare, study):
     main.add_command(command)

@@ -230,10 +230,12 @@ def compare(
     """Compare learned features with raw columns and PCA.
 
     A classifier is fitted to few labelled rows, and judged by rows that nothing was fitted to. PCA
-    keeps 95 % of the variance of scaled columns. Recordings, by --by and --time, are padded with
-    zeros for both.
+    keeps 95 % of the variance of scaled columns. For both, medians fill missing numbers, text of
+    at most 20 different values becomes indicators, and recordings, by --by and --time, are padded
+    with zeros. Rows without a label are left out.
     """
     X, columns = read_aside(data, [label], index=index, by=by, time=time)
+    X, columns = _labelled(X, columns, label)
     counts = columns[label].value_counts()
     few = _affordable(int(counts.min()), folds) if labels is None else labels
     say(f"{size_of(X)}, {len(counts)} classes; {folds} folds with {draws} draws of labels each.")
@@ -242,7 +244,8 @@ def compare(
 
     ours = learner_of(n_threads=1, random_state=seed, **parameters)
     settings = {"n_folds": folds, "n_draws": draws, "probes": (probe,), "random_state": seed}
-    flat = _flat_recordings(max(map(len, X))) if by else None
+    settings["discrete_target"] = True
+    flat = _flat_recordings(max(map(len, X))) if by else _numbers(X)
     everyone = {OURS: ours, "raw columns": flat, "PCA": _pca(flat)}
     table = _by_fold(everyone, X, columns[label], jobs, labels_per_class=few, **settings)
     summary = summarise(table)
@@ -252,10 +255,28 @@ def compare(
     click.echo(conclusion(table))
 
 
+def _labelled(X: Any, columns: Any, label: str) -> tuple[Any, Any]:
+    """Return the rows that have a label, and their columns that are set aside."""
+    known = columns[label].notna().to_numpy()
+    if known.all():
+        return X, columns
+    say(f"{(~known).sum():,} rows have no {label}, and are left out.")
+    is_list = isinstance(X, list)
+    rows = [row for row, kept in zip(X, known, strict=True) if kept] if is_list else X[known]
+    return rows, columns[known]
+
+
 def _affordable(smallest: int, folds: int) -> list[int | None]:
     """Return the numbers of labels that the training rows of the smallest class allow."""
     rows = smallest - math.ceil(smallest / folds)
     return [*(labels for labels in FEW_LABELS if labels <= rows), None]
+
+
+def _numbers(X: Any) -> Any:
+    """Return a transformer of a data frame to numbers; None for what are numbers."""
+    from sklearn_mi.summary.data import columns_as_numbers
+
+    return columns_as_numbers(X) if hasattr(X, "columns") else None
 
 
 def _flat_recordings(length: int) -> Any:

@@ -60,7 +60,13 @@ class _MultiviewModule(ComparisonModule):
     def forward(self, codes: Codes, rows: Tensor | None) -> list[Codes]:
         masks: dict[str, Any] = {"negatives": codes.negatives, "positives": codes.positives}
         compared = codes.critic.compared(codes.z_x, codes.z_y)  # type: ignore[attr-defined]
-        return [Codes(a, b, critic, **masks) for a, b, critic in compared]
+        made = [Codes(a, b, critic, **masks) for a, b, critic in compared]
+        if codes.present is None:
+            return made
+        tables: Any = codes.critic.pairs
+        both = [codes.present[:, i] & codes.present[:, j] for i, j in tables]
+        pairs = zip(made, both, strict=True)
+        return [pair.subset(rows) for pair, rows in pairs if rows.sum() > 1]
 
 
 @dataclass(repr=False, eq=False)
@@ -75,6 +81,9 @@ class Multiview(Comparison):
     those of the other; ``objective="infonce-symmetric"`` scores both ways, as the paper does. The
     learner's ``score`` takes the first table alone against all others that it is compared with:
     their scores are added. Two tables are compared as by `Whole`.
+
+    A row may lack a table: all of its values there are missing. It takes part in the pairs of
+    tables that it has, and in no other; ``score`` is then the mean over the pairs, too.
 
     Parameters
     ----------

@@ -26,6 +26,7 @@ from sklearn_mi.datasets.mixtures import (
     zero_inflated_counts_pairs,
     zero_inflated_poisson_pairs,
 )
+from sklearn_mi.datasets.omics import TwoTables, make_two_omics
 from sklearn_mi.datasets.recordings import (
     Sequences,
     Simulated,
@@ -44,6 +45,7 @@ __all__ = [
     "KnownPairs",
     "Sequences",
     "Simulated",
+    "TwoTables",
     "Windows",
     "additive_uniform_pairs",
     "autoregressive_pairs",
@@ -65,6 +67,7 @@ __all__ = [
     "make_activities",
     "make_lorenz",
     "make_place_cells",
+    "make_two_omics",
     "student_pairs",
     "to_sequences",
     "toy_ceiling",

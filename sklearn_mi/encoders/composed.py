@@ -57,7 +57,7 @@ class Passthrough(Encoder):
         Largest absolute value of a learned component, w.
     n_learned : int
         Number of learned components if ``n_components`` is None; otherwise ``n_components`` sets
-        the width of the whole code.
+        the width of the whole code. 0: the row is its own code, and nothing is learned.
 
     Examples
     --------
@@ -76,6 +76,8 @@ class Passthrough(Encoder):
         if not (isinstance(self.weight, Real) and 0 < self.weight < math.inf):
             raise ValueError(f"weight={self.weight!r}; expected a number above 0.")
         kept = math.prod(input_shape)
+        if self.n_learned == 0 and n_components is None:
+            return nn.Flatten()
         width = free_width(n_components, kept + positive_integer("n_learned", self.n_learned))
         if width <= kept:
             raise ValueError(

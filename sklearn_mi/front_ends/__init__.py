@@ -4,6 +4,7 @@ from sklearn_mi.front_ends.audio import LogMel
 from sklearn_mi.front_ends.base import FrontEnd
 from sklearn_mi.front_ends.blocks import Blocks
 from sklearn_mi.front_ends.convolved import Convolved
+from sklearn_mi.front_ends.factors import Factors
 from sklearn_mi.front_ends.fitted import fit_first_layers
 from sklearn_mi.front_ends.names import FRONT_ENDS, as_front_end
 from sklearn_mi.front_ends.spectral import Spectral
@@ -16,6 +17,7 @@ __all__ = [
     "LSA",
     "Blocks",
     "Convolved",
+    "Factors",
     "FrontEnd",
     "LogMel",
     "RecordingFeatures",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,20 +19,19 @@ FAINTEST = 1e-6
 
 def _mel_filters(n_mels: int, n_fft: int, sample_rate: float) -> Tensor:
     """Return triangular filters (n_fft // 2 + 1, n_mels), equally wide on the mel scale."""
-    half = torch.tensor(sample_rate / 2, dtype=torch.float64)
-    highest = 2595 * torch.log10(1 + half / 700)
-    mels = torch.linspace(0, 1, n_mels + 2, dtype=torch.float64) * highest
+    half = sample_rate / 2
+    mels = np.linspace(0, 1, n_mels + 2) * 2595 * np.log10(1 + half / 700)
     edges = 700 * (10 ** (mels / 2595) - 1)
-    frequencies = torch.linspace(0, 1, n_fft // 2 + 1, dtype=torch.float64)[:, None] * half
+    frequencies = np.linspace(0, 1, n_fft // 2 + 1)[:, None] * half
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     rising, falling = (frequencies - low) / (centre - low), (high - frequencies) / (high - centre)
-    filters = torch.minimum(rising, falling).clamp_min(0)
+    filters = np.minimum(rising, falling).clip(0)
     if not filters.any(0).all():
         raise ValueError(
             f"n_mels={n_mels} is too many for a window of up to {n_fft} steps: a filter covers no "
             "frequency; take fewer mels or a longer window."
         )
-    return filters.float()
+    return torch.as_tensor(filters, dtype=torch.float32)
 
 
 @dataclass(repr=False, eq=False)

@@ -30,10 +30,13 @@ class FrontEnd(Component, ABC):
 
     Attributes
     ----------
-    takes : {"recordings", "words"}
+    takes : {"recordings", "words", "tables"}
         "words": rows of shape ``(b, p)`` are the counts or the weights of words in texts.
+        "tables": rows of shape ``(b, p)`` are those of a table.
     gives_recordings : bool
         The result is a batch of recordings, too, of shape ``(b, steps, width + 1)``.
+    is_scaled : bool
+        The features are used as they are; others are standardised like the columns of a table.
 
     Examples
     --------
@@ -55,6 +58,7 @@ class FrontEnd(Component, ABC):
 
     takes: ClassVar[str] = "recordings"
     gives_recordings: ClassVar[bool] = False
+    is_scaled: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, x: Tensor, seed: int) -> State:
@@ -73,6 +77,20 @@ class FrontEnd(Component, ABC):
             Saved with the learner.
         """
 
+    def fit_pair(self, x: Tensor, y: Tensor, seed: int) -> tuple[State, State]:
+        """Return the same for two tables, whose rows are partners; by default each for itself.
+
+        Parameters
+        ----------
+        x, y : Tensor of shape (m, ...)
+        seed : int
+
+        Returns
+        -------
+        states : tuple of dict of Tensor
+        """
+        return self.fit(x, seed), self.fit(y, seed)
+
     @abstractmethod
     def __call__(self, x: Tensor, state: State) -> Tensor:
         """Return the features of a batch, of each row for itself.
@@ -82,6 +100,8 @@ class FrontEnd(Component, ABC):
         x : Tensor of shape (b, time, channels + 1)
         state : dict of Tensor
             What `fit` returned, on the device of ``x``.
+            In an exported learner, what holds no floats comes as numpy arrays, which may decide
+            shapes.
 
         Returns
         -------
@@ -130,7 +150,9 @@ def extent(seen: Tensor) -> int:
 
 
 def in_blocks(function: Callable[[Tensor], Tensor], x: Tensor, numbers_per_row: int) -> Tensor:
-    """Return ``function(x)``, computed for a few rows at a time."""
+    """Return ``function(x)``, computed for a few rows at a time, but at once if it is exported."""
+    if torch.compiler.is_compiling():
+        return function(x)
     if not len(x):
         return function(x.new_zeros(1, *x.shape[1:]))[:0]
     n_rows = max(1, MOST_NUMBERS // max(1, numbers_per_row))

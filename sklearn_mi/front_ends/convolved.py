@@ -146,9 +146,15 @@ def _sums(values: Tensor, state: State) -> Iterator[Tensor]:
 def _shares(x: Tensor, state: State) -> Tensor:
     """Return the share of observed steps above each threshold, of shape (b, d)."""
     values, seen = values_and_seen(x)
+    # ONNX has no view; elsewhere one spares a copy.
+    as_bytes = torch.Tensor.byte if torch.compiler.is_compiling() else _viewed
     counts = []
     for sums, thresholds in zip(_sums(values, state), state["thresholds"], strict=True):
         sums.masked_fill_(~seen, -torch.inf)
         above = (sums > level[:, None, None] for level in thresholds.T)
-        counts += [part.view(torch.uint8).sum(2, dtype=torch.int32) for part in above]
+        counts += [as_bytes(part).sum(2, dtype=torch.int32) for part in above]
     return (torch.cat(counts).T / lengths(seen)[:, None]).float()
+
+
+def _viewed(mask: Tensor) -> Tensor:
+    return mask.view(torch.uint8)

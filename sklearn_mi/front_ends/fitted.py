@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from sklearn.utils import gen_batches
 from torch import Tensor
 
+from sklearn_mi.compression import is_wide
 from sklearn_mi.front_ends.base import FrontEnd
 from sklearn_mi.front_ends.names import as_front_end
 from sklearn_mi.rows import (
@@ -24,6 +24,7 @@ from sklearn_mi.rows import (
     Words,
     as_source,
     fit_standardize,
+    weighted,
 )
 
 __all__ = ["fit_first_layers"]
@@ -44,11 +45,17 @@ TAKEN: dict[str, tuple[type[Kind], str, str]] = {
         "texts",
         "sparse rows of CountVectorizer or TfidfVectorizer, of at least 500 columns",
     ),
+    "tables": (Table, "tables", "one table of shape (n_samples, n_features), or a pair of them"),
 }
 
 
 def fit_first_layers(
-    data: Data, index: np.ndarray, standardize: bool | str, front_end: Any, seed: int
+    data: Data,
+    index: np.ndarray,
+    standardize: bool | str,
+    front_end: Any,
+    seed: int,
+    column_weights: Any = None,
 ) -> tuple[Standardize | FrontLayer | None, ...]:
     """Return the frozen first layers of both tables, fitted on the rows of an index.
 
@@ -60,8 +67,11 @@ def fit_first_layers(
     standardize : bool or "auto"
         See `sklearn_mi.rows.fit_standardize`.
     front_end : str, FrontEnd or None
-        Of the tables whose rows it takes; another one beside them has none.
+        Of the tables whose rows it takes; another one beside them has none. One that takes tables
+        leaves a narrow table as it is, if the other one is wide; see `is_wide`.
     seed : int
+    column_weights : array-like, dict or None
+        Of the columns of the first table; see `sklearn_mi.rows.weighted`.
 
     Returns
     -------
@@ -74,55 +84,60 @@ def fit_first_layers(
         If there is a front end, but no table of rows that it takes.
     """
     made = None if front_end is None else as_front_end(front_end)
-    if made is not None:
-        _refuse_others(made, front_end, [side.kind for side in data.sides if side is not None])
-    layers = []
-    for side, name in zip(data.sides, ("X", "X_pair"), strict=True):
-        layer = None if side is None else fit_standardize(side, index, standardize, name)
-        if made is not None and side is not None and layer is not None and _takes(made, side.kind):
-            layers.append(_behind(side, index, layer, made, standardize, seed))
-        else:
-            layers.append(layer)
+    taken = [] if made is None else _taken(made, front_end, data, len(index))
+    layers: list[Any] = [
+        None if side is None else fit_standardize(side, index, standardize, name)
+        for side, name in zip(data.sides, ("X", "X_pair"), strict=True)
+    ]
+    layers[0] = weighted(layers[0], column_weights, data.first.schema)
+    if made is None:
+        return tuple(layers)
+    sides = [side for side in data.sides if side is not None]
+    index = _drawn(index, sum(sides[i].kind.n_inputs for i in taken), seed)
+    tables = [_scaled(sides[i], index, layers[i]) for i in taken]
+    x, *others = tables
+    states = made.fit_pair(x, others[0], seed) if others else (made.fit(x, seed),)
+    for i, x, state in zip(taken, tables, states, strict=True):
+        features = torch.cat([made(part, state) for part in x.split(ROWS_AT_ONCE)])
+        layers[i] = FrontLayer(layers[i], made, state, _last(features, made, standardize))
     return tuple(layers)
 
 
-def _takes(front_end: FrontEnd, kind: Kind) -> bool:
-    """Return whether a front end takes rows of a kind."""
-    return isinstance(kind, TAKEN[front_end.takes][0])
-
-
-def _refuse_others(front_end: FrontEnd, given: Any, kinds: Sequence[Kind]) -> None:
-    """Refuse tables none of which a front end takes."""
-    if not any(_takes(front_end, kind) for kind in kinds):
-        _, name, expected = TAKEN[front_end.takes]
+def _taken(front_end: FrontEnd, given: Any, data: Data, n_rows: int) -> list[int]:
+    """Return which tables a front end takes; refuse data without any."""
+    wanted, name, expected = TAKEN[front_end.takes]
+    kinds = {
+        i: side.kind
+        for i, side in enumerate(data.sides)
+        if side is not None and isinstance(side.kind, wanted) and not side.schema.parts
+    }
+    if not kinds:
         raise ValueError(
             f"front_end={given!r} makes features of {name}, but rows of X have shape "
-            f"{kinds[0].source_shape}; expected {expected}: leave front_end='auto'."
+            f"{data.first.kind.source_shape}; expected {expected}: leave front_end='auto'."
         )
+    wide = [i for i, kind in kinds.items() if is_wide(n_rows, kind.n_inputs, 0)]
+    return wide if wide and front_end.takes == "tables" else list(kinds)
 
 
-def _behind(
-    rows: CheckedRows,
-    index: np.ndarray,
-    first: Standardize,
-    front_end: FrontEnd,
-    standardize: bool | str,
-    seed: int,
-) -> FrontLayer:
-    """Return the first layer with a front end, fitted on some thousand rows at most."""
-    most = max(2, min(MOST_ROWS, MOST_NUMBERS // rows.kind.n_inputs))
-    if len(index) > most:
-        drawn = np.random.default_rng(seed).choice(len(index), most, replace=False)
-        index = index[np.sort(drawn)]
-    parts = list(gen_batches(len(index), ROWS_AT_ONCE))
-    x = torch.cat([first(rows.source.take(index[part])) for part in parts])
-    state = front_end.fit(x, seed)
-    features = torch.cat([front_end(x[part], state) for part in parts])
-    return FrontLayer(first, front_end, state, _last(features, front_end, standardize))
+def _drawn(index: np.ndarray, n_inputs: int, seed: int) -> np.ndarray:
+    """Return some thousand rows of an index at most."""
+    most = max(2, min(MOST_ROWS, MOST_NUMBERS // n_inputs))
+    if len(index) <= most:
+        return index
+    return index[np.sort(np.random.default_rng(seed).choice(len(index), most, replace=False))]
+
+
+def _scaled(rows: CheckedRows, index: np.ndarray, first: Standardize) -> Tensor:
+    """Return rows as their first layer makes them."""
+    parts = gen_batches(len(index), ROWS_AT_ONCE)
+    return torch.cat([first(rows.source.take(index[part])) for part in parts])
 
 
 def _last(features: Tensor, front_end: FrontEnd, standardize: bool | str) -> Standardize:
     """Return the layer that scales features as if they were the columns of a table."""
+    if front_end.is_scaled:
+        return Standardize(np.zeros(1), np.ones(1))
     shape = tuple(features.shape[1:])
     kind = Recording if front_end.gives_recordings else Table
     made = CheckedRows(as_source(features), Schema(kind(shape, shape)))

@@ -8,6 +8,7 @@ from typing import Any
 from sklearn_mi.front_ends.audio import LogMel
 from sklearn_mi.front_ends.base import FrontEnd, checked
 from sklearn_mi.front_ends.blocks import PARTS, Blocks
+from sklearn_mi.front_ends.factors import Factors
 from sklearn_mi.front_ends.words import LSA
 
 __all__ = ["FRONT_ENDS", "as_front_end"]
@@ -15,6 +16,7 @@ __all__ = ["FRONT_ENDS", "as_front_end"]
 FRONT_ENDS: dict[str, Callable[[], FrontEnd]] = {
     **PARTS,
     "blocks": Blocks,
+    "factors": Factors,
     "log-mel": LogMel,
     "lsa": LSA,
 }

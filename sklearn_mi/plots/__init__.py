@@ -1,4 +1,4 @@
-"""Plots of results, as scikit-learn's Display objects, made from tables and arrays alone.
+"""Plots of results, as scikit-learn's Display objects, made from tables and arrays.
 
 Every Display keeps ``figure_``, ``ax_`` and ``alt_text_``: one sentence that says what is to be
 seen, for readers who cannot see it. A legend stands beside the axes where the figure makes room
@@ -23,6 +23,7 @@ from sklearn_mi.plots.estimates import (
     PointwiseDisplay,
     StaircaseDisplay,
 )
+from sklearn_mi.plots.importance import ImportanceDisplay
 from sklearn_mi.plots.style import COLOURS as COLOURS
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "ConvergenceDisplay",
     "DiagnosticsDisplay",
     "EmbeddingDisplay",
+    "ImportanceDisplay",
     "LabelEfficiencyDisplay",
     "PointwiseDisplay",
     "StaircaseDisplay",

@@ -1,4 +1,4 @@
-"""Contestants side by side: accuracy against labels, and a radar of diagnostics."""
+"""Contestants side by side: scores against labels, and a radar of diagnostics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from textwrap import fill
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -55,8 +55,27 @@ def _count(labels_per_class: float) -> str:
     return "all" if np.isinf(labels_per_class) else f"{labels_per_class:g}"
 
 
+class _Scale(NamedTuple):
+    """What is drawn against what: a metric, and labels of each class or in all."""
+
+    metric: str
+    counted: str
+
+    @property
+    def per_class(self) -> str:
+        return " per class" if self.counted == "labels_per_class" else ""
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return (0.0, 1.0) if "accuracy" in self.metric else (-np.inf, np.inf)
+
+    @property
+    def measure(self) -> str:
+        return "R²" if self.metric == "r2" else self.metric.replace("_", " ")
+
+
 class LabelEfficiencyDisplay:
-    """Accuracy against the number of labelled rows: a line with intervals for each contestant.
+    """A score against the number of labelled rows: a line with intervals for each contestant.
 
     Contestants stand a little apart at each number of labels, so that their intervals do not
     cover one another; accuracies and intervals end at 0 and 1. The legend lists contestants in the
@@ -65,9 +84,10 @@ class LabelEfficiencyDisplay:
     Parameters
     ----------
     summary : DataFrame
-        Means and intervals: columns ``name``, ``probe``, ``labels_per_class`` (infinity: all),
-        ``n_labelled``, ``mean``, ``low``, ``high``, as ``sklearn_mi.evaluation.summarise``
-        returns them.
+        Means and intervals: columns ``name``, ``probe``, ``labels_per_class`` or, of a
+        measurement, ``n_labels`` (infinity: all), ``n_labelled``, ``mean``, ``low``, ``high``, as
+        ``sklearn_mi.evaluation.summarise`` returns them; ``metric`` names the score, which is
+        accuracy without it.
 
     Attributes
     ----------
@@ -101,7 +121,7 @@ class LabelEfficiencyDisplay:
         cls,
         summary: pd.DataFrame,
         *,
-        probe: str = "logistic",
+        probe: str | None = None,
         highlight: str | None = None,
         ax: Axes | None = None,
     ) -> LabelEfficiencyDisplay:
@@ -123,16 +143,16 @@ class LabelEfficiencyDisplay:
         return cls(summary).plot(ax, probe=probe, highlight=highlight)
 
     def plot(
-        self, ax: Axes | None = None, *, probe: str = "logistic", highlight: str | None = None
+        self, ax: Axes | None = None, *, probe: str | None = None, highlight: str | None = None
     ) -> LabelEfficiencyDisplay:
-        """Draw one probe's accuracies, and those of classifiers as dashed lines.
+        """Draw one probe's scores, and as dashed lines those of what predicts by itself.
 
         Parameters
         ----------
         ax : Axes, optional
             Where to draw; by default a new figure.
-        probe : str
-            Which probe's rows to draw.
+        probe : str, optional
+            Which probe's rows to draw. By default "logistic", or "ridge" of a measurement.
         highlight : str, optional
             A contestant whose line is thick, in front, in the first colour and with a band.
 
@@ -147,9 +167,11 @@ class LabelEfficiencyDisplay:
             If the summary lacks a column, has no row of the probe or of the highlighted name, or
             has several for one name and number of labels.
         """
-        drawn = _rows_of(self.summary, probe, highlight)
+        summary, scale = _scale_of(self.summary)
+        probe = probe or ("logistic" if scale.per_class else "ridge")
+        drawn = _rows_of(summary, probe, highlight, scale)
         self.figure_, self.ax_ = axes_for(ax, figsize=WIDE)
-        _label_axes(self.ax_, drawn, probe)
+        _label_axes(self.ax_, drawn, probe, scale)
         groups = {
             str(name): rows
             for name, rows in drawn.sort_values("n_labelled").groupby("name", sort=False)
@@ -167,12 +189,24 @@ class LabelEfficiencyDisplay:
         has_own = "own" in set(drawn["probe"])
         title = {"title": "dashed: a classifier by itself"} if has_own else {}
         place_legend(self.ax_, [handles[name] for name in ordered], **title)
-        self.alt_text_ = _told(drawn, probe, highlight)
+        self.alt_text_ = _told(drawn, probe, highlight, scale)
         return self
 
 
-def _rows_of(summary: pd.DataFrame, probe: str, highlight: str | None) -> pd.DataFrame:
-    """Return the rows to draw, with intervals that end at 0 and 1."""
+def _scale_of(summary: pd.DataFrame) -> tuple[pd.DataFrame, _Scale]:
+    """Return a summary that counts labels in one column, and what it measures."""
+    metrics = list(summary["metric"].drop_duplicates()) if "metric" in summary else ["accuracy"]
+    if len(metrics) > 1:
+        raise ValueError(f"The table has the metrics {metrics}; expected one: keep its rows.")
+    counted = "n_labels" if "n_labels" in summary else "labels_per_class"
+    renamed = summary.rename(columns={"n_labels": "labels_per_class"})
+    return renamed, _Scale("".join(metrics), counted)
+
+
+def _rows_of(
+    summary: pd.DataFrame, probe: str, highlight: str | None, scale: _Scale
+) -> pd.DataFrame:
+    """Return the rows to draw, with intervals that end where the score does."""
     need_columns(summary, SUMMARY)
     probes = set(summary["probe"])
     if probe not in probes:
@@ -190,18 +224,19 @@ def _rows_of(summary: pd.DataFrame, probe: str, highlight: str | None) -> pd.Dat
     if len(twice):
         name, count = twice.iloc[0][["name", "labels_per_class"]]
         raise ValueError(
-            f"The table has several rows of {name!r} at labels_per_class={_count(count)}; expected "
+            f"The table has several rows of {name!r} at {scale.counted}={_count(count)}; expected "
             "one: keep the rows of one data set and one setting."
         )
-    ends: Any = drawn[["mean", "low", "high"]].astype(float).clip(0, 1)
+    ends: Any = drawn[["mean", "low", "high"]].astype(float).clip(*scale.ends)
     # One fold has no interval.
     ends = ends.assign(low=ends["low"].fillna(ends["mean"]), high=ends["high"].fillna(ends["mean"]))
     return drawn.assign(**ends, neg=-ends["mean"])
 
 
-def _label_axes(ax: Axes, drawn: pd.DataFrame, probe: str) -> None:
+def _label_axes(ax: Axes, drawn: pd.DataFrame, probe: str, scale: _Scale) -> None:
     ticks = drawn.drop_duplicates("labels_per_class").sort_values("n_labelled")
-    ax.set(xscale="log", xlabel="labelled rows per class", ylabel=f"accuracy ({probe} probe)")
+    ax.set(xscale="log", xlabel=f"labelled rows{scale.per_class}")
+    ax.set_ylabel(f"{scale.measure} ({probe} probe)")
     ax.set_xticks(ticks["n_labelled"], [_count(n) for n in ticks["labels_per_class"]])
     ax.minorticks_off()
     left, right = drawn["n_labelled"].min(), drawn["n_labelled"].max()
@@ -211,7 +246,8 @@ def _label_axes(ax: Axes, drawn: pd.DataFrame, probe: str) -> None:
     ax.set_xlim(left / beside, right * beside)
     low, high = drawn["low"].min(), drawn["high"].max()
     margin = 0.04 * max(high - low, 0.05)
-    ax.set_ylim(max(low - margin, -margin / 2), min(high + margin, 1 + margin / 2))
+    lowest, highest = scale.ends
+    ax.set_ylim(max(low - margin, lowest - margin / 2), min(high + margin, highest + margin / 2))
     clear_axes(ax, grid="y")
 
 
@@ -253,7 +289,7 @@ def _line(
     )
 
 
-def _told(drawn: pd.DataFrame, probe: str, highlight: str | None) -> str:
+def _told(drawn: pd.DataFrame, probe: str, highlight: str | None, scale: _Scale) -> str:
     """Return who is first and last with the fewest and with the most labels."""
     parts = []
     counts = np.unique(drawn["labels_per_class"].to_numpy(float))
@@ -261,14 +297,15 @@ def _told(drawn: pd.DataFrame, probe: str, highlight: str | None) -> str:
         rows = pd.DataFrame(drawn[drawn["labels_per_class"] == count]).sort_values("neg")
         ranked = [f"{row['name']} {row['mean']:.2f}" for _, row in rows.iterrows()]
         ends = f"from {ranked[0]} down to {ranked[-1]}" if len(ranked) > 1 else ranked[0]
-        part = f"with {_count(count)} {'label' if count == 1 else 'labels'} per class {ends}"
+        labels = "label" if count == 1 else "labels"
+        part = f"with {_count(count)} {labels}{scale.per_class} {ends}"
         own = rows.loc[rows["name"] == highlight, "mean"]
         shown = highlight is not None and len(own) and rows.iloc[0]["name"] != highlight
         parts.append(part + (f" ({highlight} {own.iloc[0]:.2f})" if shown else ""))
     n = drawn["name"].nunique()
     return (
-        f"Accuracy of {n} contestant{'s' * (n > 1)} against labelled rows per class, "
-        f"{probe} probe: {'; '.join(parts)}."
+        f"{scale.measure[:1].upper()}{scale.measure[1:]} of {n} contestant{'s' * (n > 1)} against "
+        f"labelled rows{scale.per_class}, {probe} probe: {'; '.join(parts)}."
     )
 
 

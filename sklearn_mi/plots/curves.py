@@ -30,6 +30,8 @@ __all__ = ["ConvergenceDisplay", "StudyDisplay", "TrainingDisplay"]
 
 # More points than these run into one another.
 MOST_MARKERS = 40
+# How the names of an online probe's scores end.
+SCORES = ("_accuracy", "_r2")
 # The logistic loss of a network that cannot tell a pair from an unrelated one.
 NO_INFORMATION = 2 * np.log(2)
 
@@ -40,13 +42,14 @@ class TrainingDisplay:
     The two are different numbers: training maximises the objective on batches of training rows;
     the held-out bound is InfoNCE on rows that training did not see, recorded with
     ``early_stopping=True`` or ``verbose=True``. A held-out line that falls while the other rises
-    tells of overfitting. Neither says how good the features are.
+    tells of overfitting. Neither says how good the features are; scores of labels, where an
+    `sklearn_mi.callbacks.OnlineProbe` has recorded them, have an axis of their own on the right.
 
     Parameters
     ----------
     history : sequence of dict or DataFrame
-        As ``MIRepresentationLearner.history_``: records with ``train_bound``, and ``steps`` and
-        ``valid_bound`` where they are known.
+        As ``MIRepresentationLearner.history_``: records with ``train_bound``, and ``steps``,
+        ``valid_bound`` and scores such as ``knn_accuracy`` where they are known.
     objective : str, optional
         What training maximises, for the legend.
     ceiling : float, optional
@@ -61,7 +64,7 @@ class TrainingDisplay:
     figure_ : Figure
         Its figure.
     lines_ : dict of str to Line2D
-        The lines ``"train_bound"`` and, where it was watched, ``"valid_bound"``.
+        The lines ``"train_bound"`` and, where they were watched, ``"valid_bound"`` and scores.
     alt_text_ : str
         One sentence for those who cannot see it.
 
@@ -163,9 +166,31 @@ class TrainingDisplay:
         handles = [self.lines_[name] for name in names if name in self.lines_]
         best = curves["valid_bound"].idxmax() if watched else None
         handles += self._marks(curves, best, colours["valid_bound"])
-        place_legend(train_ax, handles)
-        self.alt_text_ = self._told(curves, best)
+        scores = _scores_of(self.history, curves.index)
+        handles += self._draw_scores(scores, apart)
+        # On the axes that are drawn last, whose lines would cross it.
+        place_legend(self.figure_.axes[-1] if len(scores) else train_ax, handles)
+        self.alt_text_ = self._told(curves, best, scores)
         return self
+
+    def _draw_scores(self, scores: pd.DataFrame, apart: bool) -> list[Line2D]:
+        """Draw scores of labels on an axis of their own."""
+        if scores.empty:
+            return []
+        ax = self.ax_.twinx()
+        ax.set_ylabel("score on labelled rows")
+        ax.spines["top"].set_visible(False)
+        # Beyond the objective's axis, if it has one.
+        ax.spines["right"].set_position(("outward", 52 if apart else 0))
+        colours = palette(self.ax_, 2 + scores.shape[1])[2:]
+        for (name, values), colour, marker in zip(
+            scores.items(), colours, MARKERS[2:], strict=False
+        ):
+            seen = values.dropna()
+            words = str(name).replace("_r2", " R²").replace("_", " ")
+            (line,) = ax.plot(seen.index, seen, marker=marker, ms=4, color=colour, label=words)
+            self.lines_[str(name)] = line
+        return [self.lines_[str(name)] for name in scores]
 
     def _marks(self, curves: pd.DataFrame, best: Any, colour: str) -> list[Line2D]:
         """Draw the best pass and, where it is near, the ceiling."""
@@ -188,7 +213,7 @@ class TrainingDisplay:
         top, span = float(np.nanmax(values)), float(np.nanmax(values) - np.nanmin(values))
         return bool(self.ceiling - top <= max(span, 0.1 * abs(self.ceiling)))
 
-    def _told(self, curves: pd.DataFrame, best: Any) -> str:
+    def _told(self, curves: pd.DataFrame, best: Any, scores: pd.DataFrame) -> str:
         unit = "nats" if self.in_nats else ""
         train = curves["train_bound"].dropna()
         name = self.objective or "the objective"
@@ -202,6 +227,8 @@ class TrainingDisplay:
             parts.append(f"held-out InfoNCE is highest, {highest}, at {curves.index.name} {best:g}")
         if self._ceiling_is_near(curves):
             parts.append(f"its ceiling is {written(self.ceiling or 0.0, 'nats')}")
+        for name, values in scores.items():
+            parts.append(f"{str(name).replace('_', ' ')} is {written(values.dropna().iloc[-1])}")
         return f"Training to {curves.index.name} {curves.index[-1]:g}: {'; '.join(parts)}."
 
 
@@ -219,6 +246,14 @@ def _curves_of(history: Any) -> pd.DataFrame:
     passes = np.arange(1, len(rows) + 1)
     steps = np.cumsum(rows["steps"]) if "steps" in rows else passes
     return curves.set_index(pd.Index(steps, name="step" if "steps" in rows else "pass"))
+
+
+def _scores_of(history: Any, steps: pd.Index) -> pd.DataFrame:
+    """Return the scores of labels as columns, at the steps where there are some."""
+    rows = history if isinstance(history, pd.DataFrame) else pd.DataFrame(list(history))
+    names = [name for name in rows if str(name).endswith(SCORES)]
+    scores = rows[names].apply(pd.to_numeric, errors="coerce").set_index(steps)
+    return pd.DataFrame(scores.dropna(axis="columns", how="all").dropna(how="all"))
 
 
 def _curve(ax: Axes, curves: pd.DataFrame, name: str, **style: Any) -> Line2D:

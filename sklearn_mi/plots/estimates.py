@@ -18,6 +18,7 @@ from sklearn_mi.plots.style import (
     WIDE,
     axes_for,
     clear_axes,
+    forest_axes,
     ink,
     legible,
     muted,
@@ -329,14 +330,10 @@ class ColumnsDisplay:
         if self.table.empty:
             raise ValueError("The table has no row; expected a row for each column of X.")
         shown = self.table.sort_values("value", ascending=False, kind="stable").head(max_columns)
-        self.figure_, self.ax_ = axes_for(ax, figsize=(WIDE[0], 1.4 + 0.24 * max(len(shown), 6)))
+        names, words = list(shown.index), "mutual information, nats"
+        self.figure_, self.ax_ = forest_axes(ax, names, words)
         zero = self.ax_.axvline(0, color=muted(self.ax_), lw=1.5, label="0: independent", zorder=1)
         kinds = self._points(shown, fdr)
-        self.ax_.set_yticks(range(len(shown)), [str(name) for name in shown.index])
-        self.ax_.set(xlabel="mutual information, nats", ylim=(len(shown) - 0.5, -0.5))
-        self.ax_.tick_params(axis="y", length=0, labelsize=None if len(shown) <= 24 else "small")
-        clear_axes(self.ax_, grid="x")
-        self.ax_.spines["left"].set_visible(False)
         place_legend(self.ax_, [*kinds, zero])
         self.alt_text_ = self._told(shown, fdr)
         return self

@@ -25,6 +25,7 @@ __all__ = [
     "colour_map",
     "contrast",
     "figure_of",
+    "forest_axes",
     "ink",
     "legible",
     "muted",
@@ -288,6 +289,30 @@ def clear_axes(ax: Axes, grid: str | None = None) -> None:
     if grid is not None:
         ax.grid(axis=grid, alpha=0.3)  # pyright: ignore[reportArgumentType]
         ax.set_axisbelow(True)
+
+
+def forest_axes(ax: Axes | None, names: Sequence[Any], xlabel: str) -> tuple[Figure, Axes]:
+    """Return axes with a row for each name, the first on top, and their figure.
+
+    Parameters
+    ----------
+    ax : Axes or None
+        None: a new figure, whose height grows with the names.
+    names : sequence
+    xlabel : str
+
+    Returns
+    -------
+    figure : Figure
+    ax : Axes
+    """
+    figure, ax = axes_for(ax, figsize=(WIDE[0], 1.4 + 0.24 * max(len(names), 6)))
+    ax.set_yticks(range(len(names)), [str(name) for name in names])
+    ax.set(xlabel=xlabel, ylim=(len(names) - 0.5, -0.5))
+    ax.tick_params(axis="y", length=0, labelsize=None if len(names) <= 24 else "small")
+    clear_axes(ax, grid="x")
+    ax.spines["left"].set_visible(False)
+    return figure, ax
 
 
 def place_legend(

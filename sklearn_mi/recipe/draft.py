@@ -37,6 +37,7 @@ __all__ = [
     "Draft",
     "Recipe",
     "changed_parameters",
+    "check_unchanged",
     "open_parameters",
     "over_steps",
     "snapshot",
@@ -68,6 +69,7 @@ MODEL_PARAMETERS = (
     "input_shape",
     "standardize",
     "front_end",
+    "column_weights",
 )
 
 
@@ -88,6 +90,8 @@ class Recipe:
         None: the encoder's own width.
     input_shape : tuple of int or None
     standardize : bool or "auto"
+    front_end : object or None
+    column_weights : array-like, dict or None
     choices : dict of Choice
         What was picked for the parameters left open.
     given : dict
@@ -108,6 +112,7 @@ class Recipe:
     input_shape: Shape | None
     standardize: bool | str
     front_end: Any = None
+    column_weights: Any = None
     choices: Mapping[str, Choice] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
 
@@ -396,3 +401,26 @@ def changed_parameters(recipe: Recipe, params: Mapping[str, Any]) -> list[str]:
     names : list of str
     """
     return [name for name in MODEL_PARAMETERS if not is_same(recipe.given[name], params[name])]
+
+
+def check_unchanged(recipe: Recipe, settings: Mapping[str, Any]) -> None:
+    """Reject a continuation if a parameter of the model has changed since it was built.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    settings : mapping
+        The current parameters.
+
+    Raises
+    ------
+    ValueError
+        If so; the message names the parameters, and ``fit`` as the cure.
+    """
+    changed = changed_parameters(recipe, settings)
+    if changed:
+        now = ", ".join(f"{name}={settings[name]!r}" for name in changed)
+        raise ValueError(
+            f"{now}: the model was built with another value, and training goes on from it; call "
+            "fit to build a new model (with warm_start=False), or set the parameter back."
+        )

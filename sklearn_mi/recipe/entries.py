@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from sklearn_mi.encoders import MLP
+from sklearn_mi.encoders import MLP, Passthrough
 from sklearn_mi.front_ends import Blocks
 from sklearn_mi.recipe.facts import (
     BFLOAT16,
@@ -15,6 +15,7 @@ from sklearn_mi.recipe.facts import (
     FITS,
     FRONT,
     IN_PARTS,
+    MANY_COLUMNS,
     MUON,
     NARROW,
     RECORDING,
@@ -77,6 +78,8 @@ class Length:
 
     def steps(self, facts: Facts) -> Choice:
         """Return the number of steps for these rows."""
+        if not self.most:
+            return Choice(0, "there is nothing to train")
         steps_a_pass = max(1, facts.n_rows // min(facts.batch_size, facts.n_rows))
         usual = min(
             max(self.least, self.passes * steps_a_pass), self.most, self.most_passes * steps_a_pass
@@ -133,6 +136,16 @@ class Entry:
     front_end: Default | None = None
 
 
+# Whoever names one of these wants a code.
+KEPT_AS_IT_IS = {
+    "encoder",
+    "n_components",
+    "view",
+    "critic",
+    "comparison",
+    "objective",
+    "max_steps",
+}
 _OF_TRAINING = {f.name for f in dataclasses.fields(Entry)} - {"kind", *PICKED}
 OPEN_PARAMETERS = frozenset(PICKED | _OF_TRAINING)
 # The rate if the entry has none: under an optimiser or a schedule that the user named.
@@ -197,6 +210,11 @@ _BESIDE_COLUMNS = default(
     "the code helps with few labels, the columns with many",
     *(*_MODEL, "view", "output", "n_components", NARROW),
 )
+_OF_FACTORS = (FRONT, MANY_COLUMNS)
+_FACTORS = default(
+    *("factors", "so many columns for so few rows: their factors hold less noise", "encoder"),
+    MANY_COLUMNS,
+)
 _LONG = default(Length(1200, 4800), "")
 _SHORT = _by_muon(Length(400, 1200, passes=20), "", otherwise=_LONG)
 
@@ -220,26 +238,24 @@ _NUMBERS = Entry(
 
 _ENTRIES = (
     _NUMBERS,
-    Entry(
+    # No code that was tried gained on such tables; docs/evidence/few_labels.rst.
+    dataclasses.replace(
+        _NUMBERS,
         kind="numbers and categories",
-        view=_CLOSE_ROWS,
+        view=default("corruption", "nothing is trained, so no row needs a neighbour"),
         encoder=default(
-            "passthrough",
-            "a table of numbers and categories, whose columns say things that no other one does: "
-            "they stay in the code",
+            Passthrough(n_learned=0),
+            "a table of numbers and categories: no code that was tried says more than its columns; "
+            "n_components=... or max_steps=... learns one",
         ),
-        critic=default("bilinear", "it learns how to weight the columns of the code"),
-        comparison=_WHOLE_CODES,
+        critic=default("bilinear", "it could learn how to weight the columns"),
         objective=INFONCE,
         n_components=OWN_WIDTH,
         output=None,
-        optimizer=_MUON,
-        schedule=_by_muon(*LINEAR, otherwise=_CONSTANT),
-        lr=_by_muon(0.02, MUON_RATE),
-        weight_decay=NO_DECAY,
-        max_steps=_by_muon(Length(200, 200), "", otherwise=_LONG),
-        precision=FULL,
-        half_size=WHOLE_SIZE,
+        optimizer=ADAM,
+        schedule=_CONSTANT,
+        lr=default(1e-3, "nothing is trained"),
+        max_steps=default(Length(0, 0), ""),
     ),
     dataclasses.replace(
         _NUMBERS,
@@ -377,7 +393,18 @@ _ENTRIES = (
         kind="paired",
         view=default("paired", "X_pair is given"),
         front_end=default(
-            "blocks", "features of recordings say more than their steps", "encoder", RECORDING
+            *("blocks", "features of recordings say more than their steps", "encoder", RECORDING),
+            otherwise=_FACTORS,
+        ),
+        # Chosen on draws 100 and 101 of `make_two_omics`, and of bent factors, by recall.
+        encoder=default(
+            MLP((128,), activation="gelu"),
+            "rows of few factors: a second layer doubles the time and gains little",
+            *_OF_FACTORS,
+            otherwise=_PERCEPTRON,
+        ),
+        weight_decay=_by_muon(
+            1.0, "few rows: it keeps codes smooth", *_OF_FACTORS, otherwise=NO_DECAY
         ),
         output=None,
         max_steps=default(Length(880, 880), "", COLOUR, otherwise=_SHORT),
@@ -390,7 +417,7 @@ def kind_of_data(facts: Facts, left_open: frozenset[str]) -> str:
     """Return the kind of data, a key of `ENTRIES`."""
     if facts.kind_pair is not None:
         return "paired"
-    if facts.is_mixed and {"encoder", "n_components"} <= left_open:
+    if facts.is_mixed and left_open >= KEPT_AS_IT_IS:
         return "numbers and categories"
     conditions = facts.conditions
     if not conditions & {FITS, COLOUR, RECORDING, WORDS}:

@@ -30,6 +30,7 @@ MUON = "the optimiser is Muon, by name or by default"
 ROOMY = "an image has 24 pixels a side or more"
 RECORDING = "a row is a recording"
 WORDS = "a row is counts or weights of words"
+MANY_COLUMNS = "a table of a pair has too many columns for its rows"
 FRONT = "a front end makes features of a row"
 BFLOAT16 = "this processor multiplies bfloat16 by itself"
 
@@ -75,6 +76,8 @@ class Facts:
         A key of `EFFORTS`.
     has_bfloat16 : bool
         Whether training runs on a processor with instructions for bfloat16.
+    has_several : bool
+        Whether the second table is several tables side by side.
     """
 
     n_rows: int
@@ -86,6 +89,7 @@ class Facts:
     optimizer: Any = "auto"
     effort: str = "normal"
     has_bfloat16: bool = False
+    has_several: bool = False
 
     @property
     def is_by_muon(self) -> bool:
@@ -98,6 +102,13 @@ class Facts:
         return 4 * self.n_rows * self.kind.n_inputs / 2**30
 
     @property
+    def has_many_columns(self) -> bool:
+        """Whether a table of a pair has fewer than two rows a column."""
+        tables = [kind for kind in (self.kind, self.kind_pair) if isinstance(kind, Table)]
+        is_pair = self.kind_pair is not None and not self.has_several
+        return is_pair and any(2 * table.n_inputs > self.n_rows for table in tables)
+
+    @property
     def conditions(self) -> set[str]:
         """The conditions of defaults that these rows meet."""
         kind = self.kind
@@ -108,6 +119,7 @@ class Facts:
             RGB: isinstance(kind, Image) and kind.n_channels == 3,
             RECORDING: isinstance(kind, Recording) or isinstance(self.kind_pair, Recording),
             WORDS: isinstance(kind, Words),
+            MANY_COLUMNS: self.has_many_columns,
             WHOLE: self.is_whole,
             MUON: is_auto(self.optimizer) or self.is_by_muon,
             ROOMY: isinstance(kind, Image) and min(kind.row_shape[:2]) >= 24,

@@ -13,17 +13,22 @@ from sklearn_mi.rows.checks import (
     warn_of_large_values,
     warn_of_targets,
 )
-from sklearn_mi.rows.copies import count_copies, row_hashes
+from sklearn_mi.rows.confounds import (
+    Residual,
+    fit_confounds,
+    read_confounds,
+    residual_rows,
+    without_confounds,
+)
+from sklearn_mi.rows.copies import count_copies, count_repeats, row_hashes, rows_to_draw, shares_of
 from sklearn_mi.rows.data import Data
 from sklearn_mi.rows.frames import (
     check_names,
     check_types,
     columns_are_told,
     input_names,
-    listed,
     names_of,
     names_out,
-    told_of_values,
     warn_of_labels,
 )
 from sklearn_mi.rows.indexed import Rows
@@ -38,6 +43,7 @@ from sklearn_mi.rows.kinds import (
     Words,
     kind_of,
 )
+from sklearn_mi.rows.lacking import check_common, present_in, warn_of_lacking
 from sklearn_mi.rows.pairs import AnyRows, PairedRows, PartnerRows
 from sklearn_mi.rows.recordings import gathered, padded
 from sklearn_mi.rows.scaling import (
@@ -49,6 +55,8 @@ from sklearn_mi.rows.scaling import (
 )
 from sklearn_mi.rows.sources import Source, as_source
 from sklearn_mi.rows.splits import split_rows
+from sklearn_mi.rows.weights import weighted
+from sklearn_mi.rows.words import listed, told_of_values
 
 __all__ = [
     "KINDS",
@@ -65,6 +73,7 @@ __all__ = [
     "PairedRows",
     "PartnerRows",
     "Recording",
+    "Residual",
     "Rows",
     "Schema",
     "Source",
@@ -74,16 +83,20 @@ __all__ = [
     "Volume",
     "Words",
     "as_source",
+    "check_common",
     "check_names",
     "check_types",
     "codes_like",
     "columns_are_told",
     "count_copies",
+    "count_repeats",
     "empty_like_rows",
     "find_flags",
+    "fit_confounds",
     "fit_standardize",
     "from_torch",
     "gathered",
+    "residual_rows",
     "row_hashes",
     "input_names",
     "is_several",
@@ -92,12 +105,19 @@ __all__ = [
     "names_of",
     "names_out",
     "padded",
+    "present_in",
     "read_codes",
+    "read_confounds",
     "read_pair",
     "read_rows",
+    "rows_to_draw",
+    "shares_of",
     "split_rows",
     "told_of_values",
     "warn_of_labels",
+    "warn_of_lacking",
     "warn_of_large_values",
     "warn_of_targets",
+    "weighted",
+    "without_confounds",
 ]

@@ -30,10 +30,20 @@ class Order:
         Seed of the generator that permutes the rows in each pass.
     n_extra : int
         Rows appended to each batch, drawn independently of it from all rows.
+    weights : Tensor of shape (n_rows,) or None
+        Each batch is then drawn by itself: row after row with a probability in proportion to its
+        weight among the rows that the batch does not hold yet.
     """
 
-    def __init__(self, n_rows: int, batch_size: int, seed: int, n_extra: int = 0) -> None:
-        self.n_rows, self.n_extra = n_rows, n_extra
+    def __init__(
+        self,
+        n_rows: int,
+        batch_size: int,
+        seed: int,
+        n_extra: int = 0,
+        weights: Tensor | None = None,
+    ) -> None:
+        self.n_rows, self.n_extra, self.weights = n_rows, n_extra, weights
         self.batch_size = min(batch_size, n_rows)
         self.steps_a_pass = n_rows // self.batch_size
         self.steps_left = 0
@@ -49,16 +59,25 @@ class Order:
     def rest_of_pass(self) -> Iterator[Tensor]:
         """Yield batches to the end of the pass, or until no step is left."""
         if self._place == self.steps_a_pass:
-            self._permutation = torch.randperm(self.n_rows, generator=self._generator)
             self._place = 0
+            if self.weights is None:
+                self._permutation = torch.randperm(self.n_rows, generator=self._generator)
         while self._place < self.steps_a_pass and self.steps_left:
-            start = self._place * self.batch_size
+            batch = self._batch(self._place * self.batch_size)
             self._place, self.steps_left = self._place + 1, self.steps_left - 1
-            batch = self._permutation[start : start + self.batch_size]
             yield torch.cat([batch, self._extra()]) if self.n_extra else batch
 
+    def _batch(self, start: int) -> Tensor:
+        if self.weights is None:
+            return self._permutation[start : start + self.batch_size]
+        return torch.multinomial(self.weights, self.batch_size, generator=self._generator)
+
     def _extra(self) -> Tensor:
-        return torch.randint(self.n_rows, (self.n_extra,), generator=self._generator)
+        if self.weights is None:
+            return torch.randint(self.n_rows, (self.n_extra,), generator=self._generator)
+        return torch.multinomial(
+            self.weights, self.n_extra, replacement=True, generator=self._generator
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position of the stream."""

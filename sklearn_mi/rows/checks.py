@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_array, validate_data
 
 from sklearn_mi._base import MIWarning, Shape
 from sklearn_mi._compat import _convert_to_numpy, device, get_namespace
+from sklearn_mi.rows.columns import Column, Number, describe, is_plain, numbers_of, owners_of
 from sklearn_mi.rows.frames import (
     check_labels,
     check_names,
@@ -25,7 +26,8 @@ from sklearn_mi.rows.frames import (
     names_of,
 )
 from sklearn_mi.rows.indexed import Rows
-from sklearn_mi.rows.kinds import Image, Kind, Recording, Schema, kind_of
+from sklearn_mi.rows.kinds import Image, Kind, Recording, Schema, Table, kind_of
+from sklearn_mi.rows.lacking import lacking_of, tables_of
 from sklearn_mi.rows.recordings import (
     RecordingSource,
     WindowSource,
@@ -33,7 +35,7 @@ from sklearn_mi.rows.recordings import (
     gathered,
     refuse_gaps,
 )
-from sklearn_mi.rows.sources import JoinedSource, Source, as_source
+from sklearn_mi.rows.sources import JoinedSource, ResidualSource, Source, as_source
 
 if TYPE_CHECKING:
     from sklearn_mi.rows.scaling import Standardize
@@ -47,6 +49,7 @@ __all__ = [
     "read_codes",
     "read_pair",
     "read_rows",
+    "read_table",
     "warn_of_large_values",
     "warn_of_targets",
 ]
@@ -90,6 +93,10 @@ class CheckedRows:
         groups: np.ndarray | None = None,
     ) -> Rows:
         """Return all rows, or those of an index, as batches on a device."""
+        if self.schema.confounds is not None and not isinstance(self.source, ResidualSource):
+            raise ValueError(
+                "fit was given confounds; pass confounds= of these rows, to a method that takes it."
+            )
         return Rows(
             self.source,
             scale,
@@ -98,7 +105,9 @@ class CheckedRows:
             index=index,
             stream=stream,
             feature_names=self.schema.feature_names,
+            owners=self.schema.owners,
             groups=None if groups is None else torch.as_tensor(groups, device=device),
+            tables=tables_of(self),
         )
 
     def of_kind(self, kind: Kind) -> CheckedRows:
@@ -146,6 +155,7 @@ def read_rows(
     *,
     known: Schema | None = None,
     min_rows: int = 1,
+    sets: Callable[..., Any] | None = None,
 ) -> CheckedRows:
     """Check the rows of an estimator and set or check its number of features.
 
@@ -157,6 +167,9 @@ def read_rows(
     known : Schema or None
         What ``fit`` learned of its rows; None: this is ``fit``.
     min_rows : int, default=1
+    sets : callable or None
+        In ``fit``, ``sets(n_columns, names)`` gives the sets of columns that a row may lack; see
+        `Schema`.
 
     Returns
     -------
@@ -168,23 +181,32 @@ def read_rows(
         For text, missing values, another shape than in ``fit``, images with channels first.
     """
     X, names = gathered(X), names_of(X, "X")
-    finite = _finite(X, known)
-    check_types(X, "X")
+    finite, own = _finite(X, known), _own_columns(X, known, input_shape)
+    check_types(X, "X", reads_dates=own)
+    checks: dict[str, Any] = {
+        "accept_sparse": "csr",
+        "allow_nd": True,
+        # For rows of several axes scikit-learn would compare only the first.
+        "ensure_2d": known is None or len(known.kind.source_shape) == 1,
+        "ensure_min_samples": min_rows,
+        "ensure_all_finite": finite,
+    }
+    columns: tuple[Column, ...] = ()
+    is_flat = len(getattr(X, "shape", ())) == 2
+    lacks = sets(X.shape[1], names) if sets is not None and is_flat else None
+    if own:
+        validate_data(estimator, X, reset=known is None, skip_check_array=True)
+        columns, numbers = _columns_and_numbers(X, known, "X", lacks)
     with columns_are_told(X, "X"):
-        array: Any = validate_data(
-            estimator,
-            _plain(X),
-            reset=known is None,
-            accept_sparse="csr",
-            allow_nd=True,
-            # For rows of several axes scikit-learn would compare only the first.
-            ensure_2d=known is None or len(known.kind.source_shape) == 1,
-            ensure_min_samples=min_rows,
-            ensure_all_finite=finite,
-        )
+        if own:
+            array: Any = check_array(numbers, estimator=estimator, input_name="X", **checks)
+        else:
+            array = validate_data(estimator, _plain(X), reset=known is None, **checks)
         source = as_source(_as_numbers(array, "X"), is_on_disk=isinstance(X, np.memmap))
+    source.may_lack = own or isinstance(X, np.memmap)
     if known is None:
-        known = Schema(kind_of(source, input_shape), names)
+        shape = None if columns else input_shape
+        known = Schema(kind_of(source, shape), names, columns=columns, sets=lacks)
         if isinstance(known.kind, Recording):
             estimator.n_features_in_ = known.kind.n_channels
     _check_shape(source, known, "X", type(estimator).__name__)
@@ -192,9 +214,39 @@ def read_rows(
 
 
 def _finite(X: Any, known: Schema | None) -> Any:
-    """Return what scikit-learn is to check: recordings may lack steps at their end."""
+    """Return what scikit-learn is to check.
+
+    Numbers of a table may be missing, and recordings may lack steps at their end.
+    """
+    n_axes = len(getattr(X, "shape", ())) or 2
     may_lack = known is None or isinstance(known.kind, Recording)
-    return "allow-nan" if may_lack and len(getattr(X, "shape", ())) == 3 else True
+    is_table = n_axes == 2 and not sparse.issparse(X)
+    return "allow-nan" if is_table or (may_lack and n_axes == 3) else True
+
+
+def _own_columns(X: Any, known: Schema | None, input_shape: Any = None) -> bool:
+    """Return whether the columns of a table are read one by one: they are not just numbers."""
+    if known is not None and known.columns:
+        return True
+    are_flat = input_shape is None or np.ndim(input_shape) == 0 or len(input_shape) == 1
+    is_table = isinstance(known.kind, Table) if known is not None else are_flat
+    return is_table and not sparse.issparse(X) and not is_plain(X)
+
+
+def _columns_and_numbers(
+    X: Any, known: Schema | None, name: str, sets: Any
+) -> tuple[tuple[Column, ...], np.ndarray]:
+    """Return how columns become numbers, and these numbers; all NaN where a row lacks its set."""
+    lacking = lacking_of(X, sets if known is None else known.sets)
+    if known is None:
+        columns = describe(X, name, lacking)
+    else:
+        # Of a table that had no gaps, each column is a number.
+        columns = known.columns or (Number(False),) * known.kind.n_inputs
+    numbers = numbers_of(X, columns, name)
+    if lacking is not None:
+        numbers[lacking[:, owners_of(columns)]] = np.nan
+    return columns, numbers
 
 
 def _of_kind(source: Source, kind: Kind, name: str, finite: Any) -> Source:
@@ -202,7 +254,7 @@ def _of_kind(source: Source, kind: Kind, name: str, finite: Any) -> Source:
     if isinstance(kind, Recording) and len(kind.source_shape) == 2:
         refuse_gaps(source, name)
         return RecordingSource(source, kind.row_shape[0] if kind.is_sequence else 0)
-    if finite is not True and not source.is_bytes:
+    if finite is not True and not source.is_bytes and not isinstance(kind, Table):
         # Checked last, since only now it is known that these are no recordings.
         for block in source.blocks():
             check_array(block, input_name=name)
@@ -259,7 +311,7 @@ def read_pair(
     if known is not None and len(known.parts) != (0 if tables is None else len(tables)):
         _refuse_number(tables, known, estimator)
     if tables is None:
-        checked = _read_partner(X_pair, known, "X_pair", estimator)
+        checked = read_table(X_pair, known, "X_pair", estimator, ())
         _check_length("X", n_rows, "X_pair", len(checked), "expected one partner a row.")
         check_labels(X, X_pair)
         return checked
@@ -285,7 +337,7 @@ def _read_several(
                 f"{name} has rows of shape {tuple(table.shape[1:])}; expected tables of shape "
                 "(n, p) where X_pair is a list: flatten the rows, or pass them as X."
             )
-        part = _read_partner(table, None if known is None else known.parts[k], name, estimator)
+        part = read_table(table, None if known is None else known.parts[k], name, estimator, ())
         cure = (
             "expected one partner a row; if a grid or a cross-validation cut X, it cannot cut a "
             "list: join the tables to one, with view=Columns(first, second, third)."
@@ -298,24 +350,47 @@ def _read_several(
     return CheckedRows(JoinedSource([part.source for part in parts]), schema, parts[0].like)
 
 
-def _read_partner(table: Any, known: Schema | None, name: str, estimator: str) -> CheckedRows:
-    """Check one table whose rows are partners of those of ``X``."""
+def read_table(
+    table: Any, known: Schema | None, name: str, estimator: str, sets: Any = None
+) -> CheckedRows:
+    """Check one table whose rows are partners of those of ``X``.
+
+    Parameters
+    ----------
+    table : array-like
+    known : Schema or None
+        What ``fit`` learned of it; None: this is ``fit``.
+    name : str
+        Of the table, for messages.
+    estimator : str
+    sets : tuple of tuple of int or None
+        In ``fit``, the sets of columns that a row may lack; see `Schema`.
+
+    Returns
+    -------
+    rows : CheckedRows
+    """
     table, names = gathered(table, name), names_of(table, name)
-    finite = _finite(table, known)
+    finite, own = _finite(table, known), _own_columns(table, known)
     if known is not None:
         check_names(table, known.feature_names, name, estimator)
-    check_types(table, name)
+    check_types(table, name, reads_dates=own)
+    columns: tuple[Column, ...] = ()
+    if own:
+        _check_width(table, known, name, estimator)
+        columns, numbers = _columns_and_numbers(table, known, name, sets)
     with columns_are_told(table, name):
         array: Any = check_array(
-            _plain(table),
+            numbers if own else _plain(table),
             accept_sparse="csr",  # type: ignore[arg-type]
             allow_nd=True,
             input_name=name,
             ensure_all_finite=finite,
         )
         source = as_source(_as_numbers(array, name), is_on_disk=isinstance(table, np.memmap))
+    source.may_lack = own or isinstance(table, np.memmap)
     if known is None:
-        known = Schema(kind_of(source, None, name), names)
+        known = Schema(kind_of(source, None, name), names, columns=columns, sets=sets)
     _check_shape(source, known, name, estimator)
     return CheckedRows(_of_kind(source, known.kind, name, finite), known, _without_rows(array))
 
@@ -333,6 +408,16 @@ def _refuse_number(tables: list[Any] | None, known: Schema, estimator: str) -> N
         f"X_pair is {given}, but {estimator} was fitted with {wanted}; expected the same tables "
         "as in fit, in their order."
     )
+
+
+def _check_width(table: Any, known: Schema | None, name: str, estimator: str) -> None:
+    """Refuse a table of another number of columns than in ``fit``."""
+    n = np.shape(table)[1]
+    if known is not None and n != known.n_columns:
+        raise ValueError(
+            f"{name} has {n} features, but {estimator} is expecting {known.n_columns} features as "
+            "input."
+        )
 
 
 def _as_numbers(array: Any, name: str) -> Any:

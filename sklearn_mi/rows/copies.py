@@ -1,14 +1,19 @@
-"""Copies of rows: count the reported rows that are also in the training part."""
+"""Copies of rows: count them, and find the rows that are left of them."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
+import torch
 from sklearn.utils import gen_batches
+from torch import Tensor
 
 from sklearn_mi.rows.data import Data
-from sklearn_mi.rows.sources import Source
+from sklearn_mi.rows.lacking import check_common
+from sklearn_mi.rows.pairs import AnyRows, PartnerRows
+from sklearn_mi.rows.sources import ResidualSource, Source
 
-__all__ = ["count_copies", "row_hashes"]
+__all__ = ["count_copies", "count_repeats", "row_hashes", "rows_to_draw", "shares_of"]
 
 # The finaliser of splitmix64 (Steele, Lea & Flood, 2014), and its step from one stream to the next.
 FIRST, SECOND, STEP = (
@@ -34,17 +39,123 @@ def count_copies(data: Data, kept: np.ndarray, report: np.ndarray) -> int:
     """
     if not (len(kept) and len(report)):
         return 0
-    trained, reported = (
-        sum(
-            # Weighed by position, so two tables in swapped order do not count as copies.
-            row_hashes(side.source, rows) * np.uint64(2 * place + 1)
-            for place, side in enumerate(data.sides)
-            if side is not None
-        )
-        for rows in (kept, report)
-    )
+    trained, reported = (_of_both_tables(data, rows) for rows in (kept, report))
     # By sorting: the table of numpy 2.0 cannot hold hashes of 64 bits.
     return int(np.isin(reported, trained, kind="sort").sum())
+
+
+def count_repeats(data: Data, kept: np.ndarray) -> int:
+    """Return how many training rows are copies of a training row before them.
+
+    Rows of other groups, labels or confounds are no copies.
+
+    Parameters
+    ----------
+    data : Data
+    kept : ndarray of int
+        The training rows.
+
+    Returns
+    -------
+    n_repeats : int
+    """
+    return len(kept) - len(_distinct(data, kept)[0]) if len(kept) else 0
+
+
+def rows_to_draw(
+    data: Data, duplicates: str, *, ordered: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the rows that take part in a fit, and how many copies each stands for.
+
+    Parameters
+    ----------
+    data : Data
+    duplicates : {"keep", "collapse"}
+        "collapse": of rows that are copies of one another, the first alone. Rows that have one
+        of several tables alone take no part.
+    ordered : bool
+        Whether rows follow one another in time.
+
+    Returns
+    -------
+    rows : ndarray of int
+        Increasing.
+    counts : ndarray of int of shape (n,) or None
+        None: each row stands for itself.
+
+    Raises
+    ------
+    ValueError
+        If rows are to be collapsed, and follow one another in time or are all equal. If fewer than
+        two rows have both of two tables.
+    """
+    if data.present is not None and data.present.shape[1] == 2:
+        check_common(data.present, [(0, 1)])
+    rows = data.usable
+    if duplicates == "keep":
+        return rows, None
+    if ordered:
+        raise ValueError(
+            "duplicates='collapse' would tear rows of a series apart; leave duplicates='keep'."
+        )
+    first, numbers = _distinct(data, rows)
+    if len(first) < 2:
+        raise ValueError(
+            f"duplicates='collapse' leaves {len(first)} of {len(rows)} rows; expected at least 2 "
+            "rows that differ."
+        )
+    counts = np.zeros(len(data), dtype=np.int64)
+    counts[first] = numbers
+    return first, counts
+
+
+def shares_of(rows: AnyRows, kept: np.ndarray, counts: np.ndarray | None) -> Tensor | None:
+    """Return the weights by which training rows are drawn; None if all are equal.
+
+    Parameters
+    ----------
+    rows : Rows, PairedRows or PartnerRows
+        The training rows; those that have a partner, if rows are partners of rows.
+    kept : ndarray of int
+        Their places in the data.
+    counts : ndarray of int or None
+        Of all rows of the data; see `rows_to_draw`.
+
+    Returns
+    -------
+    weights : Tensor of shape (n,) or None
+    """
+    if counts is None:
+        return None
+    weights = torch.from_numpy(counts[kept]).double()
+    if isinstance(rows, PartnerRows):
+        weights = weights[rows.anchors.cpu()]
+    return None if (weights == weights[0]).all() else weights
+
+
+def _distinct(data: Data, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first of each set of copies, in the order of the rows, and their number."""
+    hashes = _of_both_tables(data, rows)
+    for labels in (data.groups, data.y):
+        if labels is not None:
+            numbers = pd.factorize(labels)[0][rows].astype(np.uint64)
+            hashes = _mixed(hashes + STEP) + _mixed(numbers + FIRST)
+    _, first, counts = np.unique(hashes, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    return rows[first[order]], counts[order]
+
+
+def _of_both_tables(data: Data, rows: np.ndarray) -> np.ndarray:
+    """Return a hash for each row of both tables and of its confounds together."""
+    hashes = np.zeros(len(rows), dtype=np.uint64)
+    for place, side in enumerate((*data.sides, data.confounds)):
+        if side is not None:
+            source = side.source
+            # Of a residual the last digits depend on the block.
+            source = source.source if isinstance(source, ResidualSource) else source
+            # Weighed by position, so two tables in swapped order do not count as copies.
+            hashes += row_hashes(source, rows) * np.uint64(2 * place + 1)
+    return hashes
 
 
 def row_hashes(source: Source, index: np.ndarray) -> np.ndarray:

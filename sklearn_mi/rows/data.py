@@ -25,12 +25,18 @@ class Data:
     pair : CheckedRows or None
         Rows of ``X_pair``.
     groups, y : ndarray of shape (n,) or None
+    confounds : CheckedRows or None
+        Quantities whose linear part is taken out of both tables.
+    present : ndarray of bool of shape (n, n_tables) or None
+        Which rows have which tables; None: every row has all.
     """
 
     first: CheckedRows
     pair: CheckedRows | None = None
     groups: np.ndarray | None = None
     y: np.ndarray | None = None
+    confounds: CheckedRows | None = None
+    present: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.first)
@@ -39,6 +45,19 @@ class Data:
     def sides(self) -> tuple[CheckedRows, CheckedRows | None]:
         """Rows of both tables."""
         return self.first, self.pair
+
+    @property
+    def usable(self) -> np.ndarray:
+        """Rows that have two tables, all that there are or more, and so take part in a pair."""
+        if self.present is None:
+            return np.arange(len(self))
+        return np.flatnonzero(self.present.sum(axis=1) >= 2)
+
+    def lacks_tables(self, index: np.ndarray | None) -> bool:
+        """Return whether rows of an index lack one of several tables."""
+        if self.present is None:
+            return False
+        return not self.present[slice(None) if index is None else index].all()
 
     def behind(self, layers: Sequence[Standardize | FrontLayer | None]) -> Data:
         """Return the same data; a row is what the first layer makes of it.

@@ -20,7 +20,8 @@ from sklearn_mi._compat import (
     _check_feature_names_in,
     _get_feature_names,
 )
-from sklearn_mi.rows.kinds import Kind
+from sklearn_mi.rows.kinds import Schema
+from sklearn_mi.rows.words import listed, told_of_values
 
 __all__ = [
     "check_labels",
@@ -28,14 +29,11 @@ __all__ = [
     "check_types",
     "columns_are_told",
     "input_names",
-    "listed",
     "names_of",
     "names_out",
-    "told_of_values",
     "warn_of_labels",
 ]
 
-MOST_LISTED = 5
 DATES = {"date", "datetime", "datetime64", "period", "time", "timedelta", "timedelta64"}
 
 
@@ -154,15 +152,15 @@ def _told_of_labels(
     )
 
 
-def input_names(estimator: Any, kind: Kind, given: Any) -> Sequence[str]:
+def input_names(estimator: Any, schema: Schema, given: Any) -> Sequence[str]:
     """Return names for the numbers of a row, as scikit-learn does.
 
     Parameters
     ----------
     estimator : BaseEstimator
         Fitted.
-    kind : Kind
-        Kind of its rows. Only columns of a table have names.
+    schema : Schema
+        Of its rows. Only columns of a table have names.
     given : array-like of str or None
         The argument of ``get_feature_names_out``.
 
@@ -171,8 +169,8 @@ def input_names(estimator: Any, kind: Kind, given: Any) -> Sequence[str]:
     names : sequence of str
     """
     names: Any = _check_feature_names_in(estimator, given)
-    is_flat = len(kind.source_shape) == 1
-    return names if is_flat else [f"x{i}" for i in range(kind.n_inputs)]
+    is_flat = len(schema.kind.source_shape) == 1
+    return schema.names_of_numbers(names) if is_flat else schema.column_names
 
 
 def names_out(columns: Iterable[int | None], names: Sequence[str], prefix: str) -> np.ndarray:
@@ -203,7 +201,7 @@ def names_out(columns: Iterable[int | None], names: Sequence[str], prefix: str) 
     return np.array(given, dtype=object)
 
 
-def check_types(X: Any, name: str) -> None:
+def check_types(X: Any, name: str, *, reads_dates: bool = False) -> None:
     """Reject sparse tensors, and values that would silently become other numbers.
 
     Parameters
@@ -212,12 +210,16 @@ def check_types(X: Any, name: str) -> None:
         Rows as the user passes them.
     name : str
         Of the table, for messages.
+    reads_dates : bool, default=False
+        Whether its columns are read one by one, so that dates and masks do no harm.
 
     Raises
     ------
     ValueError
         For dates, and for masked values, of which numpy would use what the mask hides.
     """
+    if reads_dates:
+        return
     if isinstance(X, np.ma.MaskedArray) and np.ma.getmaskarray(X).any():
         raise ValueError(
             f"{name} has {np.ma.count_masked(X)} masked values; fill them, such as by "
@@ -311,39 +313,18 @@ def _labels(X: Any, n_columns: int) -> list[Any]:
 def _told_missing(
     array: np.ndarray, labels: list[Any], name: str, error: Exception
 ) -> Exception | None:
-    for what, is_bad in (("missing", pd.isna), ("infinite", _is_infinite)):
-        numbers = (int(is_bad(column).sum()) for column in array.T)
-        counts = {label: n for label, n in zip(labels, numbers, strict=True) if n}
-        if counts:
-            return ValueError(f"{error}\n{told_of_values(what, counts, name, len(array))}")
-    return None
-
-
-def told_of_values(what: str, counts: dict[Any, int], name: str, n_rows: int) -> str:
-    """Return a sentence on missing or infinite values: their columns, how many, and the cure.
-
-    Parameters
-    ----------
-    what : {"missing", "infinite"}
-    counts : dict
-        How many, by the name of the column.
-    name : str
-        Of the table.
-    n_rows : int
-
-    Returns
-    -------
-    sentence : str
-    """
-    cure = "fill them, such as by SimpleImputer" if what == "missing" else "clip them"
-    return (
-        f"{name} has {what} values in columns {listed(list(counts))} "
-        f"({listed(list(counts.values()), '')} of {n_rows} rows): {cure}, or drop these rows."
-    )
+    is_of_infinity = "infinity" in str(error)
+    what, is_bad = ("infinite", _is_infinite) if is_of_infinity else ("missing", pd.isna)
+    numbers = (int(is_bad(column).sum()) for column in array.T)
+    counts = {label: n for label, n in zip(labels, numbers, strict=True) if n}
+    if not counts:
+        return None
+    return ValueError(f"{error}\n{told_of_values(what, counts, name, len(array))}")
 
 
 def _is_infinite(column: np.ndarray) -> np.ndarray:
-    return np.isinf(column.astype(np.float64))
+    numbers: Any = pd.to_numeric(pd.Series(column), errors="coerce")
+    return np.isinf(numbers.to_numpy(np.float64))
 
 
 def _told_no_numbers(
@@ -379,10 +360,3 @@ def _is_number(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def listed(values: list[Any], brackets: str = "[]") -> str:
-    """Return the first five values as text, and how many more there are."""
-    first = ", ".join(map(repr, values[:MOST_LISTED])).join(brackets or ("", ""))
-    more = f" and {len(values) - MOST_LISTED} more" if len(values) > MOST_LISTED else ""
-    return f"{first}{more}"

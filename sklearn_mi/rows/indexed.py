@@ -41,9 +41,20 @@ class Rows(Dataset):
     stream : bool
         Convert by batch although the data would fit.
     feature_names : sequence of str or None
+    owners : ndarray of int or None
+        For each number of a row, the place of its column; None: each is its own.
     groups : Tensor of int or None
         Groups of these rows, in their order.
+    tables : list of ndarray of int or None
+        Places of the numbers of each table that a row may lack: it then stays NaN.
+
+    Attributes
+    ----------
+    lacks : bool
+        Whether some of several tables are missing.
     """
+
+    lacks = False
 
     def __init__(
         self,
@@ -55,15 +66,18 @@ class Rows(Dataset):
         index: np.ndarray | None = None,
         stream: bool = False,
         feature_names: Sequence[str] | None = None,
+        owners: np.ndarray | None = None,
         groups: Tensor | None = None,
+        tables: Sequence[np.ndarray] | None = None,
     ) -> None:
         self._layer, self.device, self._row_shape = layer, device, row_shape
-        self.feature_names, self.groups = feature_names, groups
+        self.feature_names, self.owners, self.groups = feature_names, owners, groups
+        self._tables = [torch.as_tensor(table, device=device) for table in tables or ()]
         self._source = as_source(source)
         self._index = np.arange(len(self._source)) if index is None else np.asarray(index)
         self._whole = len(self._index) == len(self._source)
         self._tensor: Tensor | None = None
-        self._unscaled = layer.is_identity
+        self._unscaled = layer.is_identity and not self._source.may_lack
         # What a front end makes of rows is small, and takes time.
         if not stream and (self._is_narrower or not self._source.by_batch):
             self._keep_on_device()
@@ -95,9 +109,18 @@ class Rows(Dataset):
         if self.device.type == "cuda" and batch.device.type == "cpu":
             batch = batch.pin_memory()
         batch = batch.to(self.device, non_blocking=self.device.type == "cuda")
+        given = batch
         if not (self._unscaled and batch.dtype == torch.float32):
             batch = self._layer(batch)
-        return batch.reshape(-1, *self._row_shape)
+        return self._lacking(batch, given).reshape(-1, *self._row_shape)
+
+    def _lacking(self, batch: Tensor, given: Tensor) -> Tensor:
+        """Return scaled rows that are NaN in the tables that they lack."""
+        for table in self._tables:
+            gone = given[:, table].isnan().all(1, keepdim=True)
+            places = table if batch.shape == given.shape else torch.arange(batch.shape[1])
+            batch[:, places] = batch[:, places].masked_fill(gone, torch.nan)
+        return batch
 
     @property
     def on_device(self) -> bool:

@@ -13,6 +13,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sklearn_mi._base import Shape
+from sklearn_mi.rows.columns import (
+    Column,
+    column_from_json,
+    column_to_json,
+    expanded_names,
+    flags_of,
+    owners_of,
+)
 from sklearn_mi.rows.sources import Source
 
 __all__ = ["KINDS", "Image", "Kind", "Recording", "Schema", "Table", "Volume", "Words", "kind_of"]
@@ -157,11 +165,21 @@ class Schema:
         Names of the columns, if they have names.
     parts : tuple of Schema
         Those of the tables that stand side by side in it; empty: it is one table.
+    columns : tuple of Column
+        How each column becomes numbers; empty: a row holds numbers already.
+    confounds : Schema or None
+        That of the table whose linear part is taken out of this one.
+    sets : tuple of tuple of int or None
+        Sets of columns that a row may lack as a whole, since it has others; empty: all columns
+        together, since it has other tables. None: a row lacks single values only.
     """
 
     kind: Kind
     feature_names: tuple[str, ...] | None = None
     parts: tuple[Schema, ...] = ()
+    columns: tuple[Column, ...] = ()
+    confounds: Schema | None = None
+    sets: tuple[tuple[int, ...], ...] | None = None
 
     @classmethod
     def side_by_side(cls, parts: Sequence[Schema]) -> Schema:
@@ -169,7 +187,7 @@ class Schema:
         shape = (sum(part.kind.n_inputs for part in parts),)
         named = any(part.feature_names for part in parts)
         names = tuple(name for part in parts for name in part.column_names) if named else None
-        return cls(Table(shape, shape), names, tuple(parts))
+        return cls(Table(shape, shape), names, tuple(parts), sets=())
 
     @property
     def row_shapes(self) -> tuple[Shape, ...]:
@@ -177,15 +195,63 @@ class Schema:
         return tuple(part.kind.row_shape for part in self.parts or (self,))
 
     @property
+    def n_columns(self) -> int:
+        """Columns of the table as it comes."""
+        return len(self.columns) or self.kind.n_inputs
+
+    @property
     def column_names(self) -> Sequence[str]:
-        """Names of the columns, by default x0, x1, ..."""
-        return self.feature_names or [f"x{i}" for i in range(self.kind.n_inputs)]
+        """Names of the numbers of a row, by default x0, x1, ..."""
+        return self.names_of_numbers(self.feature_names or [f"x{i}" for i in range(self.n_columns)])
+
+    def names_of_numbers(self, names: Sequence[str]) -> Sequence[str]:
+        """Return names for the numbers of a row, given those of the columns."""
+        return expanded_names(self.columns, names) if self.columns else names
+
+    @property
+    def owners(self) -> np.ndarray | None:
+        """For each number of a row, the place of its column; None: each is its own."""
+        return owners_of(self.columns) if self.columns else None
+
+    def part(self, numbers: Sequence[int]) -> Schema:
+        """Return the schema of a table that holds some of the numbers of a row.
+
+        Columns of the table as it came, if the numbers are all those of some columns.
+        """
+        shape, names = (len(numbers),), self.feature_names
+        whole_rows: Any = {"sets": None if self.sets is None else ()}
+        if self.owners is None:
+            kept = None if names is None else tuple(names[i] for i in numbers)
+            return Schema(Table(shape, shape), kept, **whole_rows)
+        asked = list(dict.fromkeys(self.owners[list(numbers)].tolist()))
+        whole = np.concatenate([np.flatnonzero(self.owners == column) for column in asked])
+        if whole.tolist() != list(numbers):
+            return Schema(Table(shape, shape), **whole_rows)
+        kept = None if names is None else tuple(names[column] for column in asked)
+        columns = tuple(self.columns[column] for column in asked)
+        return Schema(Table(shape, shape), kept, columns=columns, **whole_rows)
+
+    @property
+    def flags(self) -> np.ndarray | None:
+        """Which numbers of a row belong to categories, if the table came with categories."""
+        return flags_of(self.columns)
+
+    @property
+    def gaps(self) -> np.ndarray:
+        """Which numbers of a row tell that a value of the table is missing."""
+        if not self.columns:
+            return np.zeros(self.kind.n_inputs, bool)
+        return np.array([gap for column in self.columns for gap in column.gaps], bool)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
         names = None if self.feature_names is None else list(self.feature_names)
         parts = [part.to_json() for part in self.parts]
-        return {"kind": self.kind.to_json(), "feature_names": names, "parts": parts}
+        columns = [column_to_json(column) for column in self.columns]
+        of_table = {"feature_names": names, "parts": parts, "columns": columns}
+        of_table["sets"] = None if self.sets is None else [list(each) for each in self.sets]
+        of_table["confounds"] = self.confounds and self.confounds.to_json()
+        return {"kind": self.kind.to_json(), **of_table}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Schema:
@@ -194,9 +260,14 @@ class Schema:
         made = KINDS[kind["kind"]](
             tuple(kind["source_shape"]), tuple(kind["row_shape"]), kind["reason"]
         )
-        # Files that were written before there were several tables have none.
+        # The first files of this format have neither.
         parts = tuple(map(cls.from_json, fields.get("parts", ())))
-        return cls(made, None if names is None else tuple(names), parts)
+        columns = tuple(map(column_from_json, fields.get("columns", ())))
+        names = None if names is None else tuple(names)
+        confounds = (known := fields.get("confounds")) and cls.from_json(known)
+        sets = fields.get("sets")
+        sets = None if sets is None else tuple(map(tuple, sets))
+        return cls(made, names, parts, columns, confounds, sets)
 
 
 def kind_of(source: Source, input_shape: Any, name: str = "X") -> Kind:

@@ -18,9 +18,12 @@ __all__ = ["AnyRows", "PairedRows", "PartnerRows"]
 class PairedRows(Dataset):
     """Two tables whose rows belong together; a batch is a pair of batches."""
 
+    lacks = False
+
     def __init__(self, first: Rows, second: Rows) -> None:
         self.first, self.second = first, second
-        self.feature_names, self.device = first.feature_names, first.device
+        self.feature_names, self.owners = first.feature_names, first.owners
+        self.device = first.device
         self.groups = first.groups
 
     @property
@@ -57,9 +60,12 @@ class PartnerRows(Dataset):
         On the device of the rows.
     """
 
+    lacks = False
+
     def __init__(self, rows: Rows, partners: Any, generator: torch.Generator) -> None:
         self.rows, self.partners, self.generator = rows, partners, generator
-        self.feature_names, self.device = rows.feature_names, rows.device
+        self.feature_names, self.owners = rows.feature_names, rows.owners
+        self.device = rows.device
         self.anchors: Tensor = partners.anchors
         self.groups = None if rows.groups is None else rows.groups[self.anchors]
 

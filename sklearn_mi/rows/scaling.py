@@ -24,7 +24,7 @@ OF_STATE = "of_"
 
 
 class Standardize(nn.Module):
-    """The frozen first layer: ``(x - mean) / scale``.
+    """The frozen first layer: ``(x - mean) / scale``, and 0 where a number is missing.
 
     Parameters
     ----------
@@ -42,11 +42,11 @@ class Standardize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return rows of shape (b, p) in float32, scaled in float64 to keep large offsets exact."""
-        x = x.reshape(len(x), -1)
+        x = x.flatten(1)
         if x.dtype == torch.uint8:
             # Bytes carry few digits: float32 is exact enough and much faster.
             return (x.float() - self.mean.float()) / self.scale.float()
-        return ((x.double() - self.mean) / self.scale).float()
+        return _without_gaps((x.double() - self.mean) / self.scale).float()
 
     @property
     def is_identity(self) -> bool:
@@ -66,6 +66,11 @@ class Standardize(nn.Module):
         return row_shape
 
 
+def _without_gaps(x: Tensor) -> Tensor:
+    """Return numbers with 0, the mean, in place of missing ones."""
+    return x.masked_fill(x.isnan(), 0.0)
+
+
 class StandardizeSteps(Standardize):
     """The frozen first layer of recordings: ``(x - mean) / scale`` in each channel.
 
@@ -81,7 +86,7 @@ class StandardizeSteps(Standardize):
     def forward(self, x: Tensor) -> Tensor:
         """Return recordings of shape (b, time, channels + 1) in float32."""
         seen = x[..., -1:].float()
-        values = ((x[..., :-1].double() - self.mean) / self.scale).float()
+        values = _without_gaps((x[..., :-1].double() - self.mean) / self.scale).float()
         return torch.cat([values * seen, seen], dim=2)
 
     def row_shape(self, source_shape: Shape, row_shape: Shape) -> Shape:
@@ -143,6 +148,8 @@ class FrontLayer(nn.Module):
 def find_flags(rows: CheckedRows, index: np.ndarray) -> np.ndarray | None:
     """Return which columns of a mixed table are flags, that is 0 or 1, such as encoded categories.
 
+    Of a table that came with categories, the columns that were made of them.
+
     Parameters
     ----------
     rows : CheckedRows
@@ -155,6 +162,8 @@ def find_flags(rows: CheckedRows, index: np.ndarray) -> np.ndarray | None:
         None if the table is not mixed: fewer than a fifth of the columns that vary are flags, or
         all of them are, or there are more than 256 columns, or they are bytes.
     """
+    if rows.schema.flags is not None:
+        return rows.schema.flags
     n_columns = rows.kind.n_inputs
     if not rows.kind.scales_columns or n_columns > WIDEST_MIXED or rows.source.is_bytes:
         return None
@@ -162,10 +171,11 @@ def find_flags(rows: CheckedRows, index: np.ndarray) -> np.ndarray | None:
     first = None
     for part in rows.source.blocks(index):
         first = part[0] if first is None else first
-        flags &= ((part == 0) | (part == 1)).all(axis=0)
-        varies |= (part != first).any(axis=0)
+        flags &= ((part == 0) | (part == 1) | np.isnan(part)).all(axis=0)
+        varies |= ((part != first) & ~np.isnan(part)).any(axis=0)
         if not flags.any():
             return None
+    varies &= ~rows.schema.gaps
     flags &= varies
     is_mixed = FEWEST_FLAGS * varies.sum() <= flags.sum() < varies.sum()
     return flags if is_mixed else None
@@ -203,6 +213,8 @@ def fit_standardize(
         for part in rows.source.blocks(index):
             limits.partial_fit(part.astype(np.float64))
     low, spread = np.asarray(limits.data_min_), np.asarray(limits.data_range_)
+    is_empty = np.isnan(spread)
+    low, spread = np.where(is_empty, 0.0, low), np.where(is_empty, 0.0, spread)
     if not np.isfinite(spread).all():
         columns = np.flatnonzero(~np.isfinite(spread)).tolist()
         raise ValueError(

@@ -16,7 +16,15 @@ from torch import Tensor
 from sklearn_mi._base import Shape
 from sklearn_mi._compat import _convert_to_numpy, get_namespace
 
-__all__ = ["ArraySource", "JoinedSource", "Source", "SparseSource", "TensorSource", "as_source"]
+__all__ = [
+    "ArraySource",
+    "JoinedSource",
+    "ResidualSource",
+    "Source",
+    "SparseSource",
+    "TensorSource",
+    "as_source",
+]
 
 BLOCK = 8192
 
@@ -30,7 +38,14 @@ class Source(ABC):
     by_batch : bool
         Whether rows are converted batch by batch, because all of them as dense numbers might not
         fit into memory.
+
+    Attributes
+    ----------
+    may_lack : bool
+        Whether numbers may be missing (NaN).
     """
+
+    may_lack = False
 
     def __init__(self, array: Any, *, by_batch: bool = False) -> None:
         self._array, self.by_batch = array, by_batch
@@ -149,7 +164,7 @@ class JoinedSource(Source):
 
     def __init__(self, parts: Sequence[Source]) -> None:
         super().__init__(None, by_batch=any(part.by_batch for part in parts))
-        self.parts = parts
+        self.parts, self.may_lack = parts, any(part.may_lack for part in parts)
 
     @property
     def shape(self) -> Shape:
@@ -167,6 +182,40 @@ class JoinedSource(Source):
     def take(self, rows: np.ndarray | slice) -> Tensor:
         """Return some rows; see `Source.take`."""
         return torch.cat([part.take(rows) for part in self.parts], dim=1)
+
+
+class ResidualSource(Source):
+    """A table without the linear part of its confounds.
+
+    Parameters
+    ----------
+    source, confounds : Source
+        Rows of shape (p,) and of shape (q,).
+    layer : callable
+        ``layer(x, c)`` is what is left of rows; see `sklearn_mi.rows.confounds.Residual`.
+    """
+
+    def __init__(self, source: Source, confounds: Source, layer: Any) -> None:
+        super().__init__(None, by_batch=source.by_batch)
+        self.source, self.confounds, self.layer = source, confounds, layer
+        self.may_lack = source.may_lack
+
+    @property
+    def shape(self) -> Shape:
+        """Number of rows, then the number of columns."""
+        return self.source.shape
+
+    @property
+    def dtype(self) -> str:
+        """Always "float64"."""
+        return "float64"
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def take(self, rows: np.ndarray | slice) -> Tensor:
+        """Return some rows; see `Source.take`."""
+        return self.layer(self.source.take(rows), self.confounds.take(rows))
 
 
 def _in_memory(batch: np.ndarray, copy: bool | None = None) -> Tensor:

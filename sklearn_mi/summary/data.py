@@ -18,7 +18,16 @@ from sklearn_mi._checks import check_values, is_continuous
 from sklearn_mi.rows import as_source, gathered
 from sklearn_mi.rows.recordings import refuse_gaps
 
-__all__ = ["FEWEST_ROWS", "Data", "NUMBERS", "Preparation", "numbers_of", "read_data"]
+__all__ = [
+    "FEWEST_ROWS",
+    "NUMBERS",
+    "Data",
+    "Preparation",
+    "columns_as_numbers",
+    "is_measurement",
+    "numbers_of",
+    "read_data",
+]
 
 FEWEST_ROWS = 16
 # Text of more different values is no category, and whole numbers of more are a measurement.
@@ -145,20 +154,50 @@ def read_data(X: Any, y: Any = None) -> Data:
             f"X has {len(rows)} row{plural}{labelled}; expected at least {FEWEST_ROWS}."
         )
     columns = _describe(rows, target)
-    if not _can_be_used(columns).any():
-        reasons = sorted(set(columns["left_out"]) - {"", "the label"}) or ["one value only"]
-        raise ValueError(
-            f"X has no column that can be used ({', '.join(reasons)}); expected numbers, or text "
-            f"of at most {MOST_LEVELS} different values."
-        )
+    _check_use(columns)
     preparation, selected = _plan(rows, columns)
     rows = rows[selected] if selected else rows
     n_unlabelled = int((~known).sum())
-    return Data(rows, y, name, _is_measurement(y), columns, preparation, selected, n_unlabelled)
+    return Data(rows, y, name, is_measurement(y), columns, preparation, selected, n_unlabelled)
+
+
+def columns_as_numbers(X: pd.DataFrame) -> Any:
+    """Return what makes numbers of the columns that can be used.
+
+    Parameters
+    ----------
+    X : DataFrame
+
+    Returns
+    -------
+    transformer : ColumnTransformer or None
+        Not fitted. None where all columns are numbers without gaps.
+
+    Raises
+    ------
+    ValueError
+        If no column can be used.
+    """
+    columns = _describe(X, None)
+    _check_use(columns)
+    preparation, selected = _plan(X, columns)
+    if selected:
+        preparation = Preparation(selected, [], [])
+    return None if preparation is None else preparation.transformer()
 
 
 def _can_be_used(columns: Any) -> pd.Series:
     return (columns["left_out"] == "") & (columns["distinct"] > 1)
+
+
+def _check_use(columns: Any) -> None:
+    if _can_be_used(columns).any():
+        return
+    reasons = sorted(set(columns["left_out"]) - {"", "the label"}) or ["one value only"]
+    raise ValueError(
+        f"X has no column that can be used ({', '.join(reasons)}); expected numbers, or text of "
+        f"at most {MOST_LEVELS} different values."
+    )
 
 
 def _read_rows(X: Any) -> Any:
@@ -244,7 +283,17 @@ def _read_labels(y: Any, n_rows: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     return labels, known
 
 
-def _is_measurement(y: NDArray[Any] | None) -> bool:
+def is_measurement(y: NDArray[Any] | None) -> bool:
+    """Return whether labels are numbers, not classes: not whole, or of many different values.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,) or None
+
+    Returns
+    -------
+    is_measurement : bool
+    """
     if y is None or y.dtype.kind not in "iuf":
         return False
     return is_continuous(y) or len(np.unique(y)) > MOST_CLASSES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.decomposition import PCA
-from sklearn.linear_model import RidgeCV
-from sklearn.model_selection import KFold, train_test_split
+from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
@@ -52,7 +51,6 @@ HELD_OUT = 0.25
 MOST_DIAGNOSED = 2000  # the time of two of the diagnostics grows with the square of the rows
 CLUSTERS = 10
 LABELS_PER_CLASS_TO_LABELS = 10  # a measurement has no classes
-RIDGES = np.logspace(-2, 4, 13)
 
 
 class Rows(NamedTuple):
@@ -265,8 +263,8 @@ def compare_features(data: Data, learner: Any, plan: Plan, seed: int) -> pd.Data
     Returns
     -------
     table : DataFrame
-        As `sklearn_mi.evaluation.compare` returns it; of a measurement, ``accuracy`` is
-        :math:`R^2` and ``labels_per_class`` the number of labels in all.
+        As `sklearn_mi.evaluation.compare` returns it; of a measurement, ``labels_per_class`` is
+        the number of labels in all.
     """
     contestants = {
         RAW: _behind(data, *([] if data.preparation else _flat())),
@@ -274,43 +272,20 @@ def compare_features(data: Data, learner: Any, plan: Plan, seed: int) -> pd.Data
         OURS: _behind(data, learner),
     }
     X, y = _take(data.rows, plan.rows), _labels(data)[plan.rows]
+    settings: dict[str, Any] = {"probes": ("logistic",), "labels_per_class": plan.labels}
     if data.is_measurement:
-        return _compare_regressions(contestants, X, y.astype(float), plan, seed)
-    return compare(
+        settings = {"probes": ("ridge",), "n_labels": plan.labels, "scales": ("column",)}
+    table = compare(
         contestants,
         X,
         y,
-        labels_per_class=plan.labels,
+        discrete_target=not data.is_measurement,
         n_folds=plan.n_folds,
         n_draws=plan.n_draws,
-        probes=("logistic",),
         random_state=seed,
+        **settings,
     )
-
-
-def _compare_regressions(
-    contestants: Mapping[str, Any], X: Any, y: NDArray[np.float64], plan: Plan, seed: int
-) -> pd.DataFrame:
-    generator = np.random.default_rng(seed)
-    rows = []
-    folds = KFold(plan.n_folds, shuffle=True, random_state=seed).split(y)
-    for number, (train, test) in enumerate(folds):
-        orders = [generator.permutation(len(train)) for _ in range(plan.n_draws)]
-        for name, contestant in contestants.items():
-            fitted: Any = clone(contestant)
-            fitted.fit(_take(X, train))
-            codes = [_flatten(fitted.transform(_take(X, part))) for part in (train, test)]
-            scaling = StandardScaler().fit(codes[0])
-            Z_train, Z_test = (scaling.transform(Z) for Z in codes)
-            for draw, order in enumerate(orders):
-                for wanted in plan.labels:
-                    labelled = order[:wanted]
-                    ridge = RidgeCV(RIDGES).fit(Z_train[labelled], y[train[labelled]])
-                    row = (name, number, draw, float(wanted or math.inf), len(labelled))
-                    rows.append((*row, ridge.score(Z_test, y[test]), len(train), len(test)))
-    columns = ["name", "fold", "draw", "labels_per_class", "n_labelled"]
-    table = pd.DataFrame(rows, columns=[*columns, "accuracy", "n_train", "n_test"])
-    return table.assign(probe="ridge", scale="column")
+    return table.rename(columns={"n_labels": "labels_per_class"})
 
 
 def describe_codes(data: Data, fitted: Fitted) -> pd.DataFrame:

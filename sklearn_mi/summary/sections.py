@@ -404,11 +404,18 @@ def _learner(found: Findings) -> Section:
     learner, tables = found.fitted.learner, found.tables
     steps = getattr(learner, "n_iter_", None)
     rows = counted(len(found.fitted.rows.train), "row")
-    trained = f"{type(learner).__name__} trained on {rows} in {found.fitted.seconds:.1f} s"
-    parts = [paragraph(f"{trained}, {steps:,} steps." if steps else f"{trained}.")]
-    if hasattr(learner, "mi_"):
+    name, seconds = type(learner).__name__, found.fitted.seconds
+    if steps == 0:
+        said = (
+            f"{name} keeps the columns, scaled, and trains nothing; n_components=16 learns a code."
+        )
+    else:
+        in_steps = f", {steps:,} steps" if steps else ""
+        said = f"{name} trained on {rows} in {seconds:.1f} s{in_steps}."
+    parts = [paragraph(said)]
+    if steps != 0 and hasattr(learner, "mi_"):
         parts += _bound(learner.mi_)
-    if "training" in tables:
+    if steps != 0 and "training" in tables:
         steps, bounds = (tables["training"][k].tolist() for k in ("step", "train_bound"))
         chart = line_chart(
             {"training rows": (steps, bounds)}, x_label="step", y_label="nats", title="Training"

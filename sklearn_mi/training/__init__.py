@@ -11,12 +11,15 @@ from sklearn_mi.training.checkpoints import (
 from sklearn_mi.training.muon import Muon, orthogonalised
 from sklearn_mi.training.net import MINet, NonFiniteLossError, train
 from sklearn_mi.training.optimizers import SCHEDULES, optimizer_parameters
+from sklearn_mi.training.plan import IDLE, Plan
 
 __all__ = [
+    "IDLE",
     "SCHEDULES",
     "MINet",
     "Muon",
     "NonFiniteLossError",
+    "Plan",
     "Resumable",
     "as_text",
     "checkpoint_seed",

@@ -86,6 +86,8 @@ class MINet(NeuralNet):
     # The step as a CUDA graph, if there is one, and whether there can be one.
     recorded_: RecordedStep | None
     can_record_: bool
+    # The learner's transform, while it trains.
+    encode_: Callable[[Any], Any] | None
 
     def __init__(
         self,
@@ -153,7 +155,7 @@ class MINet(NeuralNet):
 
     def forget(self) -> None:
         """Drop the rows and everything else that only training needs."""
-        self.monitor = self.train_split = None
+        self.monitor = self.train_split = self.encode_ = None
         self.model.drop_transient_state()
 
     def training_state(self) -> dict[str, Any]:
@@ -316,6 +318,8 @@ class MINet(NeuralNet):
         """Return whether steps may be recorded: on a GPU, without callbacks that look into them."""
         return (
             self.can_record_
+            # How many rows a pair of tables has changes from batch to batch.
+            and not self.model.lacks
             # The graph would hold the size of its images.
             and self.steps_ >= self.small_steps
             and isinstance(batches, Batches)

@@ -213,7 +213,7 @@ def five_crops(x: Tensor, share: float) -> list[Tensor]:
     >>> [crop[0, 0, 0].item() for crop in five_crops(x, share=0.25)]
     [0.0, 2.0, 0.0, 2.0, 1.0]
     """
-    height, width = (x.new_full((len(x),), size * math.sqrt(share)) for size in x.shape[1:3])
+    height, width = (x.new_full((x.shape[0],), size * math.sqrt(share)) for size in x.shape[1:3])
     down, right = x.shape[1] - height, x.shape[2] - width
     corners = [(top * down, left * right) for top in (0, 1) for left in (0, 1)]
     places = [*corners, (down / 2, right / 2)]

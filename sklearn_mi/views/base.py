@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -151,6 +152,24 @@ class View(Component, ABC):
     def fit(self, X: AnyRows) -> State:
         """Return what the view must remember of the training rows; by default nothing."""
         return None
+
+    def sets(
+        self, n_columns: int, names: Sequence[str] | None
+    ) -> tuple[tuple[int, ...], ...] | None:
+        """Return the sets of columns of a table that a row may lack as a whole.
+
+        Parameters
+        ----------
+        n_columns : int
+        names : sequence of str or None
+
+        Returns
+        -------
+        sets : tuple of tuple of int or None
+            Empty: all columns together, since the row has another table. None: a row has no other
+            columns to be paired with.
+        """
+        return () if self.paired else None
 
     def check_labels(self, y: np.ndarray) -> None:
         """Reject labels that the view would misread; by default accept all.

@@ -146,7 +146,7 @@ class Columns(View):
                 "flatten the rows, or use Halves for images."
             )
         first, *others = (
-            torch.as_tensor(_column_numbers(side, wanted, X.shape[1], X.feature_names))
+            torch.as_tensor(_column_numbers(side, wanted, X))
             for side, wanted in self._sets().items()
         )
         if len(others) == 1:
@@ -164,6 +164,14 @@ class Columns(View):
         if self.more and self.third is None:
             raise ValueError(f"more={self.more!r} without third; name the third set by third=...")
         return {**sets, **{f"more[{i}]": wanted for i, wanted in enumerate(self.more)}}
+
+    def sets(
+        self, n_columns: int, names: Sequence[str] | None
+    ) -> tuple[tuple[int, ...], ...] | None:
+        """Return the numbers of the columns of each set."""
+        asked = self._sets().items()
+        numbers = (_columns_asked_for(side, wanted, n_columns, names) for side, wanted in asked)
+        return tuple(tuple(each.tolist()) for each in numbers)
 
     def shapes(self, input_shape: Shape, state: State) -> tuple[Shape, ...]:
         """Return the number of columns of each set."""
@@ -197,7 +205,16 @@ class Columns(View):
         )
 
 
-def _column_numbers(
+def _column_numbers(side: str, wanted: Any, X: AnyRows) -> np.ndarray:
+    """Return the places in a row of the columns that one side of `Columns` asks for."""
+    if X.owners is None:
+        return _columns_asked_for(side, wanted, X.shape[1], X.feature_names)
+    n_columns = len(X.feature_names) if X.feature_names else int(X.owners[-1]) + 1
+    asked = _columns_asked_for(side, wanted, n_columns, X.feature_names)
+    return np.concatenate([np.flatnonzero(X.owners == column) for column in asked])
+
+
+def _columns_asked_for(
     side: str, wanted: Any, n_features: int, names: Sequence[str] | None
 ) -> np.ndarray:
     """Return the numbers of the columns that one side of `Columns` asks for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -214,6 +214,12 @@ class Compose(View):
         return {
             f"{which}_{key}": tensor for which in kept for key, tensor in kept[which].items()
         } or None
+
+    def sets(
+        self, n_columns: int, names: Sequence[str] | None
+    ) -> tuple[tuple[int, ...], ...] | None:
+        """Return the sets of columns of the first part."""
+        return self._parts()[0].sets(n_columns, names)
 
     def check_labels(self, y: np.ndarray) -> None:
         """Let the first part check the labels."""

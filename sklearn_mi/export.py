@@ -1,0 +1,157 @@
+"""One plain module that does what a learner's ``transform`` does, for `torch.export` and ONNX."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_mi._base import Shape
+from sklearn_mi.model import PairModel
+from sklearn_mi.rows import FrontLayer, Kind, Recording
+from sklearn_mi.sides import output_of
+
+__all__ = ["TransformModule", "exported"]
+
+BATCH = 3
+
+
+class _Held(nn.Module):
+    """Tensors of a view or a front end: buffers, but numpy arrays of what may decide shapes."""
+
+    def __init__(self, state: dict[str, Tensor] | None, *, integers_are_fixed: bool) -> None:
+        super().__init__()
+        self.names, self.fixed = {}, {}
+        for i, (name, tensor) in enumerate((state or {}).items()):
+            if integers_are_fixed and not tensor.is_floating_point():
+                self.fixed[name] = tensor.cpu().numpy()
+            else:
+                # A name of a buffer must have no dot.
+                self.names[name] = f"tensor{i}"
+                self.register_buffer(self.names[name], tensor.detach().cpu().clone())
+
+    def forward(self) -> dict[str, Any] | None:
+        """Return the state as it came."""
+        return {**{k: getattr(self, v) for k, v in self.names.items()}, **self.fixed} or None
+
+
+class _Front(nn.Module):
+    """A first layer with a front end, whose integers are constants of the program."""
+
+    def __init__(self, layer: FrontLayer) -> None:
+        super().__init__()
+        self.first, self.last = copy.deepcopy((layer.first, layer.last))
+        self.front_end = copy.deepcopy(layer.front_end)
+        self.state = _Held(layer.state, integers_are_fixed=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.front_end(self.first(x), self.state() or {}))
+
+
+class TransformModule(nn.Module):
+    """Give the codes of rows, as ``transform`` of a fitted learner does.
+
+    Scaling, front end and view are buffers; the weights of the encoders are parameters. All are
+    copies, on the CPU and in evaluation mode.
+
+    Parameters
+    ----------
+    model : PairModel
+    kind : Kind
+        Of the rows of the first table.
+
+    Attributes
+    ----------
+    input_shape : tuple of int
+        Shape of a row.
+    """
+
+    def __init__(self, model: PairModel, kind: Kind) -> None:
+        super().__init__()
+        layer, self.output = model.scale, model.recipe.output
+        self.scale = _Front(layer) if isinstance(layer, FrontLayer) else copy.deepcopy(layer)
+        first = None if self.output == "second" else model.encoder
+        second = model.encoder_y if self.output in ("second", "both") else None
+        # Together, so that shared weights stay shared.
+        self.encoder, self.encoder_y = copy.deepcopy((first, second))
+        self.view = copy.deepcopy(model.view)
+        self.state = _Held(model.state.tensors(), integers_are_fixed=False)
+        self.input_shape: Shape = kind.source_shape
+        self._row_shape: tuple[int | None, ...] = kind.row_shape
+        if isinstance(kind, Recording):
+            n_steps = model.view.window if len(kind.source_shape) == 1 else kind.source_shape[0]
+            self.input_shape = n_steps, kind.n_channels + 1
+        self.cpu().eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the codes of a batch of rows.
+
+        Parameters
+        ----------
+        x : Tensor of shape (b, *input_shape)
+
+        Returns
+        -------
+        codes : Tensor of shape (b, width)
+            In float32.
+        """
+        rows = self.scale(x)
+        # Scaling flattens rows of tables and images.
+        rows = rows.reshape(-1, *self._row_shape) if rows.ndim == 2 else rows
+        encoders: Any = self.encoder, self.encoder_y
+        return output_of(rows, self.output, self.view, self.state(), *encoders)
+
+
+def exported(model: PairModel, kind: Kind, *, check: bool = True) -> TransformModule:
+    """Return one module that equals ``transform``, and may be exported.
+
+    Parameters
+    ----------
+    model : PairModel
+    kind : Kind
+        Of the rows of the first table.
+    check : bool, default=True
+        Whether to try `torch.export.export` with a batch of any size.
+
+    Returns
+    -------
+    module : TransformModule
+
+    Raises
+    ------
+    ValueError
+        If ``fit`` was given confounds. If `torch.export.export` refuses the module; the message
+        names encoder, view and front end.
+    """
+    if len(model.confounds):
+        raise ValueError(
+            "export takes no learner that was given confounds, since its module takes rows alone; "
+            "take their linear part out before fit, as by LinearRegression, and fit without them."
+        )
+    module = TransformModule(model, kind)
+    if check:
+        _check(module, model)
+    return module
+
+
+def _check(module: TransformModule, model: PairModel) -> None:
+    """Refuse what `torch.export.export` does not take."""
+    rows = torch.zeros(BATCH, *module.input_shape)
+    sizes = ({0: torch.export.Dim.DYNAMIC},)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.export.export(module, (rows,), dynamic_shapes=sizes)
+    except Exception as error:
+        parts = ", ".join(
+            f"{name}={getattr(model.recipe, name)!r}" for name in ("encoder", "view", "front_end")
+        )
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f"torch.export takes no learner with {parts} ({type(error).__name__}: {reason}); "
+            "expected parts whose operations do not depend on the values or the number of rows: "
+            "take others, or export(check=False) for a module that runs in Python alone."
+        ) from error

@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help test test-docs test-oldest demo study bench bench-gpu bench-information bench-features bench-recordings lint docs clean
+.PHONY: help test test-docs test-oldest demo study bench bench-gpu bench-information bench-features bench-recordings bench-few-labels lint docs clean
 
 help:
 	@echo "make test    the tests that need neither minutes nor a GPU"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench-information    MIEstimator on pairs of known mutual information, and by simulation: hours; OTHER=../before for speed"
 	@echo "make bench-features    few labels, beside UMAP, CEBRA, lightly, ...: hours; DATA='digits wine' for less"
 	@echo "make bench-recordings    few labels, decoding, networks of steps and texts, beside aeon, tsfresh and CEBRA: hours"
+	@echo "make bench-few-labels    one estimator with few labels, beside eight others: hours; DATA='digits Chile' for less"
 	@echo "make lint    ruff, pyright, codespell, proselint"
 	@echo "make docs    the site, into docs/_build/html"
 	@echo "make clean   remove the environment and what was built, but no results"
@@ -88,6 +89,11 @@ bench-recordings: $(PEERS)/installed
 	$(PEERS)/bin/python benchmarks/decoding.py
 	$(PEERS)/bin/python benchmarks/networks.py
 	$(PEERS)/bin/python benchmarks/texts.py
+
+bench-few-labels: $(VENV)/installed-dev $(PEERS)/installed
+	$(BIN)/python benchmarks/semi_supervised.py --jobs $(JOBS) $(if $(DATA),--data $(DATA))
+	$(PEERS)/bin/python benchmarks/semi_supervised.py --only UMAP $(if $(DATA),--data $(DATA))
+	$(BIN)/python benchmarks/columns.py
 
 bench-features: $(PEERS)/installed
 	$(PEERS)/bin/python benchmarks/features.py --tune --jobs $(JOBS) $(if $(DATA),--data $(TUNED_ON))

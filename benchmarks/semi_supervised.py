@@ -585,7 +585,9 @@ def main(arguments: list[str] | None = None) -> None:
     if asked.list:
         for word, some in (("all", cells), ("left", left)):
             if some:
-                print(f"core-minutes, {word}\n{shown(minutes(some, done), 1)}\n")
+                print(
+                    f"core-minutes, {word}; nan: none is known\n{shown(minutes(some, done), 1)}\n"
+                )
         return
     if not asked.report:
         run(left, asked)

@@ -35,6 +35,7 @@ _HOMES = {
 # Their paths are promised; every other module may move.
 PUBLIC_MODULES = (
     "bounds",
+    "callbacks",
     "comparisons",
     "critics",
     "datasets",

@@ -756,7 +756,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, BaseEstim
         Raises
         ------
         ValueError
-            If `torch.export` refuses the encoder, the view or the front end.
+            If ``fit`` was given confounds, or `torch.export` refuses the encoder, the view or the
+            front end.
 
         Examples
         --------

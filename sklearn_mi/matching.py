@@ -102,7 +102,8 @@ def _best_of(rows: Tensor, z_y: Tensor, k: int, score: Scores) -> tuple[Tensor, 
     scores = rows.new_empty(len(rows), 0)
     indices = torch.empty(len(rows), 0, dtype=torch.int64, device=rows.device)
     for start, candidates in _parts(z_y, CANDIDATES_AT_ONCE):
-        found = score(rows, candidates)
+        # A row that lacks its table has no score, and comes last.
+        found = score(rows, candidates).nan_to_num(nan=-torch.inf)
         values, places = found.topk(min(k, len(candidates)), dim=1)
         scores = torch.cat([scores, values], dim=1)
         indices = torch.cat([indices, places + start], dim=1)

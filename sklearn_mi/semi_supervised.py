@@ -36,9 +36,9 @@ from sklearn_mi._base import DocLinkMixin, is_auto
 from sklearn_mi._checks import check_classes, check_codes, check_values
 from sklearn_mi._compat import HasMethods, _safe_indexing
 from sklearn_mi.learner import MIRepresentationLearner
-from sklearn_mi.preparation import Given, Run, early_view, seeds_of
+from sklearn_mi.preparation import Given, Run, early_view
 from sklearn_mi.probes import SCALES
-from sklearn_mi.runtime import choose_device, threads
+from sklearn_mi.runtime import choose_device, seeds_of, threads
 from sklearn_mi.training.fine_tuning import FineTuning, fine_tune
 from sklearn_mi.views import View
 

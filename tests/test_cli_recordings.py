@@ -124,6 +124,22 @@ def test_recordings_are_compared_with_padded_ones():
     assert "raw columns" in shown.stdout and "PCA" in shown.stdout
 
 
+def test_recordings_without_a_label_get_one(frame):
+    unknown = frame["who"].astype(int) >= N_RECORDINGS // 2
+    frame.assign(y=frame["y"].mask(unknown)).to_csv("few.csv", index=False)
+    run(f"label few.csv {BY} --label y --max-steps 2 --quiet --out labels.csv")
+    found = pd.read_csv("labels.csv", dtype={"who": str})
+    assert list(found) == ["who", "y", "y_probability"]
+    assert list(found["who"]) == in_order(frame)[0]
+    known = found["who"].astype(int) < N_RECORDINGS // 2
+    assert list(found["y"][known]) == [["no", "yes"][int(who) % 2] for who in found["who"][known]]
+    assert found["y"].isin(["no", "yes"]).all()
+    assert found["y_probability"].isna().equals(known)
+    assert found["y_probability"].dropna().between(0.5, 1).all()
+    shown = run("compare few.csv --label y --max-steps 2 --folds 2 --draws 1 --jobs 1 " + BY)
+    assert "12 rows have no y, and are left out.\n12 recordings of" in shown.stderr
+
+
 def write(name, **changes):
     long_frame().assign(**changes).to_csv(name, index=False)
 

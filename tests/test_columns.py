@@ -107,6 +107,12 @@ def test_new_levels_are_zero_and_values_of_another_type_the_level_that_they_spel
     np.testing.assert_array_equal(numbers, [[0, 1, 0], [0, 0, 1]])
 
 
+def test_of_two_levels_an_unknown_one_is_missing():
+    columns, _ = read(pd.DataFrame({"two": list("uvuv")}))
+    later = numbers_of(pd.DataFrame({"two": ["u", "v", "w", None]}), columns, "X")
+    np.testing.assert_array_equal(later[:, 0], [0, 1, np.nan, np.nan])
+
+
 def test_many_levels_are_hashed_by_their_letters():
     names = [f"town of {i}" for i in range(MOST_LEVELS + 1)]
     columns, numbers = read(pd.DataFrame({"town": names}))

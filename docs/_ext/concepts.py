@@ -43,6 +43,18 @@ TOGETHER = {
 INTERNAL = {
     "critics": {"Factory", "Ready", "as_critic"},
     "encoders": {"Factory", "Ready", "as_encoder", "code_width", "ChannelsFirst", "DEFAULT_WIDTH"},
+    "callbacks": {
+        "Progress",
+        "check_callbacks",
+        "check_stops",
+        "copy_callbacks",
+        "cure_of_stoppers",
+        "may_watch",
+        "sets_rate",
+        "stoppers",
+        "watchers",
+        "with_early_stopping",
+    },
     "front_ends": {"as_front_end", "fit_first_layers"},
     "views": {"as_view"},
     "negatives": {"as_negatives"},

@@ -119,7 +119,7 @@ class Number(Column):
 class Category(Column):
     """A column of few levels, each a column of 0 and 1; of two levels, the second one alone.
 
-    A level that ``fit`` did not see is 0 in all of them.
+    A level that ``fit`` did not see is 0 in all of them, and missing in the one of two levels.
 
     Attributes
     ----------
@@ -144,8 +144,10 @@ class Category(Column):
 
     def read(self, values: pd.Series) -> np.ndarray:
         """Return 1 in the column of the level."""
-        codes = pd.Index(self._shown, dtype=object).get_indexer(_spelled(values))
-        return (codes[:, None] == np.arange(len(self._shown))).astype(np.float64)
+        codes = pd.Index(self.levels, dtype=object).get_indexer(_spelled(values))
+        if len(self._shown) < len(self.levels):
+            return np.array([0.0, 1.0, np.nan])[codes, None]
+        return (codes[:, None] == np.arange(len(self.levels))).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -545,7 +547,13 @@ def missing_of(X: Any) -> dict[Any, np.ndarray]:
     missing : dict of ndarray of bool of shape (n,)
         By the names of the columns.
     """
-    return {values.name: _gaps(values) == 1 for values in series_of(X)}
+    # Of what cannot be read, nobody asks for empty texts.
+    return {
+        values.name: (
+            _gaps(values) == 1 if _kind_of(values) == "string" else values.isna().to_numpy()
+        )
+        for values in series_of(X)
+    }
 
 
 def expanded_names(columns: Sequence[Column], names: Sequence[str]) -> list[str]:

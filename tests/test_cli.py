@@ -146,6 +146,20 @@ def test_the_package_runs_as_a_module():
 # Fit and transform
 
 
+def test_confounds_and_duplicates_are_options_of_fit_and_transform(folder):
+    rng = np.random.default_rng(0)
+    site, X = rng.integers(0, 2, 60), rng.normal(size=(60, 3))
+    shifted = pd.DataFrame(X + 5 * site[:, None], columns=list("abc")).assign(site=site)
+    pd.concat([shifted, shifted]).to_csv("sites.csv", index=False)
+    how = "--confound site --duplicates collapse --max-steps 2 --quiet"
+    run(f"fit sites.csv {how} --out m.safetensors")
+    run("transform m.safetensors sites.csv --confound site --out codes.csv")
+    fitted, table = load("m.safetensors"), pd.read_csv("sites.csv")
+    assert fitted.duplicates == "collapse"
+    expected = fitted.transform(table[list("abc")], confounds=table[["site"]])
+    np.testing.assert_allclose(pd.read_csv("codes.csv"), expected, atol=1e-6)
+
+
 def test_a_fit_is_that_of_the_learner():
     shown = run(f"fit rows.csv --label y --label id --seed 3 {FIT}")
     assert "Learned" in shown.stdout and "held-out InfoNCE" in shown.stdout

@@ -35,7 +35,7 @@ from sklearn_mi.information import mutual_info_lags
 from sklearn_mi.negatives import NEGATIVES, Queue
 from sklearn_mi.objectives import OBJECTIVES
 from sklearn_mi.recipe import ENTRIES
-from sklearn_mi.views import VIEWS, Neighbors, TimeLag
+from sklearn_mi.views import VIEWS, Columns, Neighbors, TimeLag
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -271,6 +271,8 @@ def test_every_page_can_be_reached():
 ROWS = np.random.default_rng(0).normal(size=(60, 4))
 GAPS = np.where(np.arange(4) == 1, np.nan, ROWS)
 FRAME = pd.DataFrame(ROWS, columns=list("abcd"))
+TWICE = ROWS.repeat(2, axis=0)
+LACKING = np.where(np.arange(60)[:, None] < 30, np.nan, ROWS)
 
 
 def quick(**parameters):
@@ -389,6 +391,50 @@ PROVOKED = {
     "needs all partners of a row": lambda: quick(
         view="noise", comparison=comparisons.Whole(positives="all")
     ).fit(ROWS),
+    "column_weights has 2 numbers, but X has 4 columns": lambda: quick(column_weights=[1, 2]).fit(
+        ROWS
+    ),
+    "column_weights names columns": lambda: quick(column_weights={"e": 2}).fit(FRAME),
+    "column_weights is a dict, but X has no column names": lambda: quick(
+        column_weights={"a": 2}
+    ).fit(ROWS),
+    "column_weights weigh the columns of a table": lambda: quick(column_weights=[1, 2]).fit(
+        RECORDINGS
+    ),
+    "duplicates='collapse' leaves 1 of 60 rows": lambda: quick(duplicates="collapse").fit(
+        np.ones((60, 4))
+    ),
+    "would tear rows of a series apart": lambda: quick(view="time-lag", duplicates="collapse").fit(
+        ROWS
+    ),
+    "are copies of training rows, which the critic has seen": lambda: quick().fit(TWICE),
+    "are copies of other training rows": lambda: quick().fit(TWICE),
+    "fit was given confounds; pass confounds= of these rows": lambda: (
+        quick().fit(ROWS, confounds=ROWS[:, :1]).transform(ROWS)
+    ),
+    "confounds is given, but MIRepresentationLearner was fitted without": lambda: (
+        quick().fit(ROWS).transform(ROWS, confounds=ROWS[:, :1])
+    ),
+    "training rows, which they would tell completely": lambda: quick().fit(
+        ROWS, confounds=WIDE[0, :60]
+    ),
+    "confounds has missing values in columns": lambda: quick().fit(ROWS, confounds=GAPS),
+    "confounds would make the sparse X dense": lambda: quick().fit(
+        csr_matrix(ROWS), confounds=ROWS[:, :1]
+    ),
+    "are taken out of columns of tables": lambda: quick().fit(
+        RECORDINGS, confounds=np.arange(20.0)
+    ),
+    "which are taken out of all columns of X together": lambda: (
+        quick(view=Columns([0, 1], [2, 3]))
+        .fit(ROWS, confounds=ROWS[:, :1])
+        .transform_pair(ROWS[:, 2:], confounds=ROWS[:, :1])
+    ),
+    "are compared, but 1 of 60 rows have both": lambda: quick().fit(
+        LACKING, X_pair=np.where(np.arange(60)[:, None] > 30, np.nan, ROWS)
+    ),
+    "Rows lack tables, but": lambda: quick(negatives="hard").fit(ROWS, X_pair=[LACKING, ROWS]),
+    "have no value in X, so their codes of it are NaN": lambda: of_pair().transform(LACKING),
     "The learner was fitted without X_pair": lambda: quick().fit(ROWS).transform_pair(ROWS),
     "was fitted to 3 tables; expected two": lambda: of_pair(ROWS).score_pairs(ROWS, [ROWS, ROWS]),
     "expected at most 60, the number of candidates": lambda: of_pair().retrieve(ROWS, ROWS, k=61),

@@ -723,7 +723,7 @@ def test_passthrough_keeps_the_row_and_bounds_what_is_learned():
         ({}, 392, "n_components=392.*392 numbers"),
         ({"weight": 0}, None, "weight=0"),
         ({"weight": float("inf")}, None, "weight=inf"),
-        ({"n_learned": 0}, None, "n_learned=0"),
+        ({"n_learned": -1}, None, "n_learned=-1"),
         ({"encoder": "no"}, None, "encoder='no'"),
     ],
 )

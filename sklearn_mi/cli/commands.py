@@ -17,6 +17,7 @@ from sklearn_mi.cli.label import label as label_command
 from sklearn_mi.cli.numbers import as_lines, compare, mi
 from sklearn_mi.cli.options import (
     Rows,
+    confound,
     effort,
     given,
     index,
@@ -88,6 +89,12 @@ def main(ctx: click.Context) -> None:
 @index
 @options(*recordings)
 @click.option("--groups", metavar="COLUMN", help="Subject of each row, held out as a whole.")
+@confound
+@click.option(
+    "--duplicates",
+    type=click.Choice(["keep", "collapse"]),
+    help="Equal rows: as they come, or as one row with its count; default: keep.",
+)
 @click.option(
     "--pair",
     type=Rows(),
@@ -111,6 +118,7 @@ def fit(
     by: str | None,
     time: str | None,
     groups: str | None,
+    confound: tuple[str, ...],
     pair: tuple[Path, ...],
     seed: int,
     quiet: bool,
@@ -124,14 +132,15 @@ def fit(
     """
     if by and pair:
         refuse("--pair goes with rows, not with recordings by --by.")
-    aside = [*label, *([groups] if groups else [])]
+    aside = [*label, *confound, *([groups] if groups else [])]
     X, columns = read_aside(data, aside, index=index, by=by, time=time)
     X_pair: Any = [read(path, index=index) for path in pair] or None
     if len(pair) == 1:
         (X_pair,) = X_pair
     learner: Any = learner_of(verbose=0 if quiet else 1, random_state=seed, **parameters)
     with redirect_stdout(sys.stderr):
-        learner.fit(X, X_pair=X_pair, groups=columns[groups] if groups else None)
+        beside = {"groups": columns[groups] if groups else None, **_confounds(columns, confound)}
+        learner.fit(X, X_pair=X_pair, **beside)
     with written(out) as part:
         learner.save(part)
     n_out = len(learner.get_feature_names_out())
@@ -151,6 +160,7 @@ def fit(
 @click.argument("data", type=Rows())
 @output(".csv", ".tsv", ".parquet", ".npy")
 @click.option("--label", metavar="COLUMN", multiple=True, help="Column to carry; repeatable.")
+@confound
 @index
 @options(*recordings)
 def transform(
@@ -159,6 +169,7 @@ def transform(
     out: Path,
     overwrite: bool,
     label: tuple[str, ...],
+    confound: tuple[str, ...],
     index: str | None,
     by: str | None,
     time: str | None,
@@ -172,13 +183,20 @@ def transform(
         refuse(f"{out} holds numbers alone; write .csv or .parquet with --label.")
     from sklearn_mi.learner import load
 
-    X, carried = read_aside(data, label, index=index, by=by, time=time, as_text=label)
+    aside = [*label, *confound]
+    X, columns = read_aside(data, aside, index=index, by=by, time=time, as_text=label)
     learner: Any = load(model)
-    codes = learner.set_output(transform="pandas").transform(_as_fitted(data, X, learner))
+    beside, carried = _confounds(columns, confound), columns[list(label)]
+    codes = learner.set_output(transform="pandas").transform(_as_fitted(data, X, learner), **beside)
     named = codes.set_axis(carried.index) if by else codes
     table = named.join(carried) if label else named
     write(table.reset_index() if by and out.suffix.lower() != ".npy" else table, out)
     click.echo(f"Wrote {out}: {size_of(codes)}.")
+
+
+def _confounds(columns: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the columns as the argument of a method, if there are any."""
+    return {"confounds": columns[list(names)]} if names else {}
 
 
 def _as_fitted(data: Path, X: Any, learner: Any) -> Any:

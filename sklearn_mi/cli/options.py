@@ -238,6 +238,12 @@ recordings: list[Any] = [
     click.option("--time", metavar="COLUMN", help="Orders the steps of a recording, with --by."),
 ]
 label = click.option("--label", metavar="COLUMN", required=True, help="Class of each row.")
+confound = click.option(
+    "--confound",
+    metavar="COLUMN",
+    multiple=True,
+    help="Column whose linear part is taken out of all others; repeatable.",
+)
 jobs = number("--jobs", "Processes; default: one for each core.")
 training: list[Any] = [
     click.option(

@@ -29,7 +29,10 @@ def _metric_of(table: pd.DataFrame, metric: str | None) -> str:
     """Return the column to read: that of ``compare`` unless another is asked for."""
     if metric is not None:
         return metric
-    known = list(table["metric"].drop_duplicates()) if "metric" in table else [DEFAULT_METRIC]
+    if "metric" not in table:
+        return DEFAULT_METRIC
+    # Tables that were joined may be partly of before there were metrics.
+    known = list(table["metric"].fillna(DEFAULT_METRIC).drop_duplicates())
     if len(known) > 1:
         raise ValueError(f"The table has the metrics {known}; expected one: pass metric=.")
     return known[0] if known else DEFAULT_METRIC

@@ -400,7 +400,7 @@ QUICK = {"deadline": None, "derandomize": True, "database": None}
 IGNORED = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
 
-@settings(max_examples=15, suppress_health_check=IGNORED, **QUICK)
+@settings(max_examples=10, suppress_health_check=IGNORED, **QUICK)
 @given(frames())
 def test_random_frames_give_finite_codes_or_a_sentence_that_names_a_column(made):
     check_frame(made)

@@ -222,6 +222,7 @@ def test_sides_can_be_exchanged():
     assert copula().fit(X, Y).mi_.value == pytest.approx(copula().fit(Y, X).mi_.value, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_independent_pairs_add_up_and_processing_loses():
     X, Y, _ = correlated_gaussian(2000, 2, true_mi=0.6, random_state=0)
     U, V, _ = correlated_gaussian(2000, 2, true_mi=0.4, random_state=1)

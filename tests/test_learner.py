@@ -78,8 +78,14 @@ def encoded(fitted, rows):
         return fitted.encoder_(torch.as_tensor(rows, dtype=torch.float32)).numpy()
 
 
-@parametrize_with_checks([MIRepresentationLearner()])
+@parametrize_with_checks([MIRepresentationLearner(max_steps=20)])
 def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([MIRepresentationLearner()])
+def test_scikit_learn_checks_of_the_whole_default(estimator, check):
     check(estimator)
 
 

@@ -111,7 +111,7 @@ def test_a_kept_checkpoint_lets_training_go_on(expected, tmp_path):
     assert not list((tmp_path / "cells").glob("*.pt"))
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("backend", [pytest.param("loky", marks=pytest.mark.slow), "threading"])
 def test_cells_in_parallel_give_the_same_table(expected, tmp_path, backend):
     with joblib.parallel_config(backend):
         same(run(tmp_path, n_jobs=2), expected)

@@ -461,6 +461,22 @@ def recordings_sets(t: Tables) -> tuple[Sequence[str], Rows]:
     return ("data", "labels a class", *heads), rows
 
 
+def semi_supervised(t: Tables) -> tuple[Sequence[str], Rows]:
+    rows = []
+    whole = tables.as_one_estimator(t)
+    for (data, labels), part in whole.groupby(level=[0, 1], sort=False):
+        found = part.droplevel([0, 1])
+        if tables.ONE not in found.index or "logistic regression" not in found.index:
+            continue
+        others = found.drop(index=[n for n in found.index if n.startswith(tables.ONE)])
+        best, plain = others["mean"].idxmax(), found.loc["logistic regression"]
+        less = f"{plain['gain']:+.3f} ± {plain['gain_stderr']:.3f}"
+        means = (_number(found.loc[tables.ONE, "mean"]), f"{_number(others['mean'][best])} {best}")
+        rows.append((data, _labels(labels), *means, _number(plain["mean"]), less))
+    heads = ("ours", "best other", "logistic regression", "ours less it")
+    return ("data", "labels a class", *heads), rows
+
+
 def decoding_place_cells(t: Tables) -> tuple[Sequence[str], Rows]:
     return _decoding(t, "place cells")
 

@@ -735,11 +735,28 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, BaseEstim
             rows = model.invert(codes.to(choose_device(self.device)), self._schemas[0].kind)
         return codes_like(iter([rows]), array)
 
+    def as_numbers(self, X: Any) -> np.ndarray:
+        """Return rows as the numbers that the module of `export` takes.
+
+        Use it for data frames with categories, dates or gaps; other rows are such numbers already.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or Tensor of shape (n_samples, n_features)
+
+        Returns
+        -------
+        numbers : ndarray of shape (n_samples, ...)
+            NaN where a number is missing.
+        """
+        check_is_fitted(self)
+        return read_rows(self, X, known=self._schemas[0]).source.take(slice(None)).cpu().numpy()
+
     def export(self, *, check: bool = True) -> nn.Module:
         """Return one module that equals ``transform``, for `torch.export`, ONNX or fine-tuning.
 
         It scales, computes the front end, encodes, and adds columns or averages. It takes numbers:
-        what turns categories and dates of a data frame into numbers is not part of it.
+        of a data frame with categories, dates or gaps those that `as_numbers` gives.
 
         Parameters
         ----------

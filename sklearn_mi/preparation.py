@@ -55,6 +55,7 @@ from sklearn_mi.rows import (
     Data,
     Order,
     Schema,
+    check_labels,
     count_copies,
     count_repeats,
     find_flags,
@@ -231,6 +232,7 @@ def read_data(
             view.check_labels(y)
     refuse_two_kinds(settings["comparison"], y, groups)
     name, told = type(learner).__name__, schema and schema.confounds
+    check_labels(X, given.confounds, "confounds")
     confounds = read_confounds(given.confounds, told, n, name, is_fit=known is None)
     present = present_in((first, pair))
     data = Data(first, pair, groups, y, confounds, present).windowed(view.window)

@@ -38,6 +38,7 @@ from sklearn_mi._compat import HasMethods, _safe_indexing
 from sklearn_mi.learner import MIRepresentationLearner
 from sklearn_mi.preparation import Given, Run, early_view
 from sklearn_mi.probes import SCALES
+from sklearn_mi.rows import warn_of_labels
 from sklearn_mi.runtime import choose_device, seeds_of, threads
 from sklearn_mi.training.fine_tuning import FineTuning, fine_tune
 from sklearn_mi.views import View
@@ -202,6 +203,12 @@ class _SemiSupervised(DocLinkMixin, BaseEstimator):
             valid; the message names the cure.
         """
         self._validate_params()
+        if "confounds" in metadata:
+            raise ValueError(
+                f"{type(self).__name__} cannot pass confounds to predict; take them out before "
+                "it, or fit a learner with confounds and a classifier to its codes."
+            )
+        warn_of_labels(X, y)
         values, rows = _rows_of_labels(y, self._marker)
         check_consistent_length(X, values)
         targets = self._read_targets(values[rows])
@@ -777,9 +784,22 @@ class LabeledFold(BaseCrossValidator):
         """
         n = len(_values_of(y))
         rows, *rest = self._labelled(y, groups)
+        self._check_classes(rest[0])
         for _, test in self._splitter(rest[0]).split(rows, *rest):
             tested = np.sort(rows[test])
             yield np.setdiff1d(np.arange(n), tested), tested
+
+    def _check_classes(self, y: NDArray[Any]) -> None:
+        """Refuse more folds than any class has labelled rows."""
+        folds = self._splitter(y)
+        if isinstance(self.cv, Integral) and isinstance(folds, StratifiedKFold):
+            most = int(np.unique(y, return_counts=True)[1].max())
+            if int(self.cv) > most:
+                raise ValueError(
+                    f"cv={self.cv}, but no class has more than {most} labelled row"
+                    f"{'s' * (most > 1)}; expected at most as many folds: label more rows, or pass "
+                    f"cv=KFold({self.cv})."
+                )
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of folds.

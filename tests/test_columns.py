@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
@@ -22,6 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder
 
 from sklearn_mi import MIRepresentationLearner, load
+from sklearn_mi._base import MIWarning
 from sklearn_mi.encoders import Passthrough
 from sklearn_mi.rows import Schema, Table
 from sklearn_mi.rows.columns import MOST_LEVELS, TEXT_WIDTH, describe, is_plain, numbers_of
@@ -113,6 +115,41 @@ def test_of_two_levels_an_unknown_one_is_missing():
     np.testing.assert_array_equal(later[:, 0], [0, 1, np.nan, np.nan])
 
 
+@pytest.mark.parametrize("values", [[True, False], [1, 0], ["true", "false"], ["1", "0"]], ids=str)
+def test_booleans_are_read_in_any_spelling(values):
+    columns, _ = read(pd.DataFrame({"two": [True, False]}))
+    later = numbers_of(pd.DataFrame({"two": values}), columns, "X")
+    np.testing.assert_array_equal(later[:, 0], [1, 0])
+
+
+def test_a_column_of_unknown_levels_alone_is_warned_of():
+    columns, _ = read(pd.DataFrame({"kind": list("abca")}))
+    numbers_of(pd.DataFrame({"kind": list("xxxxa")}), columns, "X")
+    with pytest.warns(MIWarning, match="X holds 'x' and others in column 'kind', none of which"):
+        numbers_of(pd.DataFrame({"kind": list("xyxyx")}), columns, "X")
+
+
+FAR = [datetime.datetime(1, 1, 1), datetime.datetime(9999, 12, 31)]
+
+
+@pytest.mark.parametrize("far", FAR, ids=str)
+def test_dates_that_pandas_cannot_count_are_told(far):
+    X = pd.DataFrame({"at": [datetime.datetime(2024, 1, 1), far], "x": range(2)})
+    with pytest.raises(ValueError, match="column 'at' holds dates before 1678 or after 2261"):
+        learner().fit(X)
+
+
+def test_huge_numbers_give_finite_codes(fitted):
+    assert np.isfinite(fitted.transform(people().assign(age=1e300))).all()
+
+
+def test_the_module_of_export_takes_the_numbers_of_a_frame(fitted):
+    X = people()
+    numbers = torch.as_tensor(fitted.as_numbers(X))
+    codes = fitted.export(check=False)(numbers).detach().numpy()
+    np.testing.assert_allclose(codes, fitted.transform(X), atol=1e-5)
+
+
 def test_many_levels_are_hashed_by_their_letters():
     names = [f"town of {i}" for i in range(MOST_LEVELS + 1)]
     columns, numbers = read(pd.DataFrame({"town": names}))
@@ -143,7 +180,9 @@ def test_texts_that_are_dates_are_read_as_dates(layout):
     texts = pd.DataFrame({"at": DAYS.strftime(layout)})
     columns, numbers = read(texts)
     np.testing.assert_allclose(numbers, read(pd.DataFrame({"at": DAYS}))[1], atol=1e-9)
-    assert np.isnan(numbers_of(pd.DataFrame({"at": ["no date"]}), columns, "X")).all()
+    assert np.isnan(numbers_of(pd.DataFrame({"at": [None, ""]}), columns, "X")).all()
+    with pytest.raises(ValueError, match="X holds 'no date' in column 'at'; expected a date"):
+        numbers_of(pd.DataFrame({"at": ["no date"]}), columns, "X")
 
 
 SAME = {
@@ -251,7 +290,8 @@ def test_a_frame_goes_in_and_names_come_out(fitted):
 
 def test_new_levels_gaps_and_texts_at_transform_are_fine(fitted):
     later = people(seed=1).assign(sex="x", grade=None, street="far away", smokes=None)
-    assert np.isfinite(fitted.transform(later)).all()
+    with pytest.warns(MIWarning, match="in column 'sex', none of which fit saw; it knows"):
+        assert np.isfinite(fitted.transform(later)).all()
     plain = learner(max_steps=1).fit(np.random.default_rng(0).normal(size=(50, 3)))
     assert np.isfinite(plain.transform([[np.nan, 1.0, 2.0]])).all()
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
 
-from sklearn_mi import MIRepresentationLearner, load
+from sklearn_mi import MIRepresentationLearner, MIWarning, load
 from sklearn_mi.preparation import Given
 from sklearn_mi.rows import Data, fit_confounds, read_confounds, without_confounds
 from sklearn_mi.rows.checks import read_table
@@ -201,3 +201,22 @@ def test_with_and_without_are_told_apart():
     sets = learner(view=Columns([0, 1], [2, 3, 4])).fit(X, confounds=C)
     with pytest.raises(ValueError, match="taken out of all columns of X together; use transform"):
         sets.transform_pair(X[:, 2:], confounds=C)
+
+
+def test_confounds_of_many_levels_new_levels_and_another_order_are_told():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(240, 3)), columns=list("abc"))
+    many = pd.DataFrame({"id": [f"p{i % 120}" for i in range(240)]})
+    one = MIRepresentationLearner(max_steps=2, random_state=0)
+    with pytest.raises(
+        ValueError, match="confounds has 120 levels in column 'id'; expected at most"
+    ):
+        one.fit(X, confounds=many)
+    site = pd.DataFrame({"site": rng.choice(["n", "s", "w"], 240)})
+    with pytest.raises(ValueError, match="confounds hold the same row labels in another order"):
+        one.fit(X, confounds=site.sample(frac=1, random_state=0))
+    one.fit(X, confounds=site)
+    with pytest.warns(
+        MIWarning, match="confounds holds 'x' in column 'site', which fit did not see"
+    ):
+        one.transform(X[:2], confounds=pd.DataFrame({"site": ["x", "n"]}))

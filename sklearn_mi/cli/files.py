@@ -76,6 +76,7 @@ def _frame(path: Path, index: str | None, as_text: set[str]) -> pd.DataFrame:
         else:
             sep = SEPARATORS[path.suffix.lower()]
             frame = pd.read_csv(path, sep=sep)
+            _refuse_other_separators(path, frame, sep)
             if known := [name for name in frame if name in as_text]:
                 # A second look leaves the text of these fields as it stands.
                 how: Any = {"usecols": known, "dtype": str, "keep_default_na": False}
@@ -88,6 +89,16 @@ def _frame(path: Path, index: str | None, as_text: set[str]) -> pd.DataFrame:
     if path.suffix.lower() != ".parquet" and str(frame.columns[0]) == "Unnamed: 0":
         return frame.set_index(frame.columns[0]).rename_axis(None)
     return frame
+
+
+def _refuse_other_separators(path: Path, frame: Any, sep: str) -> None:
+    """Refuse a file whose one column has a name of several fields."""
+    found = [other for other in ";\t,|" if other != sep and other in str(frame.columns[0])]
+    if frame.shape[1] == 1 and found:
+        raise click.ClickException(
+            f"{path} has one column, {str(frame.columns[0])!r}; expected {sep!r} between fields, "
+            f"not {found[0]!r}: write it so."
+        )
 
 
 def _exact(text: pd.Series) -> pd.Series:

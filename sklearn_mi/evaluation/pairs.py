@@ -56,7 +56,7 @@ def compare_pairs(
     Y: Any,
     *,
     latents: ArrayLike | None = None,
-    k: Sequence[int] = (1, 10),
+    k: int | Sequence[int] = (1, 10),
     groups: ArrayLike | None = None,
     n_folds: int = 5,
     cv: Any = None,
@@ -136,7 +136,8 @@ def compare_pairs(
     check_consistent_length(X, Y, latents, groups)
     folds = _folds(len(X), groups, n_folds, cv, random_state)
     smallest = min(len(fold.test) for fold in folds)
-    for number in k:
+    ks: Sequence[int] = (k,) if isinstance(k, int | np.integer) else k
+    for number in ks:
         if positive_integer("k", number) > smallest:
             raise ValueError(f"k={number}; expected at most {smallest}, the rows of a fold.")
     known = None if latents is None else check_codes("latents", latents)
@@ -145,7 +146,7 @@ def compare_pairs(
     found = cast(
         list,
         Parallel(n_jobs=n_jobs)(
-            delayed(_measured)(name, models[name], X, Y, fold, known, k) for name, fold in contests
+            delayed(_measured)(name, models[name], X, Y, fold, known, ks) for name, fold in contests
         ),
     )
     return pd.DataFrame(

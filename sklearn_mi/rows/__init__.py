@@ -23,6 +23,7 @@ from sklearn_mi.rows.confounds import (
 from sklearn_mi.rows.copies import count_copies, count_repeats, row_hashes, rows_to_draw, shares_of
 from sklearn_mi.rows.data import Data
 from sklearn_mi.rows.frames import (
+    check_labels,
     check_names,
     check_types,
     columns_are_told,
@@ -84,6 +85,7 @@ __all__ = [
     "Words",
     "as_source",
     "check_common",
+    "check_labels",
     "check_names",
     "check_types",
     "codes_like",

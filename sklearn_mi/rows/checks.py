@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -197,7 +198,7 @@ def read_rows(
     if own:
         validate_data(estimator, X, reset=known is None, skip_check_array=True)
         columns, numbers = _columns_and_numbers(X, known, "X", lacks)
-    with columns_are_told(X, "X"):
+    with nullcontext() if own else columns_are_told(X, "X"):
         if own:
             array: Any = check_array(numbers, estimator=estimator, input_name="X", **checks)
         else:
@@ -379,7 +380,7 @@ def read_table(
     if own:
         _check_width(table, known, name, estimator)
         columns, numbers = _columns_and_numbers(table, known, name, sets)
-    with columns_are_told(table, name):
+    with nullcontext() if own else columns_are_told(table, name):
         array: Any = check_array(
             numbers if own else _plain(table),
             accept_sparse="csr",  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ layer puts the column's mean in its place.
 from __future__ import annotations
 
 import re
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +19,8 @@ import pandas as pd
 from pandas.api.types import infer_dtype, is_bool_dtype, is_numeric_dtype
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from sklearn_mi.rows.words import told_of_values
+from sklearn_mi._base import MIWarning
+from sklearn_mi.rows.words import listed, told_of_values
 
 __all__ = [
     "Column",
@@ -43,6 +45,11 @@ NUMBERS = {"integer", "floating", "mixed-integer-float", "decimal"}
 DATES = {"date", "datetime", "datetime64", "period"}
 SPANS = {"timedelta", "timedelta64", "time"}
 LEVELS = {"string", "bytes", "boolean", "interval", "categorical"}
+# Other spellings of the levels of a column of booleans.
+TRUTH = {"False", "True"}
+SPELLED = {"0": "False", "false": "False", "1": "True", "true": "True"}
+# Values of which none is a known level are told, from so many on and in columns of so few levels.
+FEWEST_STRANGE, MOST_KNOWN = 5, 10
 EXPECTED = "numbers, texts, categories or dates"
 # Of texts that are dates; where day and month could be either, the month stands first.
 LAYOUTS = (
@@ -142,9 +149,16 @@ class Category(Column):
         """A level each."""
         return [f"_{level}" for level in self._shown]
 
+    def codes(self, values: pd.Series) -> np.ndarray:
+        """Return the place of each level, -1 of those that ``fit`` did not see."""
+        texts = _spelled(values)
+        if set(self.levels) <= TRUTH:
+            texts = texts.map(lambda text: SPELLED.get(text.lower(), text), na_action="ignore")
+        return pd.Index(self.levels, dtype=object).get_indexer(texts)
+
     def read(self, values: pd.Series) -> np.ndarray:
         """Return 1 in the column of the level."""
-        codes = pd.Index(self.levels, dtype=object).get_indexer(_spelled(values))
+        codes = self.codes(values)
         if len(self._shown) < len(self.levels):
             return np.array([0.0, 1.0, np.nan])[codes, None]
         return (codes[:, None] == np.arange(len(self.levels))).astype(np.float64)
@@ -207,6 +221,8 @@ class Date(Column):
     def read(self, values: pd.Series) -> np.ndarray:
         """Return days since the first date, and positions on the circles of the periods."""
         days = _days(values, self.layout)
+        if (np.isnan(days) & ~_gaps(values).astype(bool)).any():
+            raise ValueError("no date in the layout of fit")
         angles = [2 * np.pi * days / PERIODS[part] for part in self.parts]
         waves = [wave(angle) for angle in angles for wave in (np.sin, np.cos)]
         return np.column_stack([days - self.start, *waves])
@@ -247,7 +263,7 @@ def is_plain(X: Any) -> bool:
     is_plain : bool
     """
     if isinstance(X, pd.DataFrame):
-        if any(isinstance(dtype, pd.SparseDtype) for dtype in X.dtypes):
+        if len(X.columns) and all(isinstance(dtype, pd.SparseDtype) for dtype in X.dtypes):
             return True
         are_numbers = all(
             isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in X.dtypes
@@ -294,7 +310,15 @@ def series_of(X: Any) -> list[pd.Series]:
         if isinstance(X, np.ma.MaskedArray):
             X = np.where(np.ma.getmaskarray(X), cast(Any, None), X.data)
         X = pd.DataFrame(np.asarray(X, dtype=object)).infer_objects()
-    return [X.iloc[:, j].reset_index(drop=True) for j in range(X.shape[1])]
+    return [_usual(X.iloc[:, j].reset_index(drop=True)) for j in range(X.shape[1])]
+
+
+def _usual(values: pd.Series) -> pd.Series:
+    """Return a column of sparse numbers, or of what pyarrow stores, as usual ones."""
+    if isinstance(values.dtype, pd.SparseDtype):
+        return pd.Series(np.asarray(values), name=values.name)
+    is_of_arrow = isinstance(values.dtype, pd.ArrowDtype) and not is_numeric_dtype(values.dtype)
+    return values.astype(object) if is_of_arrow else values
 
 
 def _of_polars(column: Any) -> pd.Series:
@@ -407,9 +431,15 @@ def _days(values: pd.Series, layout: str | None) -> np.ndarray:
     if layout is not None:
         values = _spelled(values)
     is_utc = layout is not None or _has_zones(values)
-    times = pd.to_datetime(values, errors="coerce", format=layout, utc=is_utc)
-    times = times.dt.tz_localize(None) if times.dt.tz is not None else times
-    return ((times - pd.Timestamp(0)) / pd.Timedelta(1, "D")).to_numpy(np.float64)
+    try:
+        times = pd.to_datetime(values, errors="coerce", format=layout, utc=is_utc)
+        times = times.dt.tz_localize(None) if times.dt.tz is not None else times
+        return ((times - pd.Timestamp(0)) / pd.Timedelta(1, "D")).to_numpy(np.float64)
+    except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
+        raise ValueError(
+            f"column {values.name!r} holds dates before 1678 or after 2261, which pandas cannot "
+            'count in; make marks such as "no end" missing values.'
+        ) from error
 
 
 def _has_zones(values: pd.Series) -> bool:
@@ -493,6 +523,7 @@ def numbers_of(X: Any, columns: Sequence[Column], name: str) -> np.ndarray:
     parts, infinite = [], {}
     for column, values in zip(columns, series_of(X), strict=True):
         parts.append(_read(column, values, name))
+        _warn_of_strange(column, values, name)
         if n_infinite := int(np.isinf(parts[-1]).any(axis=1).sum()):
             infinite[values.name] = n_infinite
         if column.has_gaps:
@@ -518,6 +549,38 @@ def _read(column: Column, values: pd.Series, name: str) -> np.ndarray:
             f"{name} holds {some!r} in column {values.name!r}; expected {expected}: replace it, or "
             "fit again with such values."
         ) from error
+
+
+def strange(column: Column, values: pd.Series) -> list[Any]:
+    """Return the values of a column of categories that are no level of ``fit``.
+
+    Parameters
+    ----------
+    column : Column
+    values : Series
+
+    Returns
+    -------
+    values : list
+    """
+    if not isinstance(column, Category):
+        return []
+    unknown = (column.codes(values) < 0) & ~_gaps(values).astype(bool)
+    return values[unknown].tolist()
+
+
+def _warn_of_strange(column: Column, values: pd.Series, name: str) -> None:
+    """Warn of many values in a column of categories none of which ``fit`` saw."""
+    found = strange(column, values)
+    levels = list(getattr(column, "levels", ()))
+    is_all = len(found) == values.notna().sum()
+    if is_all and len(found) >= FEWEST_STRANGE and len(levels) <= MOST_KNOWN:
+        warnings.warn(
+            f"{name} holds {found[0]!r} and others in column {values.name!r}, none of which fit "
+            f"saw; it knows {listed(levels)}, and the rest counts as missing.",
+            MIWarning,
+            stacklevel=2,
+        )
 
 
 def _is_readable(column: Column, value: Any) -> bool:

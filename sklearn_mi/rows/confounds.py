@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,8 +13,9 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
+from sklearn_mi._base import MIWarning
 from sklearn_mi.rows.checks import CheckedRows, from_torch, read_table
-from sklearn_mi.rows.columns import is_plain, missing_of
+from sklearn_mi.rows.columns import MOST_LEVELS, Text, is_plain, missing_of, series_of, strange
 from sklearn_mi.rows.data import Data
 from sklearn_mi.rows.kinds import Schema, Table
 from sklearn_mi.rows.sources import ResidualSource, Source
@@ -106,7 +108,26 @@ def read_confounds(
             f"X has {n_rows} rows, but confounds has {len(rows)}; expected one row for each."
         )
     _refuse_gaps(table)
+    _check_levels(table, rows.schema, is_fit=known is None)
     return rows
+
+
+def _check_levels(table: Any, schema: Schema, *, is_fit: bool) -> None:
+    """Refuse a column of too many levels in ``fit``, and warn of new levels later."""
+    for column, values in zip(schema.columns, series_of(table), strict=False):
+        if is_fit and isinstance(column, Text):
+            raise ValueError(
+                f"confounds has {values.nunique()} levels in column {values.name!r}; expected at "
+                f"most {MOST_LEVELS}: group them, or pass a column for each by pandas.get_dummies."
+            )
+        found = [] if is_fit else strange(column, values)
+        if found:
+            warnings.warn(
+                f"confounds holds {found[0]!r} in column {values.name!r}, which fit did not see; "
+                "what it tells of these rows stays in.",
+                MIWarning,
+                stacklevel=2,
+            )
 
 
 def _as_table(confounds: Any) -> Any:

@@ -17,6 +17,8 @@ from sklearn_mi.rows.kinds import Recording, Words
 __all__ = ["FrontLayer", "Standardize", "StandardizeSteps", "find_flags", "fit_standardize"]
 
 FEWEST_FLAGS = 0.2
+# From the mean, in scaled units: the squares of single precision end at 1e38.
+FARTHEST = 1e15
 
 WIDEST_MIXED = 256
 # Begins the names of what a front end knows, which may be those of anything.
@@ -46,7 +48,8 @@ class Standardize(nn.Module):
         if x.dtype == torch.uint8:
             # Bytes carry few digits: float32 is exact enough and much faster.
             return (x.float() - self.mean.float()) / self.scale.float()
-        return _without_gaps((x.double() - self.mean) / self.scale).float()
+        scaled = _without_gaps((x.double() - self.mean) / self.scale)
+        return scaled.clamp(-FARTHEST, FARTHEST).float()
 
     @property
     def is_identity(self) -> bool:

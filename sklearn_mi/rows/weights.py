@@ -14,7 +14,8 @@ from sklearn_mi.rows.words import listed
 
 __all__ = ["weighted"]
 
-EXPECTED = "expected one finite number a column, 0 or more, or a dict by name"
+LARGEST = 1e6
+EXPECTED = f"expected one number a column from 0 to {LARGEST:g}, one above 0, or a dict by name"
 
 
 def weighted(layer: Standardize, column_weights: Any, schema: Schema) -> Standardize:
@@ -61,24 +62,30 @@ def _numbers(given: Any, schema: Schema) -> np.ndarray:
         raise ValueError("column_weights is a Series; pass column_weights.to_dict().")
     values = given.values() if isinstance(given, Mapping) else given
     try:
-        weights = np.array([_number(value) for value in values])
+        weights = np.array([_number(value) for value in values], dtype=np.float64)
     except TypeError as error:
         raise ValueError(f"column_weights={given!r}; {EXPECTED}.") from error
-    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    wrong = ~((weights <= LARGEST) & (weights >= 0))
     if wrong.any():
         raise ValueError(f"column_weights holds {weights[wrong][0]:g}; {EXPECTED}.")
     if isinstance(given, Mapping):
-        return _by_name(dict(zip(given, weights, strict=True)), schema)
+        return _some(_by_name(dict(zip(given, weights, strict=True)), schema), given)
     if len(weights) != schema.n_columns:
         raise ValueError(
             f"column_weights has {len(weights)} numbers, but X has {schema.n_columns} columns; "
             f"{EXPECTED}."
         )
+    return _some(weights, given)
+
+
+def _some(weights: np.ndarray, given: Any) -> np.ndarray:
+    if not weights.any():
+        raise ValueError(f"column_weights={given!r} leaves out every column; {EXPECTED}.")
     return weights
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, str | bytes):
+    if isinstance(value, str | bytes) or np.ndim(value):
         raise TypeError(f"{value!r} is no number.")
     return float(value)
 

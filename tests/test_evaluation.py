@@ -373,7 +373,7 @@ def test_processes_change_nothing(digits):
         ({"y": np.linspace(0.5, 1, 60), "n_folds": 31}, "n_folds=31 with 60 rows; expected at mo"),
         ({"y": np.linspace(0.5, 1, 60), "probes": ("mlp",)}, "'mlp'; expected .* a measurement"),
         ({"probes": ("ridge",)}, "probe='ridge'; expected one of .* for classes"),
-        ({"scoring": "acuracy"}, "'acuracy'"),
+        ({"scoring": "acc"}, "'acc'"),
         ({"scoring": {"probe": "accuracy"}}, "scoring has the name 'probe'.*rename"),
         ({"y": [None, *"ab" * 29, "a"]}, "y has 1 missing values, the first in row 0"),
         ({"y": ["a", np.nan] * 30}, "y has 30 missing values, the first in row 1"),

@@ -94,6 +94,7 @@ bench-few-labels: $(VENV)/installed-dev $(PEERS)/installed
 	$(BIN)/python benchmarks/semi_supervised.py --jobs $(JOBS) $(if $(DATA),--data $(DATA))
 	$(PEERS)/bin/python benchmarks/semi_supervised.py --only UMAP $(if $(DATA),--data $(DATA))
 	$(BIN)/python benchmarks/columns.py
+	$(BIN)/python benchmarks/mixed_tables.py
 
 bench-features: $(PEERS)/installed
 	$(PEERS)/bin/python benchmarks/features.py --tune --jobs $(JOBS) $(if $(DATA),--data $(TUNED_ON))

@@ -17,7 +17,7 @@ from sklearn_mi.rows import Schema, read_pair, read_rows
 from sklearn_mi.runtime import choose_device
 from sklearn_mi.tiles import project
 
-__all__ = ["best_pairs", "pair_scores"]
+__all__ = ["best_pairs", "pair_scores", "second_table"]
 
 SIMILARITIES = ("critic", "cosine")
 # Rows and candidates that are scored at once: 4 MiB of scores, which stay in a cache.
@@ -127,9 +127,7 @@ def _sides(
     heads: list[nn.Module | None] = [None, None]
     if is_critic:
         heads = [model.first_head, model.second_head or model.first_head]
-    schema, scale = schemas[1], model.scale_pair
-    if schema is None or scale is None:
-        schema, scale = model.second_part(schemas[0])
+    schema, scale = second_table(model, schemas)
     rows = read_rows(learner, A, known=schemas[0]).windowed(model.view.window)
     others = read_pair(B, schema, type(learner).__name__)
     check_length(rows, model.scale, model.encoder)
@@ -155,6 +153,26 @@ def _sides(
             f"{z_y.shape[1]} components; take similarity='critic'."
         )
     return functional.normalize(z_x), functional.normalize(z_y), lambda a, b: a @ b.T
+
+
+def second_table(model: PairModel, schemas: Schemas) -> tuple[Schema, Any]:
+    """Return the schema and the first layer of the second table, or of the second set of columns.
+
+    Parameters
+    ----------
+    model : PairModel
+    schemas : tuple of Schema
+        Of the table and of the second table, or None.
+
+    Returns
+    -------
+    schema : Schema
+    layer : Standardize or FrontLayer
+    """
+    schema, layer = schemas[1], model.scale_pair
+    if schema is None or layer is None:
+        return model.second_part(schemas[0])
+    return schema, layer
 
 
 def _behind(head: nn.Module | None, z: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mi._compat import in_container
 from sklearn_mi.encoding import check_length
-from sklearn_mi.matching import best_pairs, pair_scores
+from sklearn_mi.matching import best_pairs, pair_scores, second_table
 from sklearn_mi.model import rows_of
 from sklearn_mi.preparation import EVALUATION_SEED, Given, Known, read_data
 from sklearn_mi.reports import every_bound, held_out_infonce, pair_codes
@@ -60,9 +60,7 @@ class OnPairs:
         """
         check_is_fitted(self)
         model, name = self._model, type(self).__name__
-        schema, scale = self._schemas[1], model.scale_pair
-        if schema is None or scale is None:
-            schema, scale = model.second_part(self._schemas[0])
+        schema, scale = second_table(model, self._schemas)
         rows = read_pair(X_pair, schema, name)
         rows = residual_rows(rows, confounds, model.confounds, 1, name)
         check_length(rows, scale, model.encoder_y, "X_pair")

@@ -38,15 +38,13 @@ from sklearn_mi._compat import HasMethods, _safe_indexing
 from sklearn_mi.learner import MIRepresentationLearner
 from sklearn_mi.preparation import Given, Run, early_view
 from sklearn_mi.probes import SCALES
-from sklearn_mi.rows import warn_of_labels
+from sklearn_mi.rows import are_mixed, warn_of_labels
 from sklearn_mi.runtime import choose_device, seeds_of, threads
 from sklearn_mi.training.fine_tuning import FineTuning, fine_tune
 from sklearn_mi.views import View
 
 __all__ = ["FineTuning", "LabeledFold", "SemiSupervisedClassifier", "SemiSupervisedRegressor"]
 
-# Codes are those of a mixed table if this share of the columns that vary holds only 0 and 1.
-FEWEST_FLAGS = 0.2
 # Self-training takes rows whose class is at least so probable, of at most so many, in so many
 # rounds. It goes astray unless so large a share of the labelled rows is told right.
 SURE, MOST_UNLABELLED, N_ROUNDS = 0.8, 5000, 5
@@ -119,7 +117,7 @@ def _flags(Z: NDArray[Any]) -> NDArray[np.bool_] | None:
     """Return which columns hold only 0 and 1 if they make a mixed table, else None."""
     varies = np.ptp(Z, axis=0) > 0
     flags = ((Z == 0) | (Z == 1)).all(axis=0) & varies
-    return flags if FEWEST_FLAGS * varies.sum() <= flags.sum() < varies.sum() else None
+    return flags if are_mixed(flags, varies) else None
 
 
 def _scaler(Z: NDArray[Any], flags: NDArray[np.bool_] | None) -> StandardScaler:

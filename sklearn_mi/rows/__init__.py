@@ -51,6 +51,7 @@ from sklearn_mi.rows.scaling import (
     FrontLayer,
     Standardize,
     StandardizeSteps,
+    are_mixed,
     find_flags,
     fit_standardize,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "Table",
     "Volume",
     "Words",
+    "are_mixed",
     "as_source",
     "check_common",
     "check_labels",

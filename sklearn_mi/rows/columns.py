@@ -571,10 +571,14 @@ def strange(column: Column, values: pd.Series) -> list[Any]:
 
 def _warn_of_strange(column: Column, values: pd.Series, name: str) -> None:
     """Warn of many values in a column of categories none of which ``fit`` saw."""
-    found = strange(column, values)
     levels = list(getattr(column, "levels", ()))
-    is_all = len(found) == values.notna().sum()
-    if is_all and len(found) >= FEWEST_STRANGE and len(levels) <= MOST_KNOWN:
+    there = values.dropna()
+    first = there.iloc[:FEWEST_STRANGE]
+    # A look at the first few spares most columns another pass.
+    if len(levels) > MOST_KNOWN or len(strange(column, first)) < FEWEST_STRANGE:
+        return
+    found = strange(column, there)
+    if len(found) == len(there):
         warnings.warn(
             f"{name} holds {found[0]!r} and others in column {values.name!r}, none of which fit "
             f"saw; it knows {listed(levels)}, and the rest counts as missing.",

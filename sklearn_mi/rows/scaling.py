@@ -14,7 +14,14 @@ from sklearn_mi._base import Shape
 from sklearn_mi.rows.checks import CheckedRows
 from sklearn_mi.rows.kinds import Recording, Words
 
-__all__ = ["FrontLayer", "Standardize", "StandardizeSteps", "find_flags", "fit_standardize"]
+__all__ = [
+    "FrontLayer",
+    "Standardize",
+    "StandardizeSteps",
+    "are_mixed",
+    "find_flags",
+    "fit_standardize",
+]
 
 FEWEST_FLAGS = 0.2
 # From the mean, in scaled units: the squares of single precision end at 1e38.
@@ -180,8 +187,18 @@ def find_flags(rows: CheckedRows, index: np.ndarray) -> np.ndarray | None:
             return None
     varies &= ~rows.schema.gaps
     flags &= varies
-    is_mixed = FEWEST_FLAGS * varies.sum() <= flags.sum() < varies.sum()
-    return flags if is_mixed else None
+    return flags if are_mixed(flags, varies) else None
+
+
+def are_mixed(flags: np.ndarray, varies: np.ndarray) -> bool:
+    """Return whether so many columns are flags that the table is one of numbers and categories.
+
+    Parameters
+    ----------
+    flags, varies : ndarray of bool of shape (n_columns,)
+        Which columns hold only 0 and 1, and which vary.
+    """
+    return bool(FEWEST_FLAGS * varies.sum() <= flags.sum() < varies.sum())
 
 
 def fit_standardize(

@@ -9,9 +9,9 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mi._compat import in_container
+from sklearn_mi.building import rows_of
 from sklearn_mi.encoding import check_length
 from sklearn_mi.matching import best_pairs, pair_scores, second_table
-from sklearn_mi.model import rows_of
 from sklearn_mi.preparation import EVALUATION_SEED, Given, Known, read_data
 from sklearn_mi.reports import every_bound, held_out_infonce, pair_codes
 from sklearn_mi.rows import AnyRows, names_out, read_pair, residual_rows

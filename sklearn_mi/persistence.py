@@ -35,8 +35,9 @@ from sklearn_mi import (
 )
 from sklearn_mi._base import Component
 from sklearn_mi._version import __version__
+from sklearn_mi.building import build_model
 from sklearn_mi.front_ends import as_front_end
-from sklearn_mi.model import PairModel, build_model
+from sklearn_mi.model import PairModel
 from sklearn_mi.recipe import Choice, Recipe
 from sklearn_mi.reports import MIEstimate
 from sklearn_mi.rows import FrontLayer, Recording, Residual, Schema, Standardize, StandardizeSteps

@@ -1,0 +1,153 @@
+"""Check the rows and the other inputs of a fit."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+from sklearn_mi._base import is_auto
+from sklearn_mi._checks import check_values
+from sklearn_mi.encoding import check_length
+from sklearn_mi.model import PairModel
+from sklearn_mi.negatives import as_negatives
+from sklearn_mi.recipe import refuse_two_kinds
+from sklearn_mi.rows import (
+    CheckedRows,
+    Data,
+    Schema,
+    check_labels,
+    present_in,
+    read_confounds,
+    read_pair,
+    read_rows,
+    warn_of_large_values,
+    without_confounds,
+)
+from sklearn_mi.views import View, as_view
+
+__all__ = ["Given", "Known", "Settings", "early_view", "read_data"]
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a user passes beside ``X``, unchecked.
+
+    Parameters
+    ----------
+    X_pair, groups, y, confounds : object
+    """
+
+    X_pair: Any = None
+    groups: Any = None
+    y: Any = None
+    confounds: Any = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """What an earlier fit knows of the rows.
+
+    Parameters
+    ----------
+    model : PairModel
+    schemas : tuple of Schema
+        Schema of the table and of the second table, or None.
+    """
+
+    model: PairModel
+    schemas: tuple[Schema, Schema | None]
+
+
+def read_data(
+    learner: BaseEstimator, settings: Settings, X: Any, given: Given, known: Known | None
+) -> Data:
+    """Check rows and the other inputs of a fit.
+
+    Parameters
+    ----------
+    learner : BaseEstimator
+        The owner of the columns; error messages give its name.
+    settings : mapping
+    X : array-like, sparse matrix or Tensor
+    given : Given
+    known : Known or None
+        None: rows of a new fit.
+
+    Returns
+    -------
+    data : Data
+    """
+    schema = None if known is None else known.schemas[0]
+    is_paired = given.X_pair is not None
+    view = known.model.view if known else early_view(settings["view"], is_paired=is_paired)
+    shape = settings["input_shape"]
+    first = read_rows(learner, X, shape, known=schema, min_rows=2, sets=view.sets)
+    n = len(first)
+    pair = _read_second(learner, view, X, given, known, n)
+    if known is None:
+        warn_of_large_values(first, settings["standardize"])
+        if pair is not None:
+            warn_of_large_values(pair, settings["standardize"], "X_pair")
+    groups = None if given.groups is None else check_values("groups", given.groups, n)
+    negatives = settings["negatives"] if known is None else known.model.recipe.negatives
+    if groups is None and as_negatives(negatives).needs_groups:
+        raise ValueError(f"negatives={negatives!r} needs groups: pass groups=...")
+    y = None
+    if "y" in view.needs and given.y is not None:
+        y = check_values("y", given.y, n)
+        if known is None:
+            view.check_labels(y)
+    refuse_two_kinds(settings["comparison"], y, groups)
+    name, told = type(learner).__name__, schema and schema.confounds
+    check_labels(X, given.confounds, "confounds")
+    confounds = read_confounds(given.confounds, told, n, name, is_fit=known is None)
+    present = present_in((first, pair))
+    data = Data(first, pair, groups, y, confounds, present).windowed(view.window)
+    if known is not None:
+        model = known.model
+        data = without_confounds(data, model.confounds)
+        encoders = model.encoder, model.encoder_y
+        parts = zip(data.sides, model.scales, encoders, ("X", "X_pair"), strict=True)
+        for side, layer, encoder, name in parts:
+            if side is not None:
+                check_length(side, layer, encoder, name)
+    return data
+
+
+def _read_second(
+    learner: BaseEstimator, view: View, X: Any, given: Given, known: Known | None, n_rows: int
+) -> CheckedRows | None:
+    """Check the second table against the view, or against the table of an earlier fit."""
+    name = type(learner).__name__
+    schema = None if known is None else known.schemas[1]
+    is_wanted = view.paired if known is None else schema is not None
+    if is_wanted and given.X_pair is None:
+        raise ValueError(f"{name} needs the second table here: pass X_pair=...")
+    if given.X_pair is None:
+        return None
+    if not is_wanted:
+        raise ValueError(
+            f"X_pair is given, but view={view!r} makes its pairs from X alone; "
+            "leave view='auto', or do not pass X_pair."
+        )
+    return read_pair(given.X_pair, schema, name, X=X, n_rows=n_rows)
+
+
+def early_view(view: Any, *, is_paired: bool) -> View:
+    """Return the view as far as it is known before the rows are read.
+
+    Parameters
+    ----------
+    view : str, View or callable
+    is_paired : bool
+        Whether there is a second table.
+    """
+    if is_auto(view):
+        return as_view("paired" if is_paired else "neighbors")
+    return copy.deepcopy(as_view(view))

@@ -418,8 +418,12 @@ def test_tensorboard_writes_with_torch(X, tmp_path):
     writer = tensorboard.SummaryWriter(tmp_path / "runs")
     learner(TensorBoard(writer)).fit(X)
     assert len(list((tmp_path / "runs").iterdir())) == 1
-    with pytest.raises(ValueError, match="TensorBoard cannot be copied"):
-        clone(learner(TensorBoard(writer)))
+    # An open file has a thread that writes.
+    with (
+        tensorboard.SummaryWriter(tmp_path / "more") as still_open,
+        pytest.raises(ValueError, match="TensorBoard cannot be copied"),
+    ):
+        clone(learner(TensorBoard(still_open)))
 
 
 @pytest.mark.parametrize("use_caching", [True, False])

@@ -1026,6 +1026,8 @@ class InfoNCE(Bound):
     1.3863 of at most 1.3863
     """
 
+    by_rows: ClassVar[bool] = True
+
     status: ClassVar[Status] = "lower"
 
     def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
@@ -1160,6 +1162,8 @@ class NWJ(Bound):
     0.0
     """
 
+    by_rows: ClassVar[bool] = True
+
     status: ClassVar[Status] = "lower"
 
     def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
@@ -1228,6 +1232,8 @@ class JensenShannon(Bound):
     >>> JensenShannon()(torch.zeros(3, 3)).item()
     0.0
     """
+
+    by_rows: ClassVar[bool] = True
 
     status: ClassVar[Status] = "lower"
 

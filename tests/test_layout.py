@@ -29,7 +29,7 @@ LINES = [
     {"_about"},
     {"_base", "_compat"},
     {"_checks", "_html"},
-    {"runtime"},
+    {"runtime", "processes"},
     {"rows"},
     {"layers", "cells", "tiles", "compression"},
     {"views", "encoders", "front_ends", "critics", "negatives", "bounds"},
@@ -66,7 +66,8 @@ HOMES = {"skorch": {"training", "callbacks"}, "matplotlib": {"plots", "summary"}
 TOLD = {f"information.{name}" for name in ("estimator", "features", "lags", "neighbors", "copulas")}
 # Plumbing between the modules: a line says what each is; nobody calls it from outside.
 PLUMBING = {
-    *("building", "encoding", "export", "matching", "model", "on_pairs", "sides", "runtime"),
+    *("building", "encoding", "export", "matching", "model", "on_pairs", "processes"),
+    *("sides", "runtime"),
     *("callbacks", "persistence", "recipe", "reports", "storing"),
     *(name for name in SOURCES if name.startswith("information.") and name not in TOLD),
     *(f"paper.{name}" for name in ("data", "measures")),

@@ -228,6 +228,8 @@ def _begin(device: torch.device) -> None:
 
 
 def _end() -> None:
+    # A group that outlives its process group aborts the process at its end.
+    _group_beside.cache_clear()
     if dist.is_initialized():
         dist.destroy_process_group()
 

@@ -69,6 +69,14 @@ def check_equal(folder, n_processes, names):
     assert run.returncode == 0, run.stderr[-3000:]
     for name in names:
         alone = several.train(name)
+        start = several.train(name, max_steps=1)
+        moved = [
+            np.abs(alone[key] - start[key]).max(initial=0)
+            for key in start
+            if key.endswith("weight")
+        ]
+        # Far more than the tolerance, so equal weights are no accident.
+        assert max(moved) > 1e-3, name
         for rank in range(n_processes):
             told = np.load(folder / f"{name}-{rank}.npz")
             for key, value in alone.items():

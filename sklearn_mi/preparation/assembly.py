@@ -127,7 +127,9 @@ def _check_parts(settings: Settings, model: PairModel, plan: Plan, team: Team) -
             f"at least {team.size}."
         )
     chunk = settings["chunk_size"]
-    names = [type(module).__name__ for module in model.modules() if isinstance(module, _BatchNorm)]
+    parts = (model.encoder, model.encoder_y, model.first_head, model.second_head)
+    modules = (module for part in parts if part is not None for module in part.modules())
+    names = [type(module).__name__ for module in modules if isinstance(module, _BatchNorm)]
     if chunk is not None and names:
         raise ValueError(
             f"chunk_size={chunk}, but {names[0]} normalises over the batch, which must then be "

@@ -499,13 +499,13 @@ def _parallel(model: PairModel) -> Callable[..., Tensor]:
     """Return the model as a function whose gradients are means over processes.
 
     Its processes began with equal weights, and only weights change alike: a view's rows are never
-    sent. Which weights a step uses depends on the comparison.
+    sent. All steps use the same weights, unless rows lack tables.
     """
     names = inspect.signature(DistributedDataParallel).parameters
     # By the name of newer releases of torch.
     buffers = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
-    how: dict[str, Any] = {buffers: False, "find_unused_parameters": True, "init_sync": False}
-    parallel = DistributedDataParallel(model, **how)
+    graph = "find_unused_parameters" if model.lacks else "static_graph"
+    parallel = DistributedDataParallel(model, **{buffers: False, graph: True, "init_sync": False})
     # skorch would take the module itself for a part of the net.
     return parallel.__call__
 

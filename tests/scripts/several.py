@@ -1,4 +1,4 @@
-"""Train each case and write weights and history; run alone, or by torchrun with several processes."""
+"""Train each case and write weights and history, alone or by torchrun with several processes."""
 
 import json
 import os
@@ -18,7 +18,7 @@ TABLE[:, 3:] += TABLE[:, :3]
 IMAGES = rng.random((60, 8, 8)).astype(np.float32)
 GROUPS = np.arange(70) % 7
 PLAIN = {"view": "halves", "encoder": "mlp", "critic": "bilinear", "optimizer": "sgd", "lr": 0.05}
-MAPS = {"optimizer": "sgd", "lr": 1e-3}
+DIM = {"view": "same", "encoder": "lenet", "optimizer": "sgd"}
 CASES = {
     "infonce": (TABLE, {**PLAIN, "objective": "infonce"}),
     "nwj": (TABLE, {**PLAIN, "objective": "nwj", "lr": 1e-3}),
@@ -33,15 +33,15 @@ CASES = {
     "each-part": (TABLE, {**PLAIN, "critic": "split", "objective": "each-part"}),
     "parts": (TABLE, {**PLAIN, "critic": "split", "comparison": "each-part"}),
     "chunks": (TABLE, {**PLAIN, "chunk_size": 5}),
-    "dim": (IMAGES, {**MAPS, "comparison": LocalGlobal(), "view": "same", "encoder": "lenet"}),
-    "cpc": (IMAGES, {**MAPS, "comparison": "cpc"}),
+    "dim": (IMAGES, {**DIM, "comparison": LocalGlobal(), "lr": 2e-5}),
+    "cpc": (IMAGES, {"comparison": "cpc", "optimizer": "sgd", "lr": 30.0}),
 }  # fmt: skip
 
 
-def train(name):
+def train(name, **more):
     X, parameters = CASES[name]
     settings = {"n_components": 8, "batch_size": 25, "max_steps": 20, "random_state": 0}
-    learner = MIRepresentationLearner(**{**settings, **parameters})
+    learner = MIRepresentationLearner(**{**settings, **parameters, **more})
     groups = GROUPS if name == "other-groups" else None
     learner.fit(X, groups=groups)
     weights = {

@@ -11,9 +11,12 @@ from sklearn_mi.recipe import MODEL_PARAMETERS
 from sklearn_mi.rows import AnyRows, Data
 from sklearn_mi.training import MINet, Plan, as_text, hash_rows
 
-__all__ = ["Earlier", "PICKED_OF_TRAINING", "Run", "fingerprint_of"]
+__all__ = ["Earlier", "PICKED_OF_TRAINING", "Run", "fingerprint_of", "said_alike"]
 
 PICKED_OF_TRAINING = ("lr", "weight_decay", "optimizer", "schedule", "precision", "half_size")
+
+# Rows that processes compare with one another.
+COMPARED_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Run:
 _FREE_TO_CHANGE = (
     *("max_steps", "max_epochs", "effort", "early_stopping", "random_state", "warm_start"),
     *("eval_block_size", "validation_fraction", "callbacks", "verbose"),
-    *("device", "n_threads", "compile"),
+    *("device", "n_threads", "compile", "distributed", "chunk_size"),
 )
 
 
@@ -98,4 +101,33 @@ def fingerprint_of(settings: Settings, run: Run) -> dict[str, str]:
         "seed": str(run.seed),
         "split": hash_rows(*run.split),
         "rows": hash_rows(data.first.source, pair, data.groups, data.y, *more),
+    }
+
+
+def said_alike(settings: Settings, run: Run) -> dict[str, str]:
+    """Return what several processes that train one model must have in common, as text, by name.
+
+    Of the rows only some are read, so that a large file is not read once more.
+
+    Parameters
+    ----------
+    settings : mapping
+    run : Run
+
+    Returns
+    -------
+    told : dict of str
+    """
+    rows = []
+    for side in (*run.data.sides, run.data.confounds):
+        if side is not None:
+            some = np.linspace(0, len(side) - 1, min(len(side), COMPARED_ROWS)).astype(int)
+            rows.append(f"{tuple(side.source.shape)} {hash_rows(side.source.take(some))}")
+    fixed = {name: getattr(run.net.model.recipe, name) for name in MODEL_PARAMETERS}
+    free = {*MODEL_PARAMETERS, *_FREE_TO_CHANGE} - {"max_steps", "max_epochs", "effort"}
+    others = {name: value for name, value in settings.items() if name not in free}
+    return {
+        "rows": " ".join(rows),
+        "parameters": as_text({**fixed, **others, "steps": run.plan.steps}),
+        "split": hash_rows(*run.split),
     }

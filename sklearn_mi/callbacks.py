@@ -45,7 +45,7 @@ __all__ = [
 _SCORING = EpochScoring | BatchScoring | PassthroughScoring
 _REFUSED: dict[type[Callback], str] = {
     LoadInitState: (
-        "loads weights that may have seen the rows that mi_ reports; use fit_iter(checkpoint=...) "
+        "loads weights that may have seen the rows that mi_ reports; use checkpoint_dir='folder' "
         "to resume, or warm_start=True to go on"
     ),
     InputShapeSetter: "sets the width of the encoder, as the learner does by itself; leave it out",
@@ -60,7 +60,7 @@ class Progress(Callback):
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Open the bar."""
-        self.bar_ = tqdm(total=self.total, unit="step")
+        self.bar_ = tqdm(total=self.total, initial=net.steps_, unit="step")
 
     def on_epoch_end(self, net: Any, *args: Any, **kwargs: Any) -> None:
         """Advance the bar by one pass."""

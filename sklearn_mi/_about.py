@@ -24,10 +24,13 @@ PACKAGES = (
     "threadpoolctl",
     "safetensors",
     "tqdm",
+    "filelock",
     "click",
     "matplotlib",
     "faiss",
     "pyarrow",
+    "dask",
+    "ray",
 )
 # Distributions that bring a package, where they bear other names.
 DISTRIBUTIONS = {"faiss": ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs")}

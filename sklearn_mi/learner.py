@@ -18,6 +18,7 @@ from torch import nn
 from sklearn_mi._base import Auto, DocLinkMixin, Shape, is_auto, resolve
 from sklearn_mi._compat import Interval, StrOptions, check_same_namespace
 from sklearn_mi._html import learner_html
+from sklearn_mi._progress import is_heard, say
 from sklearn_mi.callbacks import check_callbacks, check_stops, copy_callbacks
 from sklearn_mi.encoders import InvertibleModule, SequenceModule
 from sklearn_mi.encoding import check_length, codes_of_steps, each_step, encode
@@ -263,7 +264,10 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         your own that reads these values needs ``early_stopping``, or one of skorch's that watches
         them. Callbacks that read batches or gradients make a GPU train step by step.
     verbose : int, default=0
-        1 or more shows a progress bar with what training maximises and held-out InfoNCE.
+        1 or more shows on the standard error what was chosen where a parameter was left open, and
+        a progress bar with what training maximises, held-out InfoNCE and the time left; in a
+        worker of joblib, Dask or Ray nothing. Choices are also logged, at INFO, by the logger
+        ``"sklearn_mi"``; once your program takes its records, only there.
     warm_start : bool, default=False
         Whether ``fit`` continues from the weights of the previous ``fit``.
     random_state : int, RandomState or None, default=None
@@ -971,9 +975,9 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         first, pair = run.data.sides
         self._schemas = first.schema, None if pair is None else pair.schema
         self._namespace = empty_like_rows(first.like)
-        if self.verbose:
+        if is_heard(self.verbose):
             for name, choice in self.choices_.items():
-                print(f"{name}={choice}")
+                say(f"{name}={choice}", shown=self.verbose)
 
     def _advance(self, run: Run, steps: int) -> None:
         """Take some steps, then report on the learner, also after an early end."""

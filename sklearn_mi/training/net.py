@@ -139,6 +139,12 @@ class MINet(NeuralNet):
         """The trained module, by its own type."""
         return self.module_  # type: ignore[return-value]
 
+    @property
+    def steps_before_pass(self) -> int:
+        """Return the steps before the pass that begins, or that a checkpoint was written in."""
+        losses = None if self.resumed_ is None else self.resumed_["losses"]
+        return self.steps_ - len(losses or ())
+
     def take_history(self, records: list[dict[str, Any]]) -> None:
         """Continue the records of an earlier net."""
         self.history = History(records)

@@ -42,7 +42,9 @@ from sklearn_mi.preparation import (
     prepare,
     read_data,
     report,
+    said_alike,
 )
+from sklearn_mi.processes import join
 from sklearn_mi.recipe import EFFORTS, FAMILIES, Choice, check_unchanged
 from sklearn_mi.reports import MIEstimate
 from sklearn_mi.rows import (
@@ -246,6 +248,14 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         and width. A step then takes about a third of the time. It needs an encoder that averages
         over places, such as `ConvNet`. "auto": 0.75 for colour images of 24 pixels a side or more;
         else 0.
+    chunk_size : int or None, default=None
+        Rows that an encoder takes at once in training, for batches whose activations do not fit in
+        memory. They are computed a second time for the gradients, chunk by chunk, which takes about
+        a third longer; codes, bound and gradients are those of the whole batch.
+    distributed : bool or "auto", default="auto"
+        "auto": processes that ``torchrun`` or ``accelerate launch`` started train one model
+        together. Each is given the same rows and takes its share of every batch, so ``batch_size``
+        counts the rows of all. False: each process trains a model of its own.
     compile : bool, default=False
         Compile encoders and critic with ``torch.compile``.
     checkpoint_dir : path-like or None, default=None
@@ -253,7 +263,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         of rows, parameters and seed, so the fits of a grid share it. The same fit goes on from its
         checkpoint, bit for bit on a CPU; one that was finished takes no step. See
         :doc:`/how_to/saving`. It needs a ``random_state``. ``partial_fit`` and warm starts refuse
-        it, ``fit_iter`` has a file of its own, and ``save`` leaves it out.
+        it, and so do several processes that train one model; ``fit_iter`` has a file of its own,
+        and ``save`` leaves it out.
     checkpoint_every : int or str, default="5min"
         When a checkpoint is due: after so many steps (1000), or so much time ("30s", "2h"). One is
         also written at the beginning, at the end, and when the process is told to end (SIGTERM).
@@ -343,6 +354,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         "effort": [StrOptions(set(EFFORTS))],
         "precision": [StrOptions({*PRECISIONS, "auto"})],
         "half_size": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
+        "chunk_size": [Interval(Integral, 1, None, closed="left"), None],
+        "distributed": ["boolean", StrOptions({"auto"})],
         "compile": ["boolean"],
         "checkpoint_dir": [str, os.PathLike, None],
         "checkpoint_every": [Interval(Integral, 1, None, closed="left"), str],
@@ -383,6 +396,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         n_threads: int | None = None,
         precision: str = "auto",
         half_size: float | str = "auto",
+        chunk_size: int | None = None,
+        distributed: bool | str = "auto",
         compile: bool = False,
         checkpoint_dir: str | os.PathLike | None = None,
         checkpoint_every: int | str = "5min",
@@ -421,6 +436,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         self.n_threads = n_threads
         self.precision = precision
         self.half_size = half_size
+        self.chunk_size = chunk_size
+        self.distributed = distributed
         self.compile = compile
         self.checkpoint_dir = checkpoint_dir
         self.checkpoint_every = checkpoint_every
@@ -962,7 +979,12 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             if earlier is not None:
                 seed = earlier.seed
             seed = entropy(self.random_state) if seed is None else seed
-            run = prepare(settings, data, seed, earlier=earlier, passes=passes, steps=steps)
+            team = join(self.distributed, choose_device(self.device))
+            how: Any = {"earlier": earlier, "passes": passes, "steps": steps, "team": team}
+            run = prepare(settings, data, team.agreed(seed), **how)
+            if not team.is_alone:
+                team.check_same(said_alike(settings, run))
+                team.share_weights(run.net.model)
             self._adopt(run)
         return run
 
@@ -975,9 +997,9 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         first, pair = run.data.sides
         self._schemas = first.schema, None if pair is None else pair.schema
         self._namespace = empty_like_rows(first.like)
-        if is_heard(self.verbose):
+        if is_heard(run.net.verbose):
             for name, choice in self.choices_.items():
-                say(f"{name}={choice}", shown=self.verbose)
+                say(f"{name}={choice}", shown=run.net.verbose)
 
     def _advance(self, run: Run, steps: int) -> None:
         """Take some steps, then report on the learner, also after an early end."""
@@ -992,7 +1014,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
 
     def _conclude(self, run: Run) -> None:
         self.n_iter_ = run.earlier_steps + run.net.steps_
-        self.mi_ = report(self._settings, run)
+        self.mi_ = run.net.team.agreed(report(self._settings, run))
 
     def _encode(self, checked: CheckedRows, scale: Any, module: Any) -> Any:
         """Return the codes of checked rows, in the container and precision of the input."""

@@ -12,9 +12,12 @@ from sklearn_mi.recipe import MODEL_PARAMETERS
 from sklearn_mi.rows import AnyRows, Data
 from sklearn_mi.training import Keeper, MINet, Plan, as_text, every, hash_rows
 
-__all__ = ["Earlier", "PICKED_OF_TRAINING", "Run", "fingerprint_of", "keeper_of"]
+__all__ = ["Earlier", "PICKED_OF_TRAINING", "Run", "fingerprint_of", "keeper_of", "said_alike"]
 
 PICKED_OF_TRAINING = ("lr", "weight_decay", "optimizer", "schedule", "precision", "half_size")
+
+# Rows that processes compare with one another.
+COMPARED_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ class Run:
 _FREE_TO_CHANGE = (
     *("max_steps", "max_epochs", "effort", "early_stopping", "random_state", "warm_start"),
     *("eval_block_size", "validation_fraction", "callbacks", "verbose"),
-    *("device", "n_threads", "compile", "checkpoint_dir", "checkpoint_every"),
+    *("device", "n_threads", "compile", "distributed", "chunk_size"),
+    *("checkpoint_dir", "checkpoint_every"),
 )
 
 
@@ -102,6 +106,35 @@ def fingerprint_of(settings: Settings, run: Run) -> dict[str, str]:
     }
 
 
+def said_alike(settings: Settings, run: Run) -> dict[str, str]:
+    """Return what several processes that train one model must have in common, as text, by name.
+
+    Of the rows only some are read, so that a large file is not read once more.
+
+    Parameters
+    ----------
+    settings : mapping
+    run : Run
+
+    Returns
+    -------
+    told : dict of str
+    """
+    rows = []
+    for side in (*run.data.sides, run.data.confounds):
+        if side is not None:
+            some = np.linspace(0, len(side) - 1, min(len(side), COMPARED_ROWS)).astype(int)
+            rows.append(f"{tuple(side.source.shape)} {hash_rows(side.source.take(some))}")
+    fixed = {name: getattr(run.net.model.recipe, name) for name in MODEL_PARAMETERS}
+    free = {*MODEL_PARAMETERS, *_FREE_TO_CHANGE} - {"max_steps", "max_epochs", "effort"}
+    others = {name: value for name, value in settings.items() if name not in free}
+    return {
+        "rows": " ".join(rows),
+        "parameters": as_text({**fixed, **others, "steps": run.plan.steps}),
+        "split": hash_rows(*run.split),
+    }
+
+
 def keeper_of(settings: Settings, run: Run) -> Keeper | None:
     """Return what writes the checkpoints of a ``fit``; None without a folder for them.
 
@@ -118,6 +151,11 @@ def keeper_of(settings: Settings, run: Run) -> Keeper | None:
     folder = settings["checkpoint_dir"]
     if folder is None:
         return None
+    if not run.net.team.is_alone:
+        raise ValueError(
+            f"checkpoint_dir={str(folder)!r}, but {run.net.team.size} processes train one model, "
+            "whose states differ; set checkpoint_dir=None, or distributed=False."
+        )
     # Nobody looks at the name of the folder: all that changes a result is part of it.
     ends = {
         "steps": run.plan.steps,

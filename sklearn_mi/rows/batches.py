@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -120,10 +120,18 @@ class Batches:
     batch_size : int
         Ignored: the order has its own.
     order : Order
+    share : callable or None
+        Which rows of a batch this process takes, of several; None: all.
     """
 
-    def __init__(self, dataset: AnyRows, batch_size: int, order: Order) -> None:
-        self.dataset, self.order = dataset, order
+    def __init__(
+        self,
+        dataset: AnyRows,
+        batch_size: int,
+        order: Order,
+        share: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.dataset, self.order, self.share = dataset, order, share
 
     def __iter__(self) -> Iterator[Batch]:
         batches, dataset = self._on_device(), self.dataset
@@ -149,8 +157,15 @@ class Batches:
             yield self.batch(numbers.to(self.dataset.device))
 
     def batch(self, rows: Tensor) -> Batch:
-        """Return the module's input for these row numbers, on the device."""
-        return _batch(self.dataset, rows)
+        """Return the module's input for these row numbers, on the device.
+
+        Of several processes each takes its share of the rows, but knows the numbers and groups of
+        all.
+        """
+        if self.share is None:
+            return _batch(self.dataset, rows)
+        groups = self.dataset.groups
+        return self.dataset[self.share(rows)], rows, None if groups is None else groups[rows]
 
 
 class HeldOutBatches:

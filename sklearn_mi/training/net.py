@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,10 +18,12 @@ from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PassthroughSco
 from skorch.callbacks import LRScheduler as RateCallback
 from skorch.history import History
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
 
 from sklearn_mi._base import MIWarning
 from sklearn_mi.model import PairModel, global_stream
+from sklearn_mi.processes import ALONE, Team
 from sklearn_mi.rows import AnyRows, Batch, Batches, HeldOutBatches, Order
 from sklearn_mi.runtime import own_randomness
 from sklearn_mi.training.keeping import Keeper
@@ -77,6 +80,8 @@ class MINet(NeuralNet):
         Rows for skorch's validation: their loss is recorded as ``valid_loss`` after every pass.
     small_steps : int, default=0
         Steps, from the first, that see images at half of their size.
+    team : Team
+        The processes that train together. Then no step is recorded on a GPU.
     in_full : bool
         Also record what skorch's callbacks read: whether a loss is the smallest so far, the number
         of batches, and the loss and size of the last batch.
@@ -88,6 +93,8 @@ class MINet(NeuralNet):
     # The step as a CUDA graph, if there is one, and whether there can be one.
     recorded_: RecordedStep | None
     can_record_: bool
+    # What averages gradients over processes, while they train.
+    through_: Callable[..., Tensor] | None
     # The learner's transform, while it trains.
     encode_: Callable[[Any], Any] | None
     # What the pass that is running has maximised so far; None between two passes.
@@ -110,17 +117,19 @@ class MINet(NeuralNet):
         monitor: Callable[[PairModel], float] | None = None,
         held_out: AnyRows | None = None,
         small_steps: int = 0,
+        team: Team = ALONE,
         in_full: bool = False,
         **kwargs: Any,
     ) -> None:
         self.order, self.view_generator, self.randomness = order, view_generator, randomness
         self.scheduler, self.monitor, self.in_full = scheduler, monitor, in_full
-        self.small_steps, self.keeper = small_steps, None
+        self.small_steps, self.team, self.keeper = small_steps, team, None
         fixed: dict[str, Any] = {
             "criterion": Negated,
             "batch_size": order.batch_size,
             "iterator_train": Batches,
             "iterator_train__order": order,
+            "iterator_train__share": None if team.is_alone else self._share_of,
             # Those that a pass leaves out counted in: skorch's ProgressBar divides by it.
             "iterator_train__batch_size": order.n_rows / order.steps_a_pass * (1 + 1e-12),
             "iterator_valid": HeldOutBatches,
@@ -133,6 +142,9 @@ class MINet(NeuralNet):
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
         return [("epoch_timer", EpochTimer())]
+
+    def _share_of(self, rows: Tensor) -> Tensor:
+        return self.team.own(rows, len(rows) - self.order.n_extra)
 
     @property
     def model(self) -> PairModel:
@@ -215,12 +227,13 @@ class MINet(NeuralNet):
         self.optimizer_.step()
         if self.scheduler_ is not None:
             self.scheduler_.step()
-        return {"loss": loss.detach(), "y_pred": maximised.detach()}
+        return {"loss": self.team.mean(loss.detach()), "y_pred": maximised.detach()}
 
     def _backward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Compute gradients; return the maximised value and the loss."""
         self.optimizer_.zero_grad(set_to_none=True)
-        maximised = self.module_(*batch, self.view_generator)
+        through = self.through_ or self.module_
+        maximised = through(*batch, self.view_generator)
         loss = self.criterion_(maximised)
         loss.backward()
         return maximised, loss
@@ -253,7 +266,7 @@ class MINet(NeuralNet):
         last = -maximised[-1], self.order.batch_size
         self._record_loss("train", -float(np.mean(maximised)), len(maximised), last)
         if self.monitor is not None:
-            self.history.record("valid_bound", self.monitor(self.model))
+            self.history.record("valid_bound", self.team.agreed(self.monitor(self.model)))
 
     def _record_loss(
         self, prefix: str, loss: float, n_batches: int, last: tuple[float, int]
@@ -339,13 +352,14 @@ class MINet(NeuralNet):
                 losses.append(self._step(batch, step_fn, "valid", hooked)["loss"])
                 sizes.append(len(batch[1]))
         values = torch.stack(losses).double().tolist()
-        loss = float(np.average(values, weights=sizes))
+        loss = self.team.agreed(float(np.average(values, weights=sizes)))
         self._record_loss("valid", loss, len(values), (values[-1], sizes[-1]))
 
     def _may_record(self, batches: Any) -> bool:
         """Return whether steps may be recorded: on a GPU, without callbacks that look into them."""
         return (
             self.can_record_
+            and self.team.is_alone
             # How many rows a pair of tables has changes from batch to batch.
             and not self.model.lacks
             # The graph would hold the size of its images.
@@ -472,7 +486,7 @@ class MINet(NeuralNet):
         self.scheduler_ = None if self.scheduler is None else self.scheduler(self.optimizer_)
         self.steps_, self._since_copy = 0, 0
         self.losses_, self.resumed_, self.is_finished_ = None, None, False
-        self.can_record_, self.recorded_ = True, None
+        self.can_record_, self.recorded_, self.through_ = True, None, None
         self._keep_finite()
         return self
 
@@ -516,12 +530,30 @@ def _is_stopped(net: MINet) -> bool:
 
 def _end(net: MINet, rows: AnyRows) -> None:
     # The graph belongs to these rows, and holds the memory of a whole step.
-    net.recorded_ = None
+    net.recorded_ = net.through_ = None
+    net.team.share_statistics(net.model)
     net.notify("on_train_end", X=rows, y=None)
+
+
+def _parallel(model: PairModel) -> Callable[..., Tensor]:
+    """Return the model as a function whose gradients are means over processes.
+
+    Its processes began with equal weights, and only weights change alike: a view's rows are never
+    sent. All steps use the same weights, unless rows lack tables.
+    """
+    names = inspect.signature(DistributedDataParallel).parameters
+    # By the name of newer releases of torch.
+    buffers = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
+    graph = "find_unused_parameters" if model.lacks else "static_graph"
+    how: dict[str, Any] = {buffers: False, graph: True, "init_sync": False}
+    parallel = DistributedDataParallel(model, **how)
+    # skorch would take the module itself for a part of the net.
+    return parallel.__call__
 
 
 def _begin(net: MINet, rows: AnyRows) -> None:
     """Notify the callbacks; resumed training keeps its learning rates."""
+    net.through_ = None if net.team.is_alone else _parallel(net.model)
     groups = net.optimizer_.param_groups
     rates = [group["lr"] for group in groups]
     net.notify("on_train_begin", X=rows, y=None)

@@ -28,6 +28,7 @@ from sklearn_mi import MIRepresentationLearner, MIWarning, load
 from sklearn_mi.encoders import MLP
 from sklearn_mi.negatives import Queue
 from sklearn_mi.preparation import keeper_of
+from sklearn_mi.rows import Order
 from sklearn_mi.training import InvalidCheckpointError, Keeper, every
 from sklearn_mi.training.state_files import MAGIC, can_hold, read_state, write_state
 
@@ -625,3 +626,19 @@ def test_no_warning_without_a_reason(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         learner(tmp_path, early_stopping=8, verbose=1).fit(ROWS)
+
+
+def test_batches_that_are_drawn_ahead_are_not_counted_as_seen():
+    """Two batches are drawn, training has seen one: the state is that of the one."""
+    plain, order = (Order(10, 3, seed=0, n_extra=2) for _ in range(2))
+    for one in (plain, order):
+        one.allow(5)
+    expected = next(plain.rest_of_pass())
+    batches = order.rest_of_pass()
+    batch, position = order.look_ahead(batches)
+    order.seen_at(position)
+    order.look_ahead(batches)
+    assert torch.equal(batch, expected) and order.state_dict()["place"] == 1
+    assert torch.equal(order.state_dict()["generator"], plain.state_dict()["generator"])
+    order.seen_at(None)
+    assert order.state_dict()["place"] == 2

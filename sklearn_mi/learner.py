@@ -38,6 +38,7 @@ from sklearn_mi.preparation import (
     Run,
     check_settings,
     fingerprint_of,
+    keeper_of,
     prepare,
     read_data,
     report,
@@ -66,6 +67,7 @@ from sklearn_mi.training import (
     load_checkpoint,
     save_checkpoint,
     train,
+    until_told_to_end,
 )
 
 __all__ = ["MIRepresentationLearner", "load"]
@@ -256,6 +258,16 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         counts the rows of all. False: each process trains a model of its own.
     compile : bool, default=False
         Compile encoders and critic with ``torch.compile``.
+    checkpoint_dir : path-like or None, default=None
+        Folder for checkpoints of ``fit``. Each fit has a folder of its own in it, named by a digest
+        of rows, parameters and seed, so the fits of a grid share it. The same fit goes on from its
+        checkpoint, bit for bit on a CPU; one that was finished takes no step. See
+        :doc:`/how_to/saving`. It needs a ``random_state``. ``partial_fit`` and warm starts refuse
+        it, and so do several processes that train one model; ``fit_iter`` has a file of its own,
+        and ``save`` leaves it out.
+    checkpoint_every : int or str, default="5min"
+        When a checkpoint is due: after so many steps (1000), or so much time ("30s", "2h"). One is
+        also written at the beginning, at the end, and when the process is told to end (SIGTERM).
     callbacks : list of skorch callbacks or None, default=None
         Alone or as (name, callback), as in skorch. They are used as they are; ``clone`` copies
         them. Callbacks that watch ``valid_loss``, ``valid_loss_best`` or ``valid_bound`` see half
@@ -345,6 +357,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         "chunk_size": [Interval(Integral, 1, None, closed="left"), None],
         "distributed": ["boolean", StrOptions({"auto"})],
         "compile": ["boolean"],
+        "checkpoint_dir": [str, os.PathLike, None],
+        "checkpoint_every": [Interval(Integral, 1, None, closed="left"), str],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
     }
@@ -385,6 +399,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         chunk_size: int | None = None,
         distributed: bool | str = "auto",
         compile: bool = False,
+        checkpoint_dir: str | os.PathLike | None = None,
+        checkpoint_every: int | str = "5min",
         callbacks: Sequence[Any] | None = None,
         verbose: int = 0,
         warm_start: bool = False,
@@ -423,6 +439,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         self.chunk_size = chunk_size
         self.distributed = distributed
         self.compile = compile
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_every = checkpoint_every
         self.callbacks = callbacks
         self.verbose = verbose
         self.warm_start = warm_start
@@ -483,6 +501,10 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             If rows or parameters are not valid; the message names the cure.
         NonFiniteLossError
             If the objective becomes NaN or infinite. The learner keeps the last finite weights.
+        InvalidCheckpointError
+            If the checkpoint of this fit in ``checkpoint_dir`` has been altered or cut.
+        OSError
+            If ``checkpoint_dir`` cannot be written at the beginning. Later that is a warning.
         KeyboardInterrupt
             If you interrupt training. The learner is fitted with what it has learned so far.
         """
@@ -901,12 +923,24 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         # After an early end the learner keeps what it has learned; after any other error it is as
         # it was before.
         with threads(self.n_threads), self._unchanged_on_error(but=EARLY_ENDS):
+            self._refuse_checkpoints(fresh=fresh and passes is None)
             run = self._prepare(X, given, fresh=fresh, passes=passes)
+            run.net.keeper = keeper = keeper_of(self._settings, run)
             try:
-                self._advance(run, run.plan.steps)
+                with until_told_to_end(keeper):
+                    if keeper is not None:
+                        keeper.begin(run.net)
+                    self._advance(run, run.plan.steps - run.net.steps_)
             finally:
                 run.net.forget()
         return self
+
+    def _refuse_checkpoints(self, *, fresh: bool) -> None:
+        if self.checkpoint_dir is not None and not fresh:
+            raise ValueError(
+                f"checkpoint_dir={str(self.checkpoint_dir)!r} goes with a fit from its first step, "
+                "not with partial_fit or a warm start; set checkpoint_dir=None and use save."
+            )
 
     @contextmanager
     def _unchanged_on_error(self, but: tuple[type[BaseException], ...] = ()) -> Iterator[None]:

@@ -59,7 +59,9 @@ class Stored(BaseEstimator):
         if self.net_.team.rank:
             return
         model = self._model
-        write_file(path, self.get_params(deep=False), model, self._schemas, self._facts())
+        # A folder of this machine is of no use on another one.
+        params = {**self.get_params(deep=False), "checkpoint_dir": None}
+        write_file(path, params, model, self._schemas, self._facts())
 
     def _facts(self) -> dict[str, Any]:
         """Return what a file holds besides parameters and model."""

@@ -17,7 +17,7 @@ from sklearn_mi.processes import ALONE, Team
 from sklearn_mi.recipe import Recipe
 from sklearn_mi.rows import AnyRows, Order
 from sklearn_mi.runtime import choose_device, seeds_of
-from sklearn_mi.training import IDLE, SCHEDULES, MINet, Plan, optimizer_parameters
+from sklearn_mi.training import IDLE, SCHEDULES, MINet, Plan, every, optimizer_parameters
 
 __all__ = ["PRECISIONS", "check_settings", "make_net"]
 
@@ -102,6 +102,12 @@ def check_settings(settings: Settings) -> None:
         raise ValueError(
             f"effort={settings['effort']!r} and {given}={settings[given]} both set the length of "
             f"training; leave one of them out."
+        )
+    every(settings["checkpoint_every"])
+    if settings["checkpoint_dir"] is not None and settings["random_state"] is None:
+        raise ValueError(
+            f"checkpoint_dir={str(settings['checkpoint_dir'])!r}, but random_state=None draws "
+            "another seed at each fit, so no fit could go on; set random_state=0, say."
         )
     choose_device(settings["device"])
     check_callbacks(settings["callbacks"])

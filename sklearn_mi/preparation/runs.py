@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sklearn_mi._version import __version__
 from sklearn_mi.preparation.inputs import Settings
 from sklearn_mi.recipe import MODEL_PARAMETERS
 from sklearn_mi.rows import AnyRows, Data
-from sklearn_mi.training import MINet, Plan, as_text, hash_rows
+from sklearn_mi.training import Keeper, MINet, Plan, as_text, every, hash_rows
 
-__all__ = ["Earlier", "PICKED_OF_TRAINING", "Run", "fingerprint_of", "said_alike"]
+__all__ = ["Earlier", "PICKED_OF_TRAINING", "Run", "fingerprint_of", "keeper_of", "said_alike"]
 
 PICKED_OF_TRAINING = ("lr", "weight_decay", "optimizer", "schedule", "precision", "half_size")
 
@@ -74,6 +75,7 @@ _FREE_TO_CHANGE = (
     *("max_steps", "max_epochs", "effort", "early_stopping", "random_state", "warm_start"),
     *("eval_block_size", "validation_fraction", "callbacks", "verbose"),
     *("device", "n_threads", "compile", "distributed", "chunk_size"),
+    *("checkpoint_dir", "checkpoint_every"),
 )
 
 
@@ -131,3 +133,41 @@ def said_alike(settings: Settings, run: Run) -> dict[str, str]:
         "parameters": as_text({**fixed, **others, "steps": run.plan.steps}),
         "split": hash_rows(*run.split),
     }
+
+
+def keeper_of(settings: Settings, run: Run) -> Keeper | None:
+    """Return what writes the checkpoints of a ``fit``; None without a folder for them.
+
+    Parameters
+    ----------
+    settings : mapping
+    run : Run
+        Before its first step.
+
+    Returns
+    -------
+    keeper : Keeper or None
+    """
+    folder = settings["checkpoint_dir"]
+    if folder is None:
+        return None
+    if not run.net.team.is_alone:
+        raise ValueError(
+            f"checkpoint_dir={str(folder)!r}, but {run.net.team.size} processes train one model, "
+            "whose states differ; set checkpoint_dir=None, or distributed=False."
+        )
+    # Nobody looks at the name of the folder: all that changes a result is part of it.
+    ends = {
+        "steps": run.plan.steps,
+        "patience": run.plan.patience if settings["early_stopping"] else None,
+        "callbacks": settings["callbacks"],
+    }
+    weights = run.net.changing_weights()
+    fingerprint = {
+        **fingerprint_of(settings, run),
+        "length": as_text(ends),
+        # Modules of the user's own may have learned something before.
+        "weights": as_text(list(weights.values())),
+        "version": __version__,
+    }
+    return Keeper(folder, fingerprint, *every(settings["checkpoint_every"]))

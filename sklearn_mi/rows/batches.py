@@ -47,6 +47,8 @@ class Order:
         self.batch_size = min(batch_size, n_rows)
         self.steps_a_pass = n_rows // self.batch_size
         self.steps_left = 0
+        # Where training is, if batches are drawn ahead of it.
+        self._seen: dict[str, Any] | None = None
         self._generator = torch.Generator().manual_seed(seed)
         self._permutation, self._place = torch.empty(0, dtype=torch.long), self.steps_a_pass
 
@@ -79,8 +81,24 @@ class Order:
             self.weights, self.n_extra, replacement=True, generator=self._generator
         )
 
+    @property
+    def pass_is_over(self) -> bool:
+        """Whether no batch of this pass is left to be drawn."""
+        return self._place == self.steps_a_pass or not self.steps_left
+
+    def look_ahead(self, batches: Iterator[Any]) -> tuple[Any, dict[str, Any]]:
+        """Return the next of ``batches`` (None: there is none) and the position after it."""
+        return next(batches, None), self._position()
+
+    def seen_at(self, position: dict[str, Any] | None) -> None:
+        """Set the position of `state_dict` while batches are drawn ahead; None: no longer."""
+        self._seen = position
+
     def state_dict(self) -> dict[str, Any]:
-        """Return the position of the stream."""
+        """Return the position of the stream: after the last batch that training has seen."""
+        return self._position() if self._seen is None else self._seen
+
+    def _position(self) -> dict[str, Any]:
         return {
             "generator": self._generator.get_state(),
             "permutation": self._permutation,
@@ -124,10 +142,15 @@ class Batches:
             return
         # Rows that are not on the GPU are converted and copied during the previous step.
         with ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(next, batches, None)
-            while (batch := coming.result()) is not None:
-                coming = ahead.submit(next, batches, None)
-                yield batch
+            order = self.order
+            coming = ahead.submit(order.look_ahead, batches)
+            try:
+                while (seen := coming.result())[0] is not None:
+                    order.seen_at(seen[1])
+                    coming = ahead.submit(order.look_ahead, batches)
+                    yield seen[0]
+            finally:
+                order.seen_at(None)
 
     def _on_device(self) -> Iterator[Batch]:
         for numbers in self.order.rest_of_pass():

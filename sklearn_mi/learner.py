@@ -637,6 +637,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             run = self._prepare(X, given, fresh=True, steps=steps, seed=known)
             fingerprint = {} if checkpoint is None else fingerprint_of(self._settings, run)
             done = load_checkpoint(run.net, checkpoint, fingerprint)
+            # No process writes before all have read.
+            run.net.team.agreed(done)
         try:
             for stop in (stop for stop in stops if stop > done):
                 with threads(self.n_threads):

@@ -102,6 +102,14 @@ class Team:
         dist.broadcast_object_list(held, src=0, group=_own_group())
         return held[0]
 
+    def everyone(self, value: Any) -> list[Any]:
+        """Return what each process has, in their order."""
+        if self.is_alone:
+            return [value]
+        held: list[Any] = [None] * self.size
+        dist.all_gather_object(held, value, group=_own_group())
+        return held
+
     def share_weights(self, module: torch.nn.Module) -> None:
         """Give every process the trained weights of the first."""
         if self.is_alone:
@@ -134,10 +142,9 @@ class Team:
         """
         if self.is_alone:
             return
-        everyone: list[Any] = [None] * self.size
-        dist.all_gather_object(everyone, dict(told), group=_own_group())
+        first, *others = self.everyone(dict(told))
         differing = sorted(
-            {name for other in everyone for name in told if other.get(name) != everyone[0][name]}
+            {name for other in others for name in told if other.get(name) != first[name]}
         )
         if differing:
             raise ValueError(

@@ -18,6 +18,7 @@ from sklearn_mi.bounds import BOUNDS
 from sklearn_mi.critics import as_critic
 from sklearn_mi.objectives import OBJECTIVES, as_objective
 from sklearn_mi.processes import ALONE, LAUNCHED, Team, beside_all, join
+from sklearn_mi.training.state_files import read_state
 
 HERE = Path(__file__).parent
 EVERY = sorted({**BOUNDS, **OBJECTIVES})
@@ -124,6 +125,47 @@ def test_seeds_are_those_of_the_first_and_only_it_writes(tmp_path):
     assert run.returncode == 0, run.stderr[-2000:]
     assert np.array_equal(np.load(tmp_path / "0.npy"), np.load(tmp_path / "1.npy"))
     assert (tmp_path / "0.safetensors").exists() and not (tmp_path / "1.safetensors").exists()
+
+
+RESUMED = """
+import os, signal, sys
+import numpy as np
+from skorch.callbacks import Callback
+from sklearn_mi import MIRepresentationLearner
+
+class Killer(Callback):
+    def on_batch_end(self, net, **kwargs):
+        if net.steps_ >= {at}:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+X = np.random.default_rng(0).normal(size=(2000, 5))
+learner = MIRepresentationLearner(
+    3, view="noise", max_steps=90, batch_size=32, random_state=0,
+    checkpoint_dir=sys.argv[1], checkpoint_every=20, callbacks=[Killer()],
+)
+codes = learner.fit(X).transform(X)
+np.save(sys.argv[2] + os.environ["RANK"], codes)
+"""
+
+
+@pytest.mark.slow
+def test_a_job_that_was_killed_goes_on(tmp_path):
+    def run(at, folder, name):
+        script = tmp_path / "resumed.py"
+        script.write_text(RESUMED.format(at=at))
+        return launch(2, script, tmp_path / folder, tmp_path / name)
+
+    whole = run(10**6, "uncut", "whole")
+    assert whole.returncode == 0, whole.stderr[-2000:]
+    assert run(50, "cut", "none").returncode != 0
+    (kept,) = (tmp_path / "cut").rglob("*.checkpoint")
+    assert 20 <= read_state(kept)["steps"] < 90
+    again = run(10**6, "cut", "again")
+    assert again.returncode == 0, again.stderr[-2000:]
+    assert read_state(kept)["steps"] == 90
+    for rank in (0, 1):
+        codes = [np.load(tmp_path / f"{name}{rank}.npy") for name in ("whole", "again")]
+        assert np.array_equal(*codes)
 
 
 @pytest.mark.slow

@@ -12,8 +12,6 @@ import threading
 import time
 import warnings
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +25,6 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from sklearn_mi import MIRepresentationLearner, MIWarning, load
 from sklearn_mi.encoders import MLP
 from sklearn_mi.negatives import Queue
-from sklearn_mi.preparation import keeper_of
 from sklearn_mi.rows import Order
 from sklearn_mi.training import InvalidCheckpointError, Keeper, every
 from sklearn_mi.training.state_files import MAGIC, can_hold, read_state, write_state
@@ -313,14 +310,6 @@ def test_it_goes_with_a_fit_from_the_start(tmp_path):
         with pytest.raises(ValueError, match="not with partial_fit or a warm start"):
             go_on(ROWS)
     assert fitted.set_params(checkpoint_dir=None).fit(ROWS).n_iter_ == 4
-
-
-def test_processes_that_train_one_model_refuse_it(tmp_path):
-    team = SimpleNamespace(is_alone=False, size=2)
-    settings = learner(tmp_path).get_params(deep=False)
-    run: Any = SimpleNamespace(net=SimpleNamespace(team=team))
-    with pytest.raises(ValueError, match="2 processes train one model.*distributed=False"):
-        keeper_of(settings, run)
 
 
 @pytest.mark.parametrize("value", ["soon", "", "5", "-3min", "NaT", 0, 2.5])

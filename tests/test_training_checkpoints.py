@@ -170,6 +170,8 @@ class Numbers:
     def __init__(self, number):
         self.number = number
 
+    writes_files = True
+
     def training_state(self):
         return {"number": self.number}
 

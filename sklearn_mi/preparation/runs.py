@@ -151,11 +151,6 @@ def keeper_of(settings: Settings, run: Run) -> Keeper | None:
     folder = settings["checkpoint_dir"]
     if folder is None:
         return None
-    if not run.net.team.is_alone:
-        raise ValueError(
-            f"checkpoint_dir={str(folder)!r}, but {run.net.team.size} processes train one model, "
-            "whose states differ; set checkpoint_dir=None, or distributed=False."
-        )
     # Nobody looks at the name of the folder: all that changes a result is part of it.
     ends = {
         "steps": run.plan.steps,
@@ -170,4 +165,5 @@ def keeper_of(settings: Settings, run: Run) -> Keeper | None:
         "weights": as_text(list(weights.values())),
         "version": __version__,
     }
-    return Keeper(folder, fingerprint, *every(settings["checkpoint_every"]))
+    team = run.net.team
+    return Keeper(folder, team.agreed(fingerprint), *every(settings["checkpoint_every"]), team)

@@ -39,6 +39,11 @@ class Resumable(Protocol):
         """Return the device of its tensors."""
         ...
 
+    @property
+    def writes_files(self) -> bool:
+        """Return whether this process writes; of several the first does."""
+        ...
+
     def training_state(self) -> dict[str, Any]:
         """Return everything that later steps depend on."""
         ...
@@ -52,6 +57,8 @@ def save_checkpoint(
     net: Resumable, path: str | os.PathLike, step: int, fingerprint: Mapping[str, str]
 ) -> list[str]:
     """Write everything that later steps depend on, in full or not at all.
+
+    Of several processes that train one model all call it, and the first writes.
 
     Parameters
     ----------
@@ -73,6 +80,8 @@ def save_checkpoint(
         If the file cannot be written; one that was there before is kept.
     """
     written = {"stop": step, "fingerprint": dict(fingerprint), **net.training_state()}
+    if not net.writes_files:
+        return []
     try:
         return write_state(path, written)
     except OSError as error:

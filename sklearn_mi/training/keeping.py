@@ -17,12 +17,15 @@ from typing import Any
 import pandas as pd
 
 from sklearn_mi._base import MIWarning
+from sklearn_mi.processes import ALONE, Team
 from sklearn_mi.training.checkpoints import Resumable, load_checkpoint, save_checkpoint
 from sklearn_mi.training.state_files import remove_remnants
 
 __all__ = ["Keeper", "every", "until_told_to_end"]
 
 FILE = "training.checkpoint"
+# Steps after which several processes ask one another whether a checkpoint is due.
+ASKED_EVERY = 10
 
 
 def every(value: int | str) -> tuple[int | None, float]:
@@ -71,6 +74,9 @@ class Keeper:
         Steps from one checkpoint to the next.
     seconds : float
         The same in seconds, if ``steps`` is None.
+    team : Team, default=ALONE
+        The processes that train together: they agree when a checkpoint is due, and the first
+        writes it.
     """
 
     def __init__(
@@ -79,12 +85,13 @@ class Keeper:
         fingerprint: Mapping[str, str],
         steps: int | None,
         seconds: float,
+        team: Team = ALONE,
     ) -> None:
         text = json.dumps(dict(fingerprint), sort_keys=True)
         digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         self.path = Path(folder, digest, FILE)
         self.folder, self.fingerprint = folder, fingerprint
-        self.steps, self.seconds = steps, seconds
+        self.steps, self.seconds, self.team = steps, seconds, team
         self.is_told_to_end = False
         self._last_step, self._last_time = 0, time.monotonic()
         self._has_warned = False
@@ -103,9 +110,12 @@ class Keeper:
         InvalidCheckpointError
             If the file is not whole.
         """
-        self._make_folder()
-        remove_remnants(self.path)
-        step = load_checkpoint(net, self.path, self.fingerprint)
+        if net.writes_files:
+            self._make_folder()
+            remove_remnants(self.path)
+        step = -1
+        if self.team.agreed(self.path.exists()):
+            step = load_checkpoint(net, self.path, self.fingerprint)
         if step < 0:
             self._tell_what_is_left_out(save_checkpoint(net, self.path, 0, self.fingerprint))
         self._last_step, self._last_time = max(step, 0), time.monotonic()
@@ -127,6 +137,15 @@ class Keeper:
         ----------
         step : int
         """
+        if self.team.is_alone:
+            return self._is_due_here(step)
+        if step % ASKED_EVERY:
+            return False
+        told = self.team.everyone((self._is_due_here(step), self.is_told_to_end))
+        self.is_told_to_end = any(is_told for _, is_told in told)
+        return any(is_due for is_due, _ in told)
+
+    def _is_due_here(self, step: int) -> bool:
         if self.is_told_to_end:
             return True
         if self.steps is not None:
@@ -159,8 +178,9 @@ class Keeper:
         """
         self._last_step = step
         try:
-            # The folder may have vanished.
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if net.writes_files:
+                # The folder may have vanished.
+                self.path.parent.mkdir(parents=True, exist_ok=True)
             self._tell_what_is_left_out(save_checkpoint(net, self.path, step, self.fingerprint))
         except OSError as error:
             self._warn(f"{error}; training goes on and tries again.")

@@ -186,6 +186,11 @@ class MINet(NeuralNet):
         self.monitor = self.train_split = self.encode_ = self.keeper = None
         self.model.drop_transient_state()
 
+    @property
+    def writes_files(self) -> bool:
+        """Whether this process writes: it is alone, or the first of several."""
+        return not self.team.rank
+
     def training_state(self) -> dict[str, Any]:
         """Return all that later steps depend on: weights, optimiser, generators, position."""
         return state_of(self)

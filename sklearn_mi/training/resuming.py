@@ -32,8 +32,10 @@ def state_of(net: MINet) -> dict[str, Any]:
         "requires_grad": [weight.requires_grad for weight in net.module_.parameters()],
         "optimizer": net.optimizer_.state_dict(),
         "order": net.order.state_dict(),
-        "view_generator": net.view_generator.get_state(),
-        "randomness": None if net.randomness is None else net.randomness.current(),
+        # Of each process: they draw for their own rows.
+        "view_generator": net.team.everyone(net.view_generator.get_state()),
+        "randomness": net.team.everyone(net.randomness and net.randomness.current()),
+        "common": net.model.common and net.model.common.get_state(),
         "scheduler": None if net.scheduler_ is None else net.scheduler_.state_dict(),
         "steps": net.steps_,
         "finished": net.is_finished_,
@@ -56,9 +58,13 @@ def load_state(net: MINet, state: dict[str, Any]) -> None:
     net.module_.load_state_dict(state["weights"], strict=False)
     net.optimizer_.load_state_dict(state["optimizer"])
     net.order.load_state_dict(state["order"])
-    net.view_generator.set_state(state["view_generator"])
-    if net.randomness is not None:
-        net.randomness.states = state["randomness"]
+    # Of more processes than there were, the others begin with draws of their own.
+    if net.team.rank < len(state["view_generator"]):
+        net.view_generator.set_state(state["view_generator"][net.team.rank])
+        if net.randomness is not None:
+            net.randomness.states = state["randomness"][net.team.rank]
+    if net.model.common is not None and state["common"] is not None:
+        net.model.common.set_state(state["common"])
     if net.scheduler_ is not None:
         net.scheduler_.load_state_dict(state["scheduler"])
     net.steps_, net.is_finished_ = state["steps"], state["finished"]

@@ -28,7 +28,7 @@ LINES = [
     {"_version"},
     {"_about"},
     {"_base", "_compat"},
-    {"_checks", "_html", "_progress"},
+    {"_checks", "_html", "_progress", "headers"},
     {"workers"},
     {"runtime"},
     {"rows"},
@@ -68,7 +68,7 @@ TOLD = {f"information.{name}" for name in ("estimator", "features", "lags", "nei
 # Plumbing between the modules: a line says what each is; nobody calls it from outside.
 PLUMBING = {
     *("building", "encoding", "export", "matching", "model", "on_pairs", "sides", "runtime"),
-    *("callbacks", "persistence", "recipe", "reports", "storing", "workers"),
+    *("callbacks", "headers", "persistence", "recipe", "reports", "storing", "workers"),
     *(name for name in SOURCES if name.startswith("information.") and name not in TOLD),
     *(f"paper.{name}" for name in ("data", "measures")),
     *(name for name in SOURCES if name.split(".")[0] in ("preparation", "rows", "training")),

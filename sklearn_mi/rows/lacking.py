@@ -35,7 +35,7 @@ def lacking_of(X: Any, sets: Sets | None) -> np.ndarray | None:
     lacking : ndarray of bool of shape (n, n_columns) or None
         None: there are none.
     """
-    if sets is None:
+    if sets is None or not X.shape[1]:
         return None
     missing = np.column_stack(list(missing_of(X).values()))
     if not sets:
@@ -134,17 +134,19 @@ def check_common(present: np.ndarray | None, pairs: Sequence[tuple[int, int]]) -
             )
 
 
-def warn_of_lacking(rows: CheckedRows) -> None:
+def warn_of_lacking(rows: CheckedRows, name: str = "X") -> None:
     """Warn of rows that lack the table whose codes are asked for.
 
     Parameters
     ----------
     rows : CheckedRows
-        Rows of ``X``.
+    name : str, default="X"
+        Of the table, for the message.
     """
     present = present_in([rows])
     if present is not None:
-        what = "a set of columns" if present.shape[1] > 1 else "X"
+        several = "a set of columns" if name == "X" else f"a table of {name}"
+        what = several if present.shape[1] > 1 else name
         warnings.warn(
             f"{(~present).any(axis=1).sum()} of {len(present)} rows have no value in {what}, so "
             "their codes of it are NaN.",

@@ -195,3 +195,25 @@ def test_threads_go_on_after_a_setting_that_fails(altered):
     with sklearn_mi.runtime.threads(np.int64(1)):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
+
+
+def test_the_page_has_the_counts_of_the_benchmark():
+    import re
+
+    import pandas as pd
+
+    page = (BENCHMARKS.parent / "docs" / "how_to" / "reliability.rst").read_text(encoding="utf-8")
+    table = pd.read_csv(BENCHMARKS / "results" / "reliability.csv")
+    counts = table.groupby(["part", "outcome"])["n"].sum()
+    assert counts.loc[:, ["hang", "crash"]].sum() == 0
+    rewritten = table[table["kind"] == "format 3"].set_index("outcome")["n"]
+    inputs = counts["inputs"]
+    expected = [
+        *[f"{counts['altered bytes', 'refused']:,}"] * 2,
+        *(f"{n:,}" for n in (rewritten.sum(), *rewritten[["refused", "same", "other"]])),
+        f"{inputs.sum():,}",
+        f"{inputs['finite']:,} / {inputs['clear']:,}",
+    ]
+    body = page.split("Counts of files and inputs")[1]
+    told = re.findall(r"     - ([\d, /]+)$", body, re.MULTILINE)
+    assert [cell for cell in told if cell != "0"] == [*expected[:6], *expected[2:6], *expected[6:]]

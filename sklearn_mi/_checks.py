@@ -309,7 +309,13 @@ def check_codes(
         If ``Z`` is no table, is too small, or holds anything but finite numbers.
     """
     Z = without_gradient(Z)
-    array = np.asarray(Z.toarray() if issparse(Z) else Z)  # type: ignore[union-attr]
+    try:
+        array = np.asarray(Z.toarray() if issparse(Z) else Z)  # type: ignore[union-attr]
+    except ValueError as error:
+        raise ValueError(
+            f"{name} has rows of unequal lengths, or lists in place of numbers ({error}); expected "
+            "a table (n_rows, n_components)."
+        ) from error
     if array.ndim != 2:
         cure = "reshape(-1, 1)" if array.ndim < 2 else f"reshape({len(array)}, -1)"
         raise ValueError(

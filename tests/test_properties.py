@@ -60,6 +60,56 @@ def test_numbers_of_another_byte_order_are_the_same_numbers(hostile):
     assert hostile.np.array_equal(native_table(there), X)
 
 
+def test_tensors_with_a_gradient_are_rows_like_others(hostile):
+    import torch
+
+    from sklearn_mi.evaluation import compare
+
+    X = hostile.np.random.default_rng(0).normal(size=(30, 4))
+    rows, y = torch.from_numpy(X).requires_grad_(), hostile.np.arange(30) % 2
+    learner = hostile.small().fit(hostile.pd.DataFrame(X).assign(d=list("uv") * 15))
+    with pytest.raises(ValueError, match="5 features"):
+        learner.transform(rows)
+    given = {"labels_per_class": (2,), "n_folds": 2, "n_draws": 1}
+    found = compare({"raw": None}, rows, y, **given)
+    assert found["score"].equals(compare({"raw": None}, X, y, **given)["score"])
+
+
+@pytest.mark.parametrize("method", ["transform_pair", "score_pairs", "retrieve"])
+def test_rows_that_lack_the_second_table_are_told(hostile, method):
+    from sklearn_mi import MIWarning
+
+    rng = hostile.np.random.default_rng(0)
+    A, B = rng.normal(size=(30, 4)), rng.normal(size=(30, 3))
+    learner = hostile.small().fit(A, X_pair=B)
+    B[:7] = hostile.np.nan
+    with pytest.warns(MIWarning, match="7 of 30 rows have no value in X_pair"):
+        getattr(learner, method)(*([B] if method == "transform_pair" else [A, B]))
+
+
+def test_targets_may_be_decimals(hostile):
+    from decimal import Decimal
+
+    from sklearn_mi import SemiSupervisedRegressor
+
+    X = hostile.np.random.default_rng(0).normal(size=(30, 4))
+    made = [Decimal(str(value)) for value in X[:, 0]]
+    fits = [SemiSupervisedRegressor(hostile.MaxAbsScaler()).fit(X, y) for y in (made, X[:, 0])]
+    assert hostile.np.array_equal(*(fit.predict(X) for fit in fits))
+
+
+def test_a_metric_of_another_kind_of_target_is_refused_before_the_first_fit(hostile):
+    from sklearn_mi.evaluation import compare
+
+    class Never(hostile.MaxAbsScaler):
+        def fit(self, X, y=None):
+            raise AssertionError("fitted")
+
+    X = hostile.np.random.default_rng(0).normal(size=(30, 4))
+    with pytest.raises(ValueError, match="scoring='accuracy' cannot score a measurement"):
+        compare({"never": Never()}, X, X[:, 0], scoring="accuracy", n_labels=(5,))
+
+
 def test_a_clear_error_is_one_that_says_what_to_pass(hostile):
     def message_of(code):
         try:

@@ -17,7 +17,7 @@ from sklearn import get_config
 from sklearn.utils.validation import check_array, validate_data
 
 from sklearn_mi._base import MIWarning, Shape
-from sklearn_mi._checks import check_container
+from sklearn_mi._checks import check_container, without_gradient
 from sklearn_mi._compat import _convert_to_numpy, device, get_namespace
 from sklearn_mi.rows.columns import Column, Number, describe, is_plain, numbers_of, owners_of
 from sklearn_mi.rows.frames import (
@@ -183,7 +183,8 @@ def read_rows(
         For text, missing values, another shape than in ``fit``, images with channels first.
     """
     check_container("X", X)
-    X, names = gathered(X), names_of(X, "X")
+    X = gathered(without_gradient(X))
+    names = names_of(X, "X")
     finite, own = _finite(X, known), _own_columns(X, known, input_shape)
     check_types(X, "X", reads_dates=own)
     checks: dict[str, Any] = {
@@ -391,7 +392,8 @@ def read_table(
     rows : CheckedRows
     """
     check_container(name, table)
-    table, names = gathered(table, name), names_of(table, name)
+    table = gathered(without_gradient(table), name)
+    names = names_of(table, name)
     finite, own = _finite(table, known), _own_columns(table, known)
     if known is not None:
         check_names(table, known.feature_names, name, estimator)

@@ -135,7 +135,13 @@ def _as_table(confounds: Any) -> Any:
     if isinstance(confounds, pd.Series):
         return confounds.to_frame(confounds.name or "confound")
     if isinstance(confounds, np.memmap | torch.Tensor | list | tuple):
-        confounds = np.asarray(from_torch(confounds))
+        try:
+            confounds = np.asarray(from_torch(confounds))
+        except ValueError as error:
+            raise ValueError(
+                f"confounds has rows of unequal lengths, or lists in place of values ({error}); "
+                "expected a table (n, q)."
+            ) from error
     return confounds[:, None] if len(np.shape(confounds)) == 1 else confounds
 
 

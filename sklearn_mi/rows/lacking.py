@@ -35,9 +35,10 @@ def lacking_of(X: Any, sets: Sets | None) -> np.ndarray | None:
     lacking : ndarray of bool of shape (n, n_columns) or None
         None: there are none.
     """
-    if sets is None or not X.shape[1]:
+    columns = [] if sets is None else list(missing_of(X).values())
+    if sets is None or not columns:
         return None
-    missing = np.column_stack(list(missing_of(X).values()))
+    missing = np.column_stack(columns)
     if not sets:
         absent = missing.all(axis=1, keepdims=True)
         return np.repeat(absent, missing.shape[1], axis=1) if absent.any() else None

@@ -46,7 +46,7 @@ __all__ = [
 _SCORING = EpochScoring | BatchScoring | PassthroughScoring
 _REFUSED: dict[type[Callback], str] = {
     LoadInitState: (
-        "loads weights that may have seen the rows that mi_ reports; use fit_iter(checkpoint=...) "
+        "loads weights that may have seen the rows that mi_ reports; use checkpoint_dir='folder' "
         "to resume, or warm_start=True to go on"
     ),
     InputShapeSetter: "sets the width of the encoder, as the learner does by itself; leave it out",
@@ -69,7 +69,7 @@ class Progress(Callback):
     def on_epoch_begin(self, net: Any, *args: Any, **kwargs: Any) -> None:
         """Open the bar, where an earlier part of the training ended."""
         if self.bar_ is None:
-            done = min(net.steps_, self.total)
+            done = min(net.steps_before_pass, self.total)
             self.bar_ = progress_bar(self.total, "step", shown=True, initial=done)
 
     def on_epoch_end(self, net: Any, *args: Any, **kwargs: Any) -> None:

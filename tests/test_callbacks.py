@@ -518,7 +518,7 @@ def test_a_grid_refuses_what_cannot_be_copied_by_name(X):
 @pytest.mark.parametrize(
     ("callback", "words"),
     [
-        (LoadInitState(Checkpoint()), r"LoadInitState loads weights.*fit_iter\(checkpoint=...\)"),
+        (LoadInitState(Checkpoint()), r"LoadInitState loads weights.*checkpoint_dir='folder'"),
         (InputShapeSetter(), "InputShapeSetter sets the width.*leave it out"),
         (Checkpoint(f_pickle="net.pkl"), "Checkpoint has f_pickle.*use f_params, or learner.save"),
         (TrainEndCheckpoint(f_pickle="net.pkl"), "TrainEndCheckpoint has f_pickle"),

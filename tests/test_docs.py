@@ -391,6 +391,19 @@ def lost_cell():
 
 
 # What provokes the message that an entry of the FAQ is named by.
+def a_file():
+    Path("file").write_text("")
+    return "file"
+
+
+def begun():
+    """Return a learner whose checkpoint has lost its last byte."""
+    learner = quick(checkpoint_dir="folder").fit(ROWS)
+    [file] = Path("folder").rglob("*.checkpoint")
+    file.write_bytes(file.read_bytes()[:-1])
+    return learner
+
+
 PROVOKED = {
     "Input X contains NaN": lambda: closed().fit(GAPS, ROWS),
     "Input X contains infinity": lambda: quick().fit(ROWS / 0.0),
@@ -693,6 +706,23 @@ PROVOKED = {
     "x and y have different indices": lambda: mutual_info_lags(FRAME["a"], FRAME["b"][::-1], [0]),
     "fill these rows, as a lag counts rows": lambda: mutual_info_lags(GAPS, ROWS, [0]),
     "expected integers, such as range(-20, 21)": lambda: mutual_info_lags(ROWS, ROWS, [0.5]),
+    "bytes are missing or have changed": lambda: begun().fit(ROWS),
+    "belongs to another training": lambda: [
+        list(quick().set_params(random_state=seed).fit_iter(ROWS, at=(1, 2), checkpoint="run"))
+        for seed in (0, 1)
+    ],
+    "draws another seed at each fit": lambda: (
+        quick(checkpoint_dir="folder").set_params(random_state=None).fit(ROWS)
+    ),
+    "is a file; expected a folder": lambda: quick(checkpoint_dir=a_file()).fit(ROWS),
+    "cannot be made": lambda: quick(checkpoint_dir=f"{a_file()}/below").fit(ROWS),
+    "could not be written": lambda: list(
+        quick().fit_iter(ROWS, at=(1, 2), checkpoint="no folder/run")
+    ),
+    "goes with a fit from its first step": lambda: quick(checkpoint_dir="folder").partial_fit(ROWS),
+    "expected a number of steps, such as 1000, or a time": lambda: quick(
+        checkpoint_every="soon"
+    ).fit(ROWS),
     "the estimate still rises as neighbours come nearer": lambda: closed().fit(
         ROWS[:, :1], np.abs(ROWS[:, 0])
     ),

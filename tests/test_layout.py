@@ -30,7 +30,7 @@ LINES = [
     {"_base", "_compat"},
     {"_checks", "_html", "_progress", "headers"},
     {"workers"},
-    {"runtime"},
+    {"runtime", "processes"},
     {"rows"},
     {"layers", "cells", "tiles", "compression"},
     {"views", "encoders", "front_ends", "critics", "negatives", "bounds"},
@@ -67,8 +67,9 @@ HOMES = {"skorch": {"training", "callbacks"}, "matplotlib": {"plots", "summary"}
 TOLD = {f"information.{name}" for name in ("estimator", "features", "lags", "neighbors", "copulas")}
 # Plumbing between the modules: a line says what each is; nobody calls it from outside.
 PLUMBING = {
-    *("building", "encoding", "export", "matching", "model", "on_pairs", "sides", "runtime"),
-    *("callbacks", "headers", "persistence", "recipe", "reports", "storing", "workers"),
+    *("building", "encoding", "export", "matching", "model", "on_pairs", "processes"),
+    *("callbacks", "persistence", "recipe", "reports", "runtime", "sides", "storing"),
+    *("headers", "workers"),
     *(name for name in SOURCES if name.startswith("information.") and name not in TOLD),
     *(f"paper.{name}" for name in ("data", "measures")),
     *(name for name in SOURCES if name.split(".")[0] in ("preparation", "rows", "training")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -47,6 +47,8 @@ class Order:
         self.batch_size = min(batch_size, n_rows)
         self.steps_a_pass = n_rows // self.batch_size
         self.steps_left = 0
+        # Where training is, if batches are drawn ahead of it.
+        self._seen: dict[str, Any] | None = None
         self._generator = torch.Generator().manual_seed(seed)
         self._permutation, self._place = torch.empty(0, dtype=torch.long), self.steps_a_pass
 
@@ -79,8 +81,24 @@ class Order:
             self.weights, self.n_extra, replacement=True, generator=self._generator
         )
 
+    @property
+    def pass_is_over(self) -> bool:
+        """Whether no batch of this pass is left to be drawn."""
+        return self._place == self.steps_a_pass or not self.steps_left
+
+    def look_ahead(self, batches: Iterator[Any]) -> tuple[Any, dict[str, Any]]:
+        """Return the next of ``batches`` (None: there is none) and the position after it."""
+        return next(batches, None), self._position()
+
+    def seen_at(self, position: dict[str, Any] | None) -> None:
+        """Set the position of `state_dict` while batches are drawn ahead; None: no longer."""
+        self._seen = position
+
     def state_dict(self) -> dict[str, Any]:
-        """Return the position of the stream."""
+        """Return the position of the stream: after the last batch that training has seen."""
+        return self._position() if self._seen is None else self._seen
+
+    def _position(self) -> dict[str, Any]:
         return {
             "generator": self._generator.get_state(),
             "permutation": self._permutation,
@@ -102,10 +120,18 @@ class Batches:
     batch_size : int
         Ignored: the order has its own.
     order : Order
+    share : callable or None
+        Which rows of a batch this process takes, of several; None: all.
     """
 
-    def __init__(self, dataset: AnyRows, batch_size: int, order: Order) -> None:
-        self.dataset, self.order = dataset, order
+    def __init__(
+        self,
+        dataset: AnyRows,
+        batch_size: int,
+        order: Order,
+        share: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.dataset, self.order, self.share = dataset, order, share
 
     def __iter__(self) -> Iterator[Batch]:
         batches, dataset = self._on_device(), self.dataset
@@ -116,18 +142,30 @@ class Batches:
             return
         # Rows that are not on the GPU are converted and copied during the previous step.
         with ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(next, batches, None)
-            while (batch := coming.result()) is not None:
-                coming = ahead.submit(next, batches, None)
-                yield batch
+            order = self.order
+            coming = ahead.submit(order.look_ahead, batches)
+            try:
+                while (seen := coming.result())[0] is not None:
+                    order.seen_at(seen[1])
+                    coming = ahead.submit(order.look_ahead, batches)
+                    yield seen[0]
+            finally:
+                order.seen_at(None)
 
     def _on_device(self) -> Iterator[Batch]:
         for numbers in self.order.rest_of_pass():
             yield self.batch(numbers.to(self.dataset.device))
 
     def batch(self, rows: Tensor) -> Batch:
-        """Return the module's input for these row numbers, on the device."""
-        return _batch(self.dataset, rows)
+        """Return the module's input for these row numbers, on the device.
+
+        Of several processes each takes its share of the rows, but knows the numbers and groups of
+        all.
+        """
+        if self.share is None:
+            return _batch(self.dataset, rows)
+        groups = self.dataset.groups
+        return self.dataset[self.share(rows)], rows, None if groups is None else groups[rows]
 
 
 class HeldOutBatches:

@@ -67,9 +67,8 @@ def test_tensors_with_a_gradient_are_rows_like_others(hostile):
 
     X = hostile.np.random.default_rng(0).normal(size=(30, 4))
     rows, y = torch.from_numpy(X).requires_grad_(), hostile.np.arange(30) % 2
-    learner = hostile.small().fit(
-        hostile.pd.DataFrame(X, columns=list("abcd")).assign(e=list("uv") * 15)
-    )
+    mixed = hostile.np.c_[X.astype(object), list("uv") * 15]
+    learner = hostile.small().fit(mixed)
     with pytest.raises(ValueError, match="5 features"):
         learner.transform(rows)
     given = {"labels_per_class": (2,), "n_folds": 2, "n_draws": 1}

@@ -4,6 +4,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -473,8 +474,8 @@ def ask_compare(draw, folder):
     )
     given = {"n_folds": 2, "n_draws": 1, "probes": ("knn",), counted: (None,), **params}
     table = compare({"raw": None, "scaled": MaxAbsScaler()}, X, y, **given)
-    scores = table["score"] if "score" in table else table.select_dtypes("number").iloc[:, :0]
-    return (lambda: np.nan_to_num(scores.to_numpy(float)),)
+    metrics = [name for name in table["metric"].unique() if name] if len(table) else []
+    return tuple(partial(table[name].to_numpy, float) for name in metrics)
 
 
 QUESTIONS = {

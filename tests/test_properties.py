@@ -73,7 +73,7 @@ def test_tensors_with_a_gradient_are_rows_like_others(hostile):
         learner.transform(rows)
     given = {"labels_per_class": (2,), "n_folds": 2, "n_draws": 1}
     found = compare({"raw": None}, rows, y, **given)
-    assert found["score"].equals(compare({"raw": None}, X, y, **given)["score"])
+    assert found["accuracy"].equals(compare({"raw": None}, X, y, **given)["accuracy"])
 
 
 @pytest.mark.parametrize("method", ["transform_pair", "score_pairs", "retrieve"])
@@ -109,6 +109,14 @@ def test_a_metric_of_another_kind_of_target_is_refused_before_the_first_fit(host
     X = hostile.np.random.default_rng(0).normal(size=(30, 4))
     with pytest.raises(ValueError, match="scoring='accuracy' cannot score a measurement"):
         compare({"never": Never()}, X, X[:, 0], scoring="accuracy", n_labels=(5,))
+
+
+def test_r_squared_of_one_row_is_refused(hostile):
+    from sklearn_mi.evaluation import compare
+
+    X = hostile.np.random.default_rng(0).normal(size=(5, 4))
+    with pytest.raises(ValueError, match="A fold has 1 test rows, and scoring='r2' needs two"):
+        compare({"raw": None}, X, X[:, 0], cv=3, n_labels=(None,), n_draws=1)
 
 
 def test_a_clear_error_is_one_that_says_what_to_pass(hostile):

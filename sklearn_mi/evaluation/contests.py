@@ -595,8 +595,8 @@ def compare(
         raise ValueError(f"only_folds={only_folds}; expected numbers from 0 to {len(splits) - 1}.")
     if "r2" in metrics and (fewest := min(len(test) for _, test in splits)) < 2:
         raise ValueError(
-            f"A fold has {fewest} test rows, and scoring='r2' needs two; take fewer folds, or another "
-            "metric such as scoring='neg_mean_absolute_error'."
+            f"A fold has {fewest} test rows, and scoring='r2' needs two; take fewer folds, or "
+            "another metric such as scoring='neg_mean_absolute_error'."
         )
     folds = _folds(target, groups, splits, n_draws, generator)
     folds = folds if only_folds is None else [folds[number] for number in only_folds]

@@ -138,7 +138,7 @@ FILE_KINDS = {
         "learner", lambda path: tiny().save(path), read_learner, InvalidModelError, has_header=True
     ),
     "state": FileKind("state", lambda path: tiny().save(path), read_state, InvalidModelError),
-    "checkpoint": FileKind("checkpoint", write_checkpoint, read_checkpoint, ValueError),
+    "checkpoint": FileKind("checkpoint", write_checkpoint, read_checkpoint, InvalidModelError),
 }
 
 

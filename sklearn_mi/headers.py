@@ -11,7 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DIGEST", "InvalidModelError", "check", "metadata_of", "parse", "seal", "unsealed"]
+from sklearn_mi._base import InvalidModelError
+
+__all__ = ["DIGEST", "check", "metadata_of", "parse", "seal", "unsealed"]
 
 # The file's entry for the digest of everything else in it.
 DIGEST = "sklearn_mi_digest"
@@ -23,27 +25,6 @@ _BYTES_AT_ONCE = 2**20
 _DEEPEST = 40
 _LONGEST_TOLD = 200
 _LARGEST = 2**63 - 1
-
-
-class InvalidModelError(ValueError):
-    """A file or its bytes hold no learner that can be trusted to be the one that was saved.
-
-    `sklearn_mi.load` raises it for every file that is truncated, altered, foreign or of another
-    format. The message names the file, what is wrong and the cure.
-
-    Examples
-    --------
-    >>> import tempfile, pathlib
-    >>> import sklearn_mi
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "learner.safetensors")
-    ...     _ = path.write_bytes(b"half a file")
-    ...     try:
-    ...         sklearn_mi.load(path)
-    ...     except sklearn_mi.InvalidModelError:
-    ...         print("refused")
-    refused
-    """
 
 
 # The digest

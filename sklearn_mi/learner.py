@@ -501,7 +501,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             If rows or parameters are not valid; the message names the cure.
         NonFiniteLossError
             If the objective becomes NaN or infinite. The learner keeps the last finite weights.
-        InvalidCheckpointError
+        InvalidModelError
             If the checkpoint of this fit in ``checkpoint_dir`` has been altered or cut.
         OSError
             If ``checkpoint_dir`` cannot be written at the beginning. Later that is a warning.

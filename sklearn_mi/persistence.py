@@ -38,11 +38,10 @@ from sklearn_mi import (
     recipe,
     views,
 )
-from sklearn_mi._base import Component, check_name
+from sklearn_mi._base import Component, InvalidModelError, check_name
 from sklearn_mi._version import __version__
 from sklearn_mi.building import build_model
 from sklearn_mi.front_ends import as_front_end
-from sklearn_mi.headers import InvalidModelError
 from sklearn_mi.model import PairModel, global_stream
 from sklearn_mi.recipe import Choice, Recipe
 from sklearn_mi.reports import MIEstimate
@@ -236,7 +235,7 @@ def _check_names(params: Mapping[str, Any]) -> None:
         if isinstance(value, str):
             check_name(name, value, [*family, "auto", *LIKE_FIRST])
         several = isinstance(value, list | tuple) and name != "encoder_y"
-        if several or isinstance(value, int | float | dict) or _is_of_others(name, value):
+        if several or isinstance(value, int | float | dict | slice) or _is_of_others(name, value):
             raise TypeError(f"{name}={value!r}; expected one of {sorted(family)} or an object.")
 
 

@@ -18,7 +18,7 @@ from sklearn_mi import InvalidModelError, headers
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 FILES = Path(__file__).parent / "files"
 # A kind of file is one row here and one in FILE_KINDS of the benchmark.
-KINDS = ("learner", "state")
+KINDS = ("learner", "state", "checkpoint")
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import tempfile
 
 import matplotlib.pyplot as plt
 import numpy as np
-from skorch.callbacks import Callback
 from sklearn.datasets import load_digits
+from skorch.callbacks import Callback
 
 from sklearn_mi import MIRepresentationLearner
 

@@ -46,7 +46,7 @@ LINES = [
     {"persistence"},
     {"callbacks"},
     {"preparation"},
-    {"export", "on_pairs", "storing"},
+    {"export", "on_pairs", "storing", "streaming"},
     {"learner"},
     {"information"},
     {"evaluation", "selection", "ensemble"},
@@ -67,7 +67,7 @@ TOLD = {f"information.{name}" for name in ("estimator", "features", "lags", "nei
 # Plumbing between the modules: a line says what each is; nobody calls it from outside.
 PLUMBING = {
     *("building", "encoding", "export", "matching", "model", "on_pairs", "sides", "runtime"),
-    *("callbacks", "persistence", "recipe", "reports", "storing"),
+    *("callbacks", "persistence", "recipe", "reports", "storing", "streaming"),
     *(name for name in SOURCES if name.startswith("information.") and name not in TOLD),
     *(f"paper.{name}" for name in ("data", "measures")),
     *(name for name in SOURCES if name.split(".")[0] in ("preparation", "rows", "training")),

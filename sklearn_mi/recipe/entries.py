@@ -196,7 +196,7 @@ FULL = default("float32", "full precision")
 WHOLE_SIZE = default(0.0, "images as they are")
 NO_DECAY = default(0.0, "weights stay small without it")
 _CORRUPTION = default(
-    "corruption", "neighbours would keep all rows in memory, {gib:.1f} GiB as dense numbers"
+    "corruption", "neighbours would keep all rows in memory, and {many}"
 )
 _CLOSE_ROWS = default(
     "neighbors", "a table: close rows tend to mean the same thing", FITS, otherwise=_CORRUPTION

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from sklearn_mi.rows.pairs import AnyRows, PartnerRows
+from sklearn_mi.rows.streams import StreamOrder
+from sklearn_mi.rows.windows import WindowOrder, read_ahead
 
-__all__ = ["Batch", "Batches", "HeldOutBatches", "Order"]
+__all__ = ["AnyOrder", "Batch", "Batches", "HeldOutBatches", "Order"]
 
 # Rows as the view takes them, their numbers, and their groups.
 Batch = tuple[Any, Tensor, Tensor | None]
@@ -93,6 +95,9 @@ class Order:
         self._permutation, self._place = state["permutation"], state["place"]
 
 
+AnyOrder = Order | WindowOrder | StreamOrder
+
+
 class Batches:
     """Batches of rows for skorch; slices tensors instead of collating rows.
 
@@ -101,10 +106,10 @@ class Batches:
     dataset : Rows, PairedRows or PartnerRows
     batch_size : int
         Ignored: the order has its own.
-    order : Order
+    order : Order, WindowOrder or StreamOrder
     """
 
-    def __init__(self, dataset: AnyRows, batch_size: int, order: Order) -> None:
+    def __init__(self, dataset: AnyRows, batch_size: int, order: AnyOrder) -> None:
         self.dataset, self.order = dataset, order
 
     def __iter__(self) -> Iterator[Batch]:
@@ -122,7 +127,12 @@ class Batches:
                 yield batch
 
     def _on_device(self) -> Iterator[Batch]:
-        for numbers in self.order.rest_of_pass():
+        order = self.order
+        if isinstance(order, StreamOrder):
+            yield from order.rest_of_pass()
+            return
+        on_disk = isinstance(order, WindowOrder)
+        for numbers in read_ahead(self.dataset, order) if on_disk else order.rest_of_pass():
             yield self.batch(numbers.to(self.dataset.device))
 
     def batch(self, rows: Tensor) -> Batch:

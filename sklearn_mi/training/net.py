@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
 
 from sklearn_mi._base import MIWarning
 from sklearn_mi.model import PairModel, global_stream
-from sklearn_mi.rows import AnyRows, Batch, Batches, HeldOutBatches, Order
+from sklearn_mi.rows import AnyOrder, AnyRows, Batch, Batches, HeldOutBatches, StreamOrder
 from sklearn_mi.runtime import own_randomness
 from sklearn_mi.training.recorded import CannotRecordError, RecordedStep
 
@@ -61,7 +61,7 @@ class MINet(NeuralNet):
     Parameters
     ----------
     module : PairModel
-    order : Order
+    order : Order, WindowOrder or StreamOrder
     view_generator : torch.Generator
         Source of the view's draws, on the device.
     randomness : own_randomness or None
@@ -93,7 +93,7 @@ class MINet(NeuralNet):
         self,
         module: PairModel,
         *,
-        order: Order,
+        order: AnyOrder,
         view_generator: torch.Generator,
         randomness: own_randomness | None = None,
         scheduler: Callable[[torch.optim.Optimizer], Any] | None = None,
@@ -156,6 +156,8 @@ class MINet(NeuralNet):
     def forget(self) -> None:
         """Drop the rows and everything else that only training needs."""
         self.monitor = self.train_split = self.encode_ = None
+        if isinstance(self.order, StreamOrder):
+            self.order.close()
         self.model.drop_transient_state()
 
     def training_state(self) -> dict[str, Any]:

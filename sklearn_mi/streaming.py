@@ -50,7 +50,7 @@ def blocks_of(X: Any, confounds: Any = None, *, bounded: bool = False) -> Iterat
     X = stored(X)
     can_cut = isinstance(X, np.ndarray | torch.Tensor) or sparse.issparse(X)
     if isinstance(X, BlockSource):
-        parts, cut = _whole_blocks(X), X.storage.read
+        parts, cut = _whole_blocks(X), X.storage.as_passed
     elif bounded and can_cut and len(X.shape) > 1:
         parts, cut = _parts(X), _cut(X)
     else:
@@ -111,7 +111,7 @@ def n_rows_of(X: Any) -> int | None:
 
 
 def write_codes(
-    path: str | os.PathLike, codes: Iterator[Any], n_rows: int | None, names: Sequence[str]
+    path: str | os.PathLike, codes: Iterator[Any], n_rows: int | None, names: Any
 ) -> str | os.PathLike:
     """Write codes to a file, whole or not at all.
 

@@ -137,7 +137,9 @@ def report(settings: Settings, run: Run) -> MIEstimate:
 def _some_training_rows(settings: Settings, run: Run) -> AnyRows:
     """Return training rows, as many as are reported on, but some thousand at most."""
     index, model = run.split[0], run.net.model
-    n = min(len(run.held_split[1]), len(index), max(MOST_COMPARED, int(settings["eval_block_size"])))
+    n = min(
+        len(run.held_split[1]), len(index), max(MOST_COMPARED, int(settings["eval_block_size"]))
+    )
     # Neighbours in time or in a group are partners of one another.
     together = model.view.ordered or run.data.groups is not None
     # On disk a few blocks are read, each for some neighbouring rows.

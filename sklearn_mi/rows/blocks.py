@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.utils import assert_all_finite
 from torch import Tensor
@@ -39,6 +41,15 @@ class Storage(ABC):
 
     def __init__(self, container: Any, shape: Shape, dtype: Any) -> None:
         self.container, self.shape, self.dtype = container, tuple(shape), np.dtype(dtype)
+
+    # Of columns, where they have any.
+    names: list[str] | None = None
+
+    def as_passed(self, start: int, stop: int) -> Any:
+        """Return consecutive rows as the user would pass them: with names of columns, if any."""
+        rows = self.read(start, stop)
+        named = self.names is not None and rows.ndim == 2 and len(self.names) == rows.shape[1]
+        return pd.DataFrame(rows, columns=self.names) if named else rows  # type: ignore[arg-type]
 
     @property
     def edges(self) -> np.ndarray:
@@ -109,7 +120,7 @@ class Parquet(Storage):
     """A data set of pyarrow: a folder of parquet files, whose row groups are the blocks."""
 
     def __init__(self, container: Any) -> None:
-        self.names = list(container.schema.names)
+        self.names: list[str] = list(container.schema.names)
         self._groups = [
             group
             for file in container.get_fragments()
@@ -289,12 +300,26 @@ def stored(X: Any, name: str = "X") -> Any:
     reader = _reader_of(X)
     if reader is None:
         return X
-    storage = reader(X)
+    with _readable(name):
+        storage = reader(X)
     if storage.dtype.kind not in "biuf":
         raise ValueError(f"{name} holds values of type {storage.dtype}; expected numbers.")
     if math.prod(storage.shape) * _width(storage.dtype) <= MOST_IN_MEMORY:
-        return storage.all()
+        with _readable(name):
+            return storage.all()
     return BlockSource(storage, name)
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Say in one sentence that a file is closed or gone."""
+    try:
+        yield
+    except (OSError, KeyError, RuntimeError, TypeError) as error:
+        raise OSError(
+            f"{name} cannot be read any more ({error}); keep its file open and in its place until "
+            "the call returns."
+        ) from error
 
 
 def _width(dtype: np.dtype) -> int:
@@ -359,13 +384,8 @@ class BlockSource(Source):
         ValueError
             For infinity or NaN, where they may not be.
         """
-        try:
+        with _readable(self._name):
             block = read(*rows)
-        except (OSError, KeyError, RuntimeError, TypeError) as error:
-            raise OSError(
-                f"{self._name} cannot be read any more ({error}); keep its file open and in its "
-                "place until the call returns."
-            ) from error
         assert_all_finite(block, allow_nan=self.allow_nan, input_name=self._name)
         return block if self.as_numbers is None else self.as_numbers(block)
 
@@ -373,7 +393,7 @@ class BlockSource(Source):
         """Return some rows; see `Source.take`."""
         if isinstance(rows, slice):
             start, stop, step = rows.indices(len(self))
-            block = self.checked(self.storage.read, start, max(start, stop))
+            block = self.checked(self._consecutive, start, stop)
             return in_memory(block[::step] if step > 1 else block, copy=True)
         numbers, back = np.unique(np.asarray(rows), return_inverse=True)
         parts = [self._among(part) for part in self._by_block(numbers)]
@@ -381,6 +401,11 @@ class BlockSource(Source):
             return self.take(slice(0, 0))
         found = parts[0] if len(parts) == 1 else torch.cat(parts)
         return found if len(back) == len(numbers) and _increase(back) else found[back]
+
+    def _consecutive(self, start: int, stop: int) -> np.ndarray:
+        # Not every storage reads nothing.
+        none = np.empty((0, *self.storage.shape[1:]), self.storage.dtype)
+        return self.storage.read(start, stop) if start < stop else none
 
     def _by_block(self, numbers: np.ndarray) -> Iterator[np.ndarray]:
         """Yield increasing row numbers, those of a block at a time."""

@@ -21,9 +21,7 @@ __all__ = ["count_copies", "count_repeats", "row_hashes", "rows_to_draw", "share
 HASHES_AT_ONCE = 2**20
 
 
-def count_copies(
-    data: Data, kept: np.ndarray, report: np.ndarray, held: Data | None = None
-) -> int:
+def count_copies(data: Data, kept: np.ndarray, report: np.ndarray, held: Data | None = None) -> int:
     """Return how many reported rows are copies of training rows.
 
     In paired tables a row counts if it is a copy in both.

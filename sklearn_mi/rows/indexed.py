@@ -46,6 +46,7 @@ class Loaded:
         inside = (which >= 0) & (numbers < self._stops[which])
         return np.where(inside, self._begins[which] + numbers - self._starts[which], -1)
 
+
 class Rows(Dataset):
     """Serve rows by index: ``rows[numbers]`` is a scaled float32 batch on the device.
 

@@ -238,7 +238,7 @@ def fit_standardize(
     if found is not None and found.are_exact:
         low, spread = _limits(found.low, found.high - found.low, name)
         varies = spread > 0
-        unit = (found.mean - low)[varies] / spread[varies]
+        unit = found.above_low[varies] / spread[varies]
         moments = unit, found.variance[varies] / spread[varies] ** 2
     else:
         low, spread, moments = _two_passes(rows.source, index, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,6 +18,8 @@ __all__ = ["Stream", "StreamOrder", "as_stream"]
 
 # Rows that are shuffled together: at most so many, and so many bytes as they come.
 WINDOW_ROWS, WINDOW_BYTES = 2**16, 2**27
+
+Windows = Generator[tuple[Any, dict[str, Any]], None, None]
 
 
 class Stream:
@@ -48,7 +50,7 @@ class Stream:
         self._yields_rows = None if not (is_loader or is_data_set) else not is_loader
         self._position, self._passes = 0, 0
 
-    def windows(self) -> Iterator[Any]:
+    def windows(self) -> Generator[Any, None, None]:
         """Yield the rows of one iteration, some ten thousand at a time.
 
         Yields
@@ -93,7 +95,9 @@ class Stream:
 
     def state(self) -> dict[str, Any]:
         """Return where the iteration stands: after whole windows."""
-        own = self.items.state_dict() if hasattr(self.items, "state_dict") else None
+        # At the beginning of a pass there is nothing to remember yet.
+        has_own = self._position and hasattr(self.items, "state_dict") and not _buffers(self.items)
+        own = self.items.state_dict() if has_own else None
         return {"own": own, "position": self._position, "passes": self._passes}
 
     def resume(self, state: Mapping[str, Any]) -> None:
@@ -127,6 +131,16 @@ class Stream:
                 f"{self.name} gives a row of shape {tuple(block.shape[1:])} after rows of shape "
                 f"{tuple(parts[0].shape[1:])}; expected rows of one shape."
             )
+
+
+def _buffers(items: Any) -> bool:
+    """Tell a data set of Hugging Face with a shuffle buffer, whose state lacks what is in it."""
+    part = getattr(items, "_ex_iterable", None)
+    while part is not None:
+        if type(part).__name__ == "BufferShuffledExamplesIterable":
+            return True
+        part = getattr(part, "ex_iterable", None)
+    return False
 
 
 def _joined(parts: list[Any]) -> Any:
@@ -203,7 +217,7 @@ class StreamOrder:
         begun = self._place % self.steps_a_pass
         return -(-(begun + steps) // self.steps_a_pass)
 
-    def rest_of_pass(self) -> Iterator[tuple[Any, torch.Tensor, None]]:
+    def rest_of_pass(self) -> Generator[tuple[Any, torch.Tensor, None], None, None]:
         """Yield batches to the end of the pass, or until no step is left."""
         self._place %= self.steps_a_pass
         while self._place < self.steps_a_pass and self.steps_left:
@@ -231,7 +245,7 @@ class StreamOrder:
             self._permutation = torch.randperm(len(block), generator=self._generator)
         return self._window
 
-    def _windows(self) -> Iterator[tuple[Any, dict[str, Any]]]:
+    def _windows(self) -> Windows:
         """Yield windows without end, each with the state of the stream before it."""
         with ThreadPoolExecutor(1) as ahead:
             read = self._read()
@@ -241,7 +255,7 @@ class StreamOrder:
                 coming = ahead.submit(next, read)
                 yield window
 
-    def _read(self) -> Iterator[tuple[Any, dict[str, Any]]]:
+    def _read(self) -> Windows:
         while True:
             enough = False
             state = self.stream.state()

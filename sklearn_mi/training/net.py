@@ -337,7 +337,9 @@ class MINet(NeuralNet):
         return isinstance(self.scheduler_, CyclicLR | OneCycleLR) and self.scheduler_.cycle_momentum
 
     def _replay_batches(self, batches: Batches, step_fn: Callable) -> list[float]:
-        numbers, read = batches.order.rest_of_pass(), []
+        # Rows that are on the device have an order of numbers.
+        numbers: Any = batches.order.rest_of_pass()
+        read: list[float] = []
         if self.recorded_ is not None and self._held_fixed() != self.fixed_:
             self.recorded_ = None
         is_new = self.can_record_ and self.recorded_ is None

@@ -28,6 +28,11 @@ PACKAGES = (
     "matplotlib",
     "faiss",
     "pyarrow",
+    "zarr",
+    "h5py",
+    "dask",
+    "datasets",
+    "torchdata",
 )
 # Distributions that bring a package, where they bear other names.
 DISTRIBUTIONS = {"faiss": ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs")}

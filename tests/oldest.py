@@ -19,7 +19,7 @@ def requirements():
 
 def oldest(requirement):
     """Turn ``name>=version`` into ``name==version``; a name alone admits every release: None."""
-    name, minimum = re.fullmatch(r"([\w.-]+)(?:>=([\d.]+))?", requirement).groups()
+    name, minimum = re.fullmatch(r"([\w.-]+)(?:\[.*\])?(?:>=([\d.]+))?", requirement).groups()
     return minimum and f"{name}=={minimum}"
 
 

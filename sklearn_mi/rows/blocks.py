@@ -18,7 +18,15 @@ from torch.utils.data import Dataset, IterableDataset
 from sklearn_mi._base import Shape
 from sklearn_mi.rows.sources import Source, in_memory
 
-__all__ = ["BlockSource", "Storage", "columns_to_rows", "package_of", "stored"]
+__all__ = [
+    "BlockSource",
+    "Storage",
+    "columns_to_rows",
+    "is_stored",
+    "package_of",
+    "row_of_item",
+    "stored",
+]
 
 # Larger rows stay where they are stored: the size of all as the numbers that are worked on.
 MOST_IN_MEMORY = 2**30
@@ -84,6 +92,8 @@ class Sliced(Storage):
     """What has a shape, a type and slices: memory maps, arrays of zarr, datasets of h5py, dask."""
 
     def __init__(self, container: Any) -> None:
+        if "h5py" in package_of(container) and not container:
+            raise OSError("the file is closed")
         shape = tuple(container.shape)
         if any(size != size for size in shape):
             raise ValueError(
@@ -280,6 +290,17 @@ def _reader_of(X: Any) -> Callable[[Any], Storage] | None:
             return found
     is_map = isinstance(X, Dataset) and not isinstance(X, IterableDataset)
     return Items if is_map and hasattr(X, "__len__") and "datasets" not in package_of(X) else None
+
+
+def is_stored(X: Any) -> bool:
+    """Return whether rows are stored in pieces that can be read by number.
+
+    Parameters
+    ----------
+    X : object
+        As the user passes it.
+    """
+    return _reader_of(X) is not None
 
 
 def stored(X: Any, name: str = "X") -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from sklearn_mi.rows.blocks import columns_to_rows, package_of, row_of_item
+from sklearn_mi.rows.blocks import columns_to_rows, is_stored, package_of, row_of_item
 from sklearn_mi.rows.indexed import Rows
 
 __all__ = ["Stream", "StreamOrder", "as_stream"]
@@ -164,6 +164,8 @@ def as_stream(X: Any, name: str = "X") -> Stream | None:
         return X
     if isinstance(X, IterableDataset):
         return Stream(X, name)
+    if is_stored(X):
+        return None
     known = (str, bytes, list, tuple, set, frozenset, range, Mapping)
     is_array = any(hasattr(X, name) for name in ("shape", "__array__", "__dataframe__"))
     is_sequence = hasattr(X, "__getitem__") and hasattr(X, "__len__")

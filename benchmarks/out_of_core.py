@@ -4,9 +4,9 @@
 
 Each fit on rows on disk is a process of its own whose data segment may hold 2 GiB (RLIMIT_DATA, of
 which imports reserve the first one). Rows in memory are an eighth of the rows, without a limit.
-Files are taken out of the page cache before each fit by posix_fadvise, which needs no
-root. The steps a second are those of training alone. The time before has its own column: one pass of statistics, and
-the rows that are held out.
+Files are taken out of the page cache before each fit by posix_fadvise, which needs no root. The
+steps a second are those of training alone. The time before has its own column: one pass of
+statistics, and the rows that are held out.
 """
 
 from __future__ import annotations

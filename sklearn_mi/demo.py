@@ -206,7 +206,7 @@ def _verdict(rivals: pd.DataFrame) -> str:
     better = rivals["name"][rivals["low"] > 0]
     if len(better):
         return f"less accurate than {_listed(list(better))}"
-    if (rivals["high"] < 0).all():
+    if bool((rivals["high"] < 0).all()):
         return f"more accurate than {_listed(list(rivals['name']))}"
     return f"not clearly different from {rivals['name'][rivals['mean'].idxmax()]}"
 

@@ -412,7 +412,7 @@ def _check_categories(frame: pd.DataFrame, name: str) -> None:
             f"{name} holds numbers as text in columns {listed(words)}; pass them as numbers, "
             f"{name}.astype(float), or if they name categories, {name}.astype('category')."
         )
-    many = [c for c in frame if frame[c].nunique() > few]
+    many = [c for c in frame if bool(frame[c].nunique() > few)]
     if many:
         raise ValueError(
             f"{name} has more than {few} categories in {n} rows in columns {listed(many)}; "

@@ -239,12 +239,12 @@ def _label_axes(ax: Axes, drawn: pd.DataFrame, probe: str, scale: _Scale) -> Non
     ax.set_ylabel(f"{scale.measure} ({probe} probe)")
     ax.set_xticks(ticks["n_labelled"], [_count(n) for n in ticks["labels_per_class"]])
     ax.minorticks_off()
-    left, right = drawn["n_labelled"].min(), drawn["n_labelled"].max()
+    left, right = float(drawn["n_labelled"].min()), float(drawn["n_labelled"].max())
     # Room for those that stand apart, in a width that the legend has yet to narrow.
     points = 72 * ax.get_window_extent().width / figure_of(ax).dpi
     beside = max(right / left, 3.0) ** min((SPREAD / 2 + 8) / (0.7 * points), 0.2)
     ax.set_xlim(left / beside, right * beside)
-    low, high = drawn["low"].min(), drawn["high"].max()
+    low, high = float(drawn["low"].min()), float(drawn["high"].max())
     margin = 0.04 * max(high - low, 0.05)
     lowest, highest = scale.ends
     ax.set_ylim(max(low - margin, lowest - margin / 2), min(high + margin, highest + margin / 2))
@@ -498,7 +498,7 @@ def _best_of(means: pd.DataFrame, outward: pd.DataFrame) -> str:
     for column in outward.columns[outward.notna().any()]:
         best, unit = outward[column].idxmax(), UNITS.get(str(column), "")
         value = written(means[column].loc[best], unit)
-        who = "all equal" if means[column].nunique() == 1 else str(best)
+        who = "all equal" if bool(means[column].nunique() == 1) else str(best)
         bests.append(f"{str(column).replace('_', ' ')}: {who}, {value}")
     return (
         f"Radar of {len(outward.columns)} diagnostics of {', '.join(map(str, means.index))}; "

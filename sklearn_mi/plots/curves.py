@@ -382,7 +382,7 @@ class StudyDisplay:
         self.ax_.set(xlabel="step", ylabel=f"{quantity}, {unit}" if unit else quantity)
         clear_axes(self.ax_, grid="y")
         n_seeds = kept["seed"].nunique()
-        title = {"title": f"band: one s.d. over {n_seeds} seeds"} if n_seeds > 1 else {}
+        title = {"title": f"band: one s.d. over {n_seeds} seeds"} if bool(n_seeds > 1) else {}
         place_legend(self.ax_, **title)
         last = f"{kept['step'].max():g}"
         self.alt_text_ = (
@@ -492,7 +492,7 @@ class ConvergenceDisplay:
                 self.lines_[name, fold] = _stopped(self.ax_, steps, loss, style)
                 kept.append((steps[loss.argmin()], loss.min()))
             folds = rows["fold"].nunique()
-            label = f"{name}, {folds} folds" if folds > 1 else str(name)
+            label = f"{name}, {folds} folds" if bool(folds > 1) else str(name)
             handles.append(Line2D([], [], label=label, **style))
         nothing = self.ax_.axhline(
             NO_INFORMATION, color=muted(self.ax_), ls="--", lw=1, label="no information, 1.39"

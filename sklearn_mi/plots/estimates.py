@@ -368,7 +368,7 @@ class ColumnsDisplay:
         return [kinds[kind] for kind in sorted(kinds, reverse=True)]
 
     def _told(self, shown: pd.DataFrame, fdr: float) -> str:
-        n_found = int((self.table["p_adjusted"] <= fdr).sum())
+        n_found = int(np.count_nonzero(self.table["p_adjusted"] <= fdr))
         first = shown.iloc[0]
         upper = f"to {written(first['high'])}" if np.isfinite(first["high"]) else "and more"
         hidden = len(self.table) - len(shown)

@@ -2,12 +2,11 @@
 
     $ python benchmarks/out_of_core.py          # writes benchmarks/results/out_of_core.csv
 
-Each fit on rows on disk is a process of its own that may hold 2 GiB of anonymous memory: RLIMIT_DATA
-is what it has reserved once all is imported, and what is missing to 2 GiB. Rows in memory are an
-eighth of the rows, without a limit.
-Files are taken out of the page cache before each fit by posix_fadvise, which needs no root. The
-steps a second are those of training alone. The time before has its own column: one pass of
-statistics, and the rows that are held out.
+Each fit on rows on disk is a process of its own that may hold 2 GiB of anonymous memory:
+RLIMIT_DATA is what it has reserved once all is imported, and what is missing to 2 GiB. Rows in
+memory are an eighth of the rows, without a limit. Files are taken out of the page cache before each
+fit by posix_fadvise, which needs no root. The steps a second are those of training alone. The time
+before has its own column: one pass of statistics, and the rows that are held out.
 """
 
 from __future__ import annotations

@@ -43,10 +43,9 @@ def count_copies(data: Data, kept: np.ndarray, report: np.ndarray, held: Data | 
         return 0
     reported = _of_both_tables(data if held is None else held, report)
     known = np.zeros(len(report), dtype=bool)
-    trained = _of_both_tables(data, kept)
     for part in gen_batches(len(kept), HASHES_AT_ONCE):
         # By sorting: the table of numpy 2.0 cannot hold hashes of 64 bits.
-        known |= np.isin(reported, trained[part], kind="sort")
+        known |= np.isin(reported, _of_both_tables(data, kept[part]), kind="sort")
     return int(known.sum())
 
 
@@ -76,7 +75,9 @@ def count_repeats(data: Data, kept: np.ndarray) -> int:
     """
     if not (len(kept) and _is_hashed(data)):
         return 0
-    return len(kept) - len(_distinct(data, kept)[0])
+    hashes = _with_labels(data, kept)
+    hashes.sort()
+    return int((hashes[1:] == hashes[:-1]).sum())
 
 
 def rows_to_draw(
@@ -152,14 +153,20 @@ def shares_of(rows: AnyRows, kept: np.ndarray, counts: np.ndarray | None) -> Ten
 
 def _distinct(data: Data, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the first of each set of copies, in the order of the rows, and their number."""
+    hashes = _with_labels(data, rows)
+    _, first, counts = np.unique(hashes, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    return rows[first[order]], counts[order]
+
+
+def _with_labels(data: Data, rows: np.ndarray) -> np.ndarray:
+    """Return a hash for each row together with its group and its label."""
     hashes = _of_both_tables(data, rows)
     for labels in (data.groups, data.y):
         if labels is not None:
             numbers = pd.factorize(labels)[0][rows].astype(np.uint64)
             hashes = mixed(hashes + STEP) + mixed(numbers + FIRST)
-    _, first, counts = np.unique(hashes, return_index=True, return_counts=True)
-    order = np.argsort(first)
-    return rows[first[order]], counts[order]
+    return hashes
 
 
 def _of_both_tables(data: Data, rows: np.ndarray) -> np.ndarray:

@@ -131,22 +131,19 @@ class Parquet(Storage):
 
     def __init__(self, container: Any) -> None:
         self.names: list[str] = list(container.schema.names)
-        self._groups = [
-            group
-            for file in container.get_fragments()
-            for group in (file.split_by_row_group() if hasattr(file, "row_groups") else [file])
-        ]
         self._schema = container.schema
-        sizes = [self._length(group) for group in self._groups]
+        self._groups: list[tuple[Any, int | None]] = []
+        sizes: list[int] = []
+        for file in container.get_fragments():
+            # Of other formats a file is a block.
+            lengths = [one.num_rows for one in getattr(file, "row_groups", [])]
+            self._groups += [(file, k) for k in range(len(lengths))] or [(file, None)]
+            sizes += lengths or [file.count_rows()]
+            _let_go(file)
         self._edges = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
         n = int(self._edges[-1])
         sample = columns_to_rows(self._columns(container.head(2)))
         super().__init__(container, (n, *sample.shape[1:]), sample.dtype)
-
-    @staticmethod
-    def _length(group: Any) -> int:
-        known = getattr(group, "row_groups", None)
-        return sum(one.num_rows for one in known) if known else group.count_rows()
 
     @property
     def edges(self) -> np.ndarray:
@@ -162,7 +159,11 @@ class Parquet(Storage):
         parts = []
         while first < len(self._groups) and self._edges[first] < stop:
             begin = int(self._edges[first])
-            table = self._groups[first].to_table(schema=self._schema, use_threads=False)
+            file, group = self._groups[first]
+            # A fragment would keep what its file says of every column and group.
+            part = file if group is None else file.subset(row_group_ids=[group])
+            table = part.to_table(schema=self._schema, use_threads=False)
+            _let_go(file)
             table = table.slice(max(0, start - begin), stop - max(start, begin))
             parts.append(columns_to_rows(self._columns(table)))
             first += 1
@@ -205,6 +206,12 @@ class Items(Storage):
         """Return consecutive rows."""
         rows = [row_of_item(self.container[i]) for i in range(start, stop)]
         return np.stack(rows) if rows else np.empty((0, *self.shape[1:]), self.dtype)
+
+
+def _let_go(file: Any) -> None:
+    """Let a fragment of pyarrow forget what it knows of its file, as far as it can."""
+    if hasattr(file, "clear_cached_metadata"):
+        file.clear_cached_metadata()
 
 
 def arrow_column(column: Any) -> np.ndarray:

@@ -24,15 +24,17 @@ PACKAGES = (
     "threadpoolctl",
     "safetensors",
     "tqdm",
+    "filelock",
     "click",
     "matplotlib",
     "faiss",
     "pyarrow",
-    "zarr",
-    "h5py",
     "dask",
     "datasets",
+    "h5py",
+    "ray",
     "torchdata",
+    "zarr",
 )
 # Distributions that bring a package, where they bear other names.
 DISTRIBUTIONS = {"faiss": ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs")}

@@ -164,12 +164,20 @@ class Objective(Component, ABC):
         Whether the module sees components of codes, not their scores alone.
     needs_columns : bool
         Whether columns of the score matrix have partners, too, as rows do.
+    needs_views : bool
+        Whether the module reads the views themselves, `Codes.x` and `Codes.x_prime`. Where several
+        processes train one model, these are None otherwise.
+    by_rows : bool
+        Whether the value is the mean over rows of a number that each row's scores give, if every
+        other column is a negative. Several processes then score their own rows alone.
     """
 
     has_head: ClassVar[bool] = False
     keeps_state: ClassVar[bool] = False
     needs_codes: ClassVar[bool] = False
     needs_columns: ClassVar[bool] = False
+    needs_views: ClassVar[bool] = False
+    by_rows: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, d_x: int, d_y: int) -> nn.Module:

@@ -31,7 +31,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sklearn_mi._base import Objective, Status, sizes
+from sklearn_mi._base import Objective, Status, a_number, sizes
 from sklearn_mi.cells import (
     candidate_cells,
     checked,
@@ -97,10 +97,8 @@ def _exp(logarithm: Tensor) -> Tensor:
     return logarithm.exp() if logarithm.device.type == "mps" else logarithm.double().exp()
 
 
-def _positive(name: str, value: float) -> float:
-    if 0 < value < math.inf:
-        return value
-    raise ValueError(f"{name}={value!r}; expected a positive number.")
+def _nu(value: float) -> float:
+    return a_number("nu", value, "a positive number", (0.0).__lt__)
 
 
 def log_partition(scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
@@ -412,7 +410,7 @@ def infonce_anchor(
     >>> print(f"{infonce_anchor(100 * torch.eye(4) - 50):.4f}")  # log(4) + log(4) / 3
     1.8484
     """
-    log_nu = math.log(_positive("nu", nu))
+    log_nu = math.log(_nu(nu))
     scores = checked(scores, negatives, positives)
     counts = count_negatives_each(scores, negatives, positives, "rows")
     cells = negative_cells(scores, negatives, positives)
@@ -1026,6 +1024,8 @@ class InfoNCE(Bound):
     1.3863 of at most 1.3863
     """
 
+    by_rows: ClassVar[bool] = True
+
     status: ClassVar[Status] = "lower"
 
     def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
@@ -1160,6 +1160,8 @@ class NWJ(Bound):
     0.0
     """
 
+    by_rows: ClassVar[bool] = True
+
     status: ClassVar[Status] = "lower"
 
     def __call__(self, scores: Tensor, negatives: Mask = None, positives: Mask = None) -> Tensor:
@@ -1228,6 +1230,8 @@ class JensenShannon(Bound):
     >>> JensenShannon()(torch.zeros(3, 3)).item()
     0.0
     """
+
+    by_rows: ClassVar[bool] = True
 
     status: ClassVar[Status] = "lower"
 
@@ -1471,7 +1475,7 @@ class InfoNCEAnchor(Bound):
         ValueError
             If nu or a width in ``hidden`` is not positive.
         """
-        return _AnchorHead(_positive("nu", self.nu), _head(d_x, self.hidden))
+        return _AnchorHead(_nu(self.nu), _head(d_x, self.hidden))
 
 
 @dataclass(repr=False, eq=False)

@@ -21,10 +21,11 @@ from skorch.callbacks import (
     LRScheduler,
     PassthroughScoring,
     TrainEndCheckpoint,
+    WandbLogger,
 )
-from tqdm.auto import tqdm
 
 from sklearn_mi._checks import check_codes, check_random_state
+from sklearn_mi._progress import progress_bar
 from sklearn_mi.diagnostics import effective_rank
 from sklearn_mi.probes import READOUTS, fitted_readout, fitted_scaling, read_labels
 
@@ -45,7 +46,7 @@ __all__ = [
 _SCORING = EpochScoring | BatchScoring | PassthroughScoring
 _REFUSED: dict[type[Callback], str] = {
     LoadInitState: (
-        "loads weights that may have seen the rows that mi_ reports; use fit_iter(checkpoint=...) "
+        "loads weights that may have seen the rows that mi_ reports; use checkpoint_dir='folder' "
         "to resume, or warm_start=True to go on"
     ),
     InputShapeSetter: "sets the width of the encoder, as the learner does by itself; leave it out",
@@ -53,14 +54,23 @@ _REFUSED: dict[type[Callback], str] = {
 
 
 class Progress(Callback):
-    """A progress bar over steps that shows the bound in nats."""
+    """A progress bar over steps that shows the bound in nats, and the time left.
+
+    Where nothing is trained there is none, nor in a worker of joblib, Dask or Ray.
+    """
 
     def __init__(self, total: int, name: str) -> None:
         self.total, self.name = total, name
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Open the bar."""
-        self.bar_ = tqdm(total=self.total, unit="step")
+        """Wait for the first pass."""
+        self.bar_: Any = None
+
+    def on_epoch_begin(self, net: Any, *args: Any, **kwargs: Any) -> None:
+        """Open the bar, where an earlier part of the training ended."""
+        if self.bar_ is None:
+            done = min(net.steps_before_pass, self.total)
+            self.bar_ = progress_bar(self.total, "step", shown=True, initial=done)
 
     def on_epoch_end(self, net: Any, *args: Any, **kwargs: Any) -> None:
         """Advance the bar by one pass."""
@@ -72,7 +82,8 @@ class Progress(Callback):
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Close the bar."""
-        self.bar_.close()
+        if self.bar_ is not None:
+            self.bar_.close()
 
 
 class OnlineProbe(Callback):
@@ -295,13 +306,19 @@ def cure_of_stoppers(settings: Mapping[str, Any]) -> str:
     advice : str
     """
     own = ["set early_stopping=False"] if settings["early_stopping"] else []
-    theirs = ["watch 'train_loss'"] if watchers(settings["callbacks"]) else []
+    watching = watchers(settings["callbacks"])
+    saving = [name for name in watching if "save_model" in name]
+    theirs = ["watch 'train_loss'"] if len(watching) > len(saving) else []
+    theirs += ["set save_model=False"] if saving else []
     return " and ".join(own + theirs)
 
 
 def _watched(callback: Callback) -> str | None:
     if isinstance(callback, _SCORING):
         return None if callback.on_train else "on_train=False"
+    if isinstance(callback, WandbLogger):
+        # It keeps the weights of the least valid_loss.
+        return "save_model=True" if callback.save_model else None
     monitor = _monitor(callback)
     is_held_out = isinstance(monitor, str) and monitor.startswith("valid_")
     return f"monitor={monitor!r}" if is_held_out else None

@@ -18,6 +18,7 @@ from torch import nn
 from sklearn_mi._base import Auto, DocLinkMixin, Shape, is_auto, resolve
 from sklearn_mi._compat import Interval, StrOptions, check_same_namespace
 from sklearn_mi._html import learner_html
+from sklearn_mi._progress import is_heard, say
 from sklearn_mi.callbacks import check_callbacks, check_stops, copy_callbacks
 from sklearn_mi.encoders import InvertibleModule, SequenceModule
 from sklearn_mi.encoding import check_length, codes_of_steps, each_step, encode
@@ -37,10 +38,13 @@ from sklearn_mi.preparation import (
     Run,
     check_settings,
     fingerprint_of,
+    keeper_of,
     prepare,
     read_data,
     report,
+    said_alike,
 )
+from sklearn_mi.processes import join
 from sklearn_mi.recipe import EFFORTS, FAMILIES, Choice, check_unchanged
 from sklearn_mi.reports import MIEstimate
 from sklearn_mi.rows import (
@@ -64,6 +68,7 @@ from sklearn_mi.training import (
     load_checkpoint,
     save_checkpoint,
     train,
+    until_told_to_end,
 )
 
 __all__ = ["MIRepresentationLearner", "load"]
@@ -244,8 +249,26 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         and width. A step then takes about a third of the time. It needs an encoder that averages
         over places, such as `ConvNet`. "auto": 0.75 for colour images of 24 pixels a side or more;
         else 0.
+    chunk_size : int or None, default=None
+        Rows that an encoder takes at once in training, for batches whose activations do not fit in
+        memory. They are computed a second time for the gradients, chunk by chunk, which takes about
+        a third longer; codes, bound and gradients are those of the whole batch.
+    distributed : bool or "auto", default="auto"
+        "auto": processes that ``torchrun`` or ``accelerate launch`` started train one model
+        together. Each is given the same rows and takes its share of every batch, so ``batch_size``
+        counts the rows of all. False: each process trains a model of its own.
     compile : bool, default=False
         Compile encoders and critic with ``torch.compile``.
+    checkpoint_dir : path-like or None, default=None
+        Folder for checkpoints of ``fit``. Each fit has a folder of its own in it, named by a digest
+        of rows, parameters and seed, so the fits of a grid share it. The same fit goes on from its
+        checkpoint, bit for bit on a CPU; one that was finished takes no step. See
+        :doc:`/how_to/saving`. It needs a ``random_state``. ``partial_fit`` and warm starts refuse
+        it, and so do several processes that train one model; ``fit_iter`` has a file of its own,
+        and ``save`` leaves it out.
+    checkpoint_every : int or str, default="5min"
+        When a checkpoint is due: after so many steps (1000), or so much time ("30s", "2h"). One is
+        also written at the beginning, at the end, and when the process is told to end (SIGTERM).
     callbacks : list of skorch callbacks or None, default=None
         Alone or as (name, callback), as in skorch. They are used as they are; ``clone`` copies
         them. Callbacks that watch ``valid_loss``, ``valid_loss_best`` or ``valid_bound`` see half
@@ -253,7 +276,10 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         your own that reads these values needs ``early_stopping``, or one of skorch's that watches
         them. Callbacks that read batches or gradients make a GPU train step by step.
     verbose : int, default=0
-        1 or more shows a progress bar with what training maximises and held-out InfoNCE.
+        1 or more shows on the standard error what was chosen where a parameter was left open, and
+        a progress bar with what training maximises, held-out InfoNCE and the time left; in a
+        worker of joblib, Dask or Ray nothing. Choices are also logged, at INFO, by the logger
+        ``"sklearn_mi"``; once your program takes its records, only there.
     warm_start : bool, default=False
         Whether ``fit`` continues from the weights of the previous ``fit``.
     random_state : int, RandomState or None, default=None
@@ -329,7 +355,11 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         "effort": [StrOptions(set(EFFORTS))],
         "precision": [StrOptions({*PRECISIONS, "auto"})],
         "half_size": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
+        "chunk_size": [Interval(Integral, 1, None, closed="left"), None],
+        "distributed": ["boolean", StrOptions({"auto"})],
         "compile": ["boolean"],
+        "checkpoint_dir": [str, os.PathLike, None],
+        "checkpoint_every": [Interval(Integral, 1, None, closed="left"), str],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
     }
@@ -367,7 +397,11 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         n_threads: int | None = None,
         precision: str = "auto",
         half_size: float | str = "auto",
+        chunk_size: int | None = None,
+        distributed: bool | str = "auto",
         compile: bool = False,
+        checkpoint_dir: str | os.PathLike | None = None,
+        checkpoint_every: int | str = "5min",
         callbacks: Sequence[Any] | None = None,
         verbose: int = 0,
         warm_start: bool = False,
@@ -403,7 +437,11 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         self.n_threads = n_threads
         self.precision = precision
         self.half_size = half_size
+        self.chunk_size = chunk_size
+        self.distributed = distributed
         self.compile = compile
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_every = checkpoint_every
         self.callbacks = callbacks
         self.verbose = verbose
         self.warm_start = warm_start
@@ -471,6 +509,10 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             If rows or parameters are not valid; the message names the cure.
         NonFiniteLossError
             If the objective becomes NaN or infinite. The learner keeps the last finite weights.
+        InvalidCheckpointError
+            If the checkpoint of this fit in ``checkpoint_dir`` has been altered or cut.
+        OSError
+            If ``checkpoint_dir`` cannot be written at the beginning. Later that is a warning.
         KeyboardInterrupt
             If you interrupt training. The learner is fitted with what it has learned so far.
         """
@@ -603,6 +645,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             run = self._prepare(X, given, fresh=True, steps=steps, seed=known)
             fingerprint = {} if checkpoint is None else fingerprint_of(self._settings, run)
             done = load_checkpoint(run.net, checkpoint, fingerprint)
+            # No process writes before all have read.
+            run.net.team.agreed(done)
         try:
             for stop in (stop for stop in stops if stop > done):
                 with threads(self.n_threads):
@@ -933,12 +977,24 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         # After an early end the learner keeps what it has learned; after any other error it is as
         # it was before.
         with threads(self.n_threads), self._unchanged_on_error(but=EARLY_ENDS):
+            self._refuse_checkpoints(fresh=fresh and passes is None)
             run = self._prepare(X, given, fresh=fresh, passes=passes)
+            run.net.keeper = keeper = keeper_of(self._settings, run)
             try:
-                self._advance(run, run.plan.steps)
+                with until_told_to_end(keeper):
+                    if keeper is not None:
+                        keeper.begin(run.net)
+                    self._advance(run, run.plan.steps - run.net.steps_)
             finally:
                 run.net.forget()
         return self
+
+    def _refuse_checkpoints(self, *, fresh: bool) -> None:
+        if self.checkpoint_dir is not None and not fresh:
+            raise ValueError(
+                f"checkpoint_dir={str(self.checkpoint_dir)!r} goes with a fit from its first step, "
+                "not with partial_fit or a warm start; set checkpoint_dir=None and use save."
+            )
 
     @contextmanager
     def _unchanged_on_error(self, but: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
@@ -977,7 +1033,12 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             if earlier is not None:
                 seed = earlier.seed
             seed = entropy(self.random_state) if seed is None else seed
-            run = prepare(settings, data, seed, earlier=earlier, passes=passes, steps=steps)
+            team = join(self.distributed, choose_device(self.device))
+            how: Any = {"earlier": earlier, "passes": passes, "steps": steps, "team": team}
+            run = prepare(settings, data, team.agreed(seed), **how)
+            if not team.is_alone:
+                team.check_same(said_alike(settings, run))
+                team.share_weights(run.net.model)
             self._adopt(run)
         return run
 
@@ -990,9 +1051,9 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         first, pair = run.data.sides
         self._schemas = first.schema, None if pair is None else pair.schema
         self._namespace = empty_like_rows(first.like)
-        if self.verbose:
+        if is_heard(run.net.verbose):
             for name, choice in self.choices_.items():
-                print(f"{name}={choice}")
+                say(f"{name}={choice}", shown=run.net.verbose)
 
     def _advance(self, run: Run, steps: int) -> None:
         """Take some steps, then report on the learner, also after an early end."""
@@ -1007,7 +1068,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
 
     def _conclude(self, run: Run) -> None:
         self.n_iter_ = run.earlier_steps + run.net.steps_
-        self.mi_ = report(self._settings, run)
+        self.mi_ = run.net.team.agreed(report(self._settings, run))
 
     def _encode(self, checked: CheckedRows, scale: Any, module: Any) -> Any:
         """Return the codes of checked rows, in the container and precision of the input."""

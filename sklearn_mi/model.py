@@ -13,11 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
 
 from sklearn_mi._base import Codes, Shape
 from sklearn_mi.comparisons import ComparisonModule, mean_over
 from sklearn_mi.encoders import SequenceModule, as_encoder
 from sklearn_mi.encoders.maps import code_and_maps
+from sklearn_mi.objectives import as_objective
+from sklearn_mi.processes import ALONE, beside_all, gathered
 from sklearn_mi.recipe import Recipe
 from sklearn_mi.rows import (
     Kind,
@@ -147,6 +150,10 @@ class PairModel(nn.Module):
         self.autocast: torch.dtype | None = None
         # Training sees images at half of their size, as the net says.
         self.half_size = False
+        # Processes that train together, and rows that an encoder takes at once in training.
+        self.team, self.chunk_size = ALONE, None
+        # Of several processes: a stream of draws that all of them share.
+        self.common: torch.Generator | None = None
         # A CPU's cache holds the convolutions' output of one view, not of both. But normalisation
         # over the batch runs over both views.
         self._is_cheaper_apart = self._has(nn.Conv2d) and not self._has(_BatchNorm)
@@ -160,6 +167,7 @@ class PairModel(nn.Module):
 
     def drop_transient_state(self) -> None:
         """Drop the parts of the view's state that only training needs."""
+        self.common = None
         self.state.drop(self.view.transient)
 
     @property
@@ -183,11 +191,27 @@ class PairModel(nn.Module):
         """Return what training maximises, on a batch and any further rows for negatives."""
         if self.slow is not None and self.training:
             self.slow.follow(self.first_encoder, self.first_head)
-        n_pairs = len(rows) - self.n_extra
-        codes = self.codes(x, rows, generator, n_pairs)
+        n_pairs, team = len(rows) - self.n_extra, self.team
+        share = team.share(n_pairs)
+        own = team.own(rows, n_pairs)
+        codes = self.codes(x, own, generator, share.stop - share.start)
+        if not team.is_alone:
+            views = as_objective(self.recipe.objective).needs_views
+            codes = gathered(codes, team, n_pairs, self.n_extra, with_views=views)
+            codes.draws = self._draws(n_pairs, self.common, codes.z_x.device)
         groups = None if groups is None else groups[:n_pairs]
         codes = self.marked(codes, rows[:n_pairs], groups)
-        return self.maximised(codes, rows[:n_pairs])
+        if team.is_alone or not self._may_cut(codes):
+            return self.maximised(codes, rows[:n_pairs])
+        # The mean over processes of these values is the mean over all rows.
+        part = team.size * (share.stop - share.start) / n_pairs
+        return self.maximised(beside_all(codes, share), own) * part
+
+    def _may_cut(self, codes: Codes) -> bool:
+        """Return whether some rows may be scored without the others."""
+        unmarked = codes.negatives is None and codes.positives is None and codes.kindred is None
+        by_rows = as_objective(self.recipe.objective).by_rows and self.comparison.keeps_rows
+        return unmarked and by_rows and codes.present is None
 
     def marked(self, codes: Codes, rows: Tensor | None, groups: Tensor | None) -> Codes:
         """Return codes with the mask of their negatives, and of partners of one another."""
@@ -233,10 +257,8 @@ class PairModel(nn.Module):
         with self._precision(first.device):
             sides = self._encode_pair(first, second)
         (z_x, maps_x), (z_y, maps_y) = (_in_full(*side) for side in sides)
-        draws = None
-        if n_draws := self.comparison.n_draws:
-            draws = torch.rand(len(z_x), n_draws, generator=generator, device=z_x.device)
-        made: dict[str, Any] = {"x": first, "x_prime": second, "draws": draws}
+        made: dict[str, Any] = {"x": first, "x_prime": second}
+        made["draws"] = self._draws(len(z_x), generator, z_x.device)
         if maps_y:
             seen = zip("xy", (self.encoder, self.encoder_y), (first, second), strict=True)
             made |= {
@@ -246,6 +268,13 @@ class PairModel(nn.Module):
             }
         made["present"] = present
         return Codes(z_x, z_y, self.critic, maps_x=maps_x, maps_y=maps_y, **made)
+
+    def _draws(
+        self, n: int, generator: torch.Generator | None, device: torch.device
+    ) -> Tensor | None:
+        """Return the draws that the comparison asks for each of n rows."""
+        n_draws = self.comparison.n_draws
+        return torch.rand(n, n_draws, generator=generator, device=device) if n_draws else None
 
     def _present(self, x: Any) -> tuple[Any, Tensor | None]:
         """Return a batch without gaps, and which rows have which of several tables."""
@@ -274,6 +303,21 @@ class PairModel(nn.Module):
         return (z[:n], first_maps), (z[n:], second_maps)
 
     def _encode(self, x: Tensor, side: int) -> Encoded:
+        """Return the codes and maps of one view; in training some rows at a time if asked.
+
+        What a network computed on the way is then computed again for the gradients, so memory
+        grows with the chunk, not with the batch.
+        """
+        n = self.chunk_size
+        if n is None or not self.training or len(x) <= n:
+            return self._encode_at_once(x, side)
+        chunks = [
+            checkpoint(self._encode_at_once, part, side, use_reentrant=False) for part in x.split(n)
+        ]
+        codes, maps = zip(*chunks, strict=True)
+        return torch.cat(codes), {name: torch.cat([m[name] for m in maps]) for name in maps[0]}
+
+    def _encode_at_once(self, x: Tensor, side: int) -> Encoded:
         """Return the codes of one view, after its head, and its feature maps."""
         encoder = (self.encoder, self.encoder_y)[side]
         head = self.second_head if side and self.second_head is not None else self.first_head

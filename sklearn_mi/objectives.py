@@ -958,6 +958,8 @@ class KPair(Surrogate):
     -1.3863, 0.0000
     """
 
+    by_rows = True
+
     def build(self, d_x: int, d_y: int) -> BoundModule:
         """Return the module, which has no parameters."""
         return _OnScores(k_pair)
@@ -1035,6 +1037,8 @@ class DecoupledInfoNCE(Surrogate):
     >>> print(f"{DecoupledInfoNCE().build(4, 4)(codes):.4f}")  # 1 - log(3)
     -0.0986
     """
+
+    by_rows = True
 
     def build(self, d_x: int, d_y: int) -> BoundModule:
         """Return the module, which has no parameters."""
@@ -1182,6 +1186,8 @@ class SigLIP(Surrogate):
     >>> print(f"{SigLIP().build(3, 3)(codes):.4f}")
     -1.3863
     """
+
+    by_rows = True
 
     bias: float = 0.0
 

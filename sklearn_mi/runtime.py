@@ -181,6 +181,14 @@ class own_randomness:  # noqa: N801, a context manager that is used like a funct
         self.states = [torch.Generator().manual_seed(seed).get_state()]
         if self._cuda is not None:
             self.states.append(torch.Generator(self._cuda).manual_seed(seed).get_state())
+        self._outside: list[Tensor] | None = None
+
+    def current(self) -> list[Tensor]:
+        """Return where the stream is, in the middle of a use, too."""
+        if self._outside is None:
+            return self.states
+        here = [torch.get_rng_state()]
+        return here if self._cuda is None else [*here, torch.cuda.get_rng_state(self._cuda)]
 
     def _exchange(self, states: list[Tensor]) -> list[Tensor]:
         before = [torch.get_rng_state()]
@@ -197,7 +205,8 @@ class own_randomness:  # noqa: N801, a context manager that is used like a funct
 
     def __exit__(self, *error: object) -> None:
         """Restore the global stream."""
-        self.states = self._exchange(self._outside)
+        assert self._outside is not None
+        self.states, self._outside = self._exchange(self._outside), None
         _GENERATOR_LOCK.release()
 
 

@@ -39,6 +39,7 @@ class Stored(BaseEstimator):
     _schemas: tuple[Schema, Schema | None]
     _settings: dict[str, Any]
     history_: Any
+    net_: Any
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the fitted learner to one safetensors file, without pickle.
@@ -46,7 +47,7 @@ class Stored(BaseEstimator):
         Parameters
         ----------
         path : path-like
-            `sklearn_mi.load` reads it.
+            `sklearn_mi.load` reads it. Of several processes that train one model, the first writes.
 
         Raises
         ------
@@ -55,8 +56,12 @@ class Stored(BaseEstimator):
             it.
         """
         check_is_fitted(self)
+        if self.net_.team.rank:
+            return
         model = self._model
-        write_file(path, self.get_params(deep=False), model, self._schemas, self._facts())
+        # A folder of this machine is of no use on another one.
+        params = {**self.get_params(deep=False), "checkpoint_dir": None}
+        write_file(path, params, model, self._schemas, self._facts())
 
     def _facts(self) -> dict[str, Any]:
         """Return what a file holds besides parameters and model."""

@@ -9,7 +9,8 @@ import platform
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,9 +21,10 @@ import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
-from tqdm.auto import tqdm
 
+from sklearn_mi._progress import progress_bar
 from sklearn_mi._version import __version__
+from sklearn_mi.workers import Turn, WorkerDiedError, finish, is_by_dask
 
 __all__ = ["Learner", "Split", "estimate_hours", "expand", "read_study", "run_study"]
 
@@ -79,8 +81,8 @@ class _Cell:
     name: str
     learner: Learner
     data_name: str
-    data: Split | Callable[[], Split]
     seed: int
+    stem: str = ""  # of its files
 
     def key(self, learner: Learner, stops: list[int], measured: list[Any]) -> str:
         """Return the name of this cell's file: cells that differ have different names.
@@ -221,24 +223,28 @@ def run_study(
     >>> table.shape[0], sorted(table["step"].unique().tolist())
     (8, [0, 20])
     """
-    stops = [int(stop) for stop in at]
+    work = _Work(
+        [int(stop) for stop in at],
+        # Workers may stand in other folders.
+        Path(folder).absolute(),
+        dict(probes or {}),
+        dict(measures or {}),
+        bound_rows,
+        n_threads,
+        retry,
+        keep_checkpoints,
+    )
     cells = [
-        _Cell(name, learner, data_name, split, int(seed))
-        for data_name, split in data.items()
+        work.named(_Cell(name, learner, data_name, int(seed)))
+        for data_name in data
         for name, learner in learners.items()
         for seed in seeds
     ]
-    measured = (dict(probes or {}), dict(measures or {}))
-    (Path(folder) / "cells").mkdir(parents=True, exist_ok=True)
-    jobs: Any = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(
-        joblib.delayed(_run_cell)(
-            cell, stops, Path(folder), *measured, bound_rows, n_threads, retry, keep_checkpoints
-        )
-        for cell in cells
-    )
-    rows = list(tqdm(jobs, total=len(cells), unit="cell", disable=not progress))
+    for name in ("cells", "turns"):
+        (work.folder / name).mkdir(parents=True, exist_ok=True)
+    rows = _finished(cells, data, work, n_jobs, progress)
     table = _with_parameters(pd.DataFrame([row for found in rows for row in found]), learners)
-    _write(Path(folder) / "table.csv", table.to_csv(index=False))
+    _write(work.folder / "table.csv", table.to_csv(index=False))
     return table
 
 
@@ -314,9 +320,11 @@ def _copy(learner: Learner) -> Learner:
 
 
 def _with_seed(learner: Learner, seed: int, n_threads: int) -> Learner:
-    """Return a copy with a seed, and with ``n_threads`` if the learner leaves them open."""
+    """Return a silent copy with a seed, and with ``n_threads`` if the learner leaves them open."""
     copied = _copy(learner)
-    copied.set_params(random_state=seed)
+    # One bar counts the cells.
+    silent = {"verbose": 0} if "verbose" in copied.get_params(deep=False) else {}
+    copied.set_params(random_state=seed, **silent)
     if copied.n_threads is None:
         copied.n_threads = n_threads
     return copied
@@ -333,47 +341,142 @@ def _with_parameters(table: pd.DataFrame, learners: Mapping[str, Learner]) -> pd
     return table
 
 
-def _run_cell(
-    cell: _Cell,
-    stops: list[int],
-    folder: Path,
-    probes: dict[str, Probe],
-    measures: dict[str, Measure],
-    bound_rows: int,
-    n_threads: int,
-    retry: bool,
-    keep_checkpoints: bool,
-) -> list[dict[str, Any]]:
-    """Return the rows of one cell, computing those that are missing."""
-    learner = _with_seed(cell.learner, cell.seed, n_threads)
-    key = cell.key(learner, stops, [[*probes], [*measures], bound_rows])
-    file = folder / "cells" / f"{key}.json"
-    rows = json.loads(file.read_text()) if file.exists() else []
-    if rows and rows[-1]["error"] and retry:
-        rows.pop()
-    measured = {row["step"] for row in rows}
-    missing = [stop for stop in stops if stop not in measured]
-    if (rows and rows[-1]["error"]) or not missing:
-        return [row for row in rows if row["step"] in stops or row["error"]]
-    checkpoint = file.with_suffix(".pt")
-    if measured and missing[0] < max(measured):
-        checkpoint.unlink(missing_ok=True)  # a new stop comes before the checkpoint's step
-    try:
-        split = _arrays(cell.data() if callable(cell.data) else cell.data)
-        start = time.perf_counter()
-        # An unsupervised learner ignores the labels.
-        run = learner.fit_iter(split.X_train, split.y_train, at=stops, checkpoint=checkpoint)
-        for step in run:
-            if step in missing:
-                values = _measure(learner, split, probes, measures, bound_rows)
-                rows.append(_row(cell, step, values, time.perf_counter() - start))
-                _write(file, json.dumps(sorted(rows, key=lambda row: row["step"])))
-    except Exception as error:
-        rows.append(_row(cell, _steps_of(learner), {}, 0.0, f"{type(error).__name__}: {error}"))
-        _write(file, json.dumps(rows))
-    if not keep_checkpoints:
-        checkpoint.unlink(missing_ok=True)
-    return [row for row in rows if row["step"] in stops or row["error"]]
+def _finished(
+    cells: list[_Cell],
+    data: Mapping[str, Split | Callable[[], Split]],
+    work: _Work,
+    n_jobs: int | None,
+    progress: bool,
+) -> list[list[dict[str, Any]]]:
+    """Return the rows of each cell, computing those that are missing."""
+    known = [work.known(cell) for cell in cells]
+    rows = {number: found for number, found in enumerate(known) if found is not None}
+    left = [number for number in range(len(cells)) if number not in rows]
+    if is_by_dask() and left:
+        data = {name: _on_disk(given, work.folder / "data") for name, given in data.items()}
+    missing = {number: (cells[number], data[cells[number].data_name]) for number in left}
+    with progress_bar(len(cells), "cell", shown=progress, initial=len(rows)) as bar:
+        for number, found in finish(work, missing, n_jobs=n_jobs, turn=work.turn, bar=bar):
+            is_lost = isinstance(found, WorkerDiedError)
+            rows[number] = work.failed(cells[number], found) if is_lost else found
+    return [rows[number] for number in range(len(cells))]
+
+
+def _on_disk(data: Split | Callable[[], Split], folder: Path) -> Split | Callable[[], Split]:
+    """Return a function that reads a split: one file instead of a copy with each cell."""
+    if callable(data):
+        return data
+    file = folder / f"{joblib.hash(data)}.pkl"
+    if not file.exists():
+        folder.mkdir(exist_ok=True)
+        temporary = file.with_suffix(f".{os.getpid()}.part")
+        joblib.dump(data, temporary)
+        os.replace(temporary, file)
+    return partial(_from_disk, file)
+
+
+@lru_cache(maxsize=1)
+def _from_disk(file: Path) -> Split:
+    return joblib.load(file)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is to be done with each cell, and where it is written; a worker calls it."""
+
+    stops: list[int]
+    folder: Path
+    probes: dict[str, Probe]
+    measures: dict[str, Measure]
+    bound_rows: int
+    n_threads: int
+    retry: bool
+    keep_checkpoints: bool
+
+    def learner(self, cell: _Cell) -> Learner:
+        return _with_seed(cell.learner, cell.seed, self.n_threads)
+
+    def named(self, cell: _Cell) -> _Cell:
+        measured = [[*self.probes], [*self.measures], self.bound_rows]
+        return replace(cell, stem=cell.key(self.learner(cell), self.stops, measured))
+
+    def file(self, cell: _Cell) -> Path:
+        return self.folder / "cells" / f"{cell.stem}.json"
+
+    def turn(self, cell: _Cell) -> Turn:
+        return Turn(self.folder / "turns" / cell.stem)
+
+    def written(self, cell: _Cell) -> list[dict[str, Any]]:
+        """Return the rows so far, without a failure that is to be tried again."""
+        file = self.file(cell)
+        rows = json.loads(file.read_text()) if file.exists() else []
+        return rows[:-1] if rows and rows[-1]["error"] and self.retry else rows
+
+    def wanted(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [row for row in rows if row["step"] in self.stops or row["error"]]
+
+    def missing(self, rows: list[dict[str, Any]]) -> list[int]:
+        measured = {row["step"] for row in rows}
+        has_failed = bool(rows and rows[-1]["error"])
+        return [] if has_failed else [stop for stop in self.stops if stop not in measured]
+
+    def known(self, cell: _Cell) -> list[dict[str, Any]] | None:
+        """Return the rows of a cell if there is nothing left to compute."""
+        rows = self.written(cell)
+        return None if self.missing(rows) else self.wanted(rows)
+
+    def failed(self, cell: _Cell, error: Exception) -> list[dict[str, Any]]:
+        """Record that the worker died, and return the rows."""
+        with self.turn(cell).taken():
+            rows = self.written(cell)
+            step = rows[-1]["step"] if rows else 0
+            rows.append(_row(cell, step, {}, 0.0, _in_words(error)))
+            _write(self.file(cell), json.dumps(rows))
+        return self.wanted(rows)
+
+    def __call__(self, cell: _Cell, data: Split | Callable[[], Split]) -> list[dict[str, Any]]:
+        """Return the rows of one cell, computing those that are missing."""
+        if not self.folder.is_dir():
+            raise FileNotFoundError(
+                f"folder={str(self.folder)!r} is not there for a worker; expected a folder on a "
+                "disk that all workers share."
+            )
+        with self.turn(cell).taken():
+            # Another process may have had its turn meanwhile.
+            rows = self.written(cell)
+            if self.missing(rows):
+                self._compute(cell, data, rows)
+            return self.wanted(rows)
+
+    def _compute(
+        self, cell: _Cell, data: Split | Callable[[], Split], rows: list[dict[str, Any]]
+    ) -> None:
+        """Add the missing rows, writing each as soon as it is measured."""
+        learner, file, missing = self.learner(cell), self.file(cell), self.missing(rows)
+        checkpoint = file.with_suffix(".pt")
+        if rows and missing[0] < max(row["step"] for row in rows):
+            checkpoint.unlink(missing_ok=True)  # a new stop comes before the checkpoint's step
+        try:
+            split = _arrays(data() if callable(data) else data)
+            start = time.perf_counter()
+            # An unsupervised learner ignores the labels.
+            run = learner.fit_iter(
+                split.X_train, split.y_train, at=self.stops, checkpoint=checkpoint
+            )
+            for step in run:
+                if step in missing:
+                    values = _measure(learner, split, self.probes, self.measures, self.bound_rows)
+                    rows.append(_row(cell, step, values, time.perf_counter() - start))
+                    _write(file, json.dumps(sorted(rows, key=lambda row: row["step"])))
+        except Exception as error:
+            rows.append(_row(cell, _steps_of(learner), {}, 0.0, _in_words(error)))
+            _write(file, json.dumps(rows))
+        if not self.keep_checkpoints:
+            checkpoint.unlink(missing_ok=True)
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _steps_of(learner: Learner) -> int:

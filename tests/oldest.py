@@ -6,7 +6,7 @@ from pathlib import Path
 
 PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
 # What the package needs, what it can use, and what its tests need; tools for the code have no say.
-EXTRAS = ("large", "plots", "dev")
+EXTRAS = ("large", "plots", "distributed", "dev")
 
 
 def requirements():
@@ -19,7 +19,9 @@ def requirements():
 
 def oldest(requirement):
     """Turn ``name>=version`` into ``name==version``; a name alone admits every release: None."""
-    name, minimum = re.fullmatch(r"([\w.-]+)(?:\[.*\])?(?:>=([\d.]+))?", requirement).groups()
+    # Constraints name no extras.
+    pattern = r"([\w.-]+)(?:\[[\w,]+\])?(?:>=([\d.]+))?"
+    name, minimum = re.fullmatch(pattern, requirement).groups()
     return minimum and f"{name}=={minimum}"
 
 

@@ -222,6 +222,16 @@ def test_progress_goes_to_stderr():
     assert "view=" not in shown.stdout
 
 
+def test_a_fit_goes_on_from_its_folder():
+    run(f"fit plain.tsv {FIT} --checkpoint-dir checkpoints")
+    [file] = Path("checkpoints").rglob("*.checkpoint")
+    run(f"fit plain.tsv {FIT} --overwrite --checkpoint-dir checkpoints")
+    assert load("model.safetensors").n_iter_ == 2
+    file.write_bytes(file.read_bytes()[:-1])
+    told = run(f"fit plain.tsv {FIT} --overwrite --checkpoint-dir checkpoints", 1)
+    assert "is not whole" in told.stderr and "delete the file" in told.stderr
+
+
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
 def test_codes_keep_names_index_and_label(model, suffix):
     run(f"transform model.safetensors rows.parquet --label y --out codes.{suffix}")

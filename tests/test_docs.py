@@ -5,7 +5,10 @@ import importlib
 import math
 import re
 import sys
+import tempfile
+import threading
 from collections import deque
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +19,9 @@ import pytest
 import skops.io
 import torch
 from scipy.sparse import csr_matrix
+from sklearn.base import clone
 from sklearn.decomposition import PCA
+from skorch.callbacks import Callback
 
 import sklearn_mi
 from sklearn_mi import (
@@ -27,6 +32,7 @@ from sklearn_mi import (
     SemiSupervisedRegressor,
     comparisons,
 )
+from sklearn_mi._progress import progress_bar
 from sklearn_mi.bounds import BOUNDS
 from sklearn_mi.callbacks import OnlineProbe
 from sklearn_mi.comparisons import COMPARISONS
@@ -40,7 +46,9 @@ from sklearn_mi.negatives import NEGATIVES, Queue
 from sklearn_mi.objectives import OBJECTIVES
 from sklearn_mi.recipe import ENTRIES
 from sklearn_mi.rows import window_order
+from sklearn_mi.study import _Work
 from sklearn_mi.views import VIEWS, Columns, Neighbors, TimeLag
+from sklearn_mi.workers import Turn, finish
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -75,6 +83,7 @@ LONG = {
     "how_to/few_labels.rst",
     "how_to/few_and_many_columns.rst",
     "how_to/images.rst",
+    "how_to/many_fits.rst",
     "how_to/methods.rst",
     "how_to/tables.rst",
     "how_to/two_tables.rst",
@@ -347,7 +356,42 @@ def closed_file():
         return file.create_dataset("rows", data=ROWS)
 
 
+class Uncopyable(Callback):
+    """A callback with something open."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+
+def lost_cell():
+    """Give a call up whose worker dies each time."""
+    with tempfile.TemporaryDirectory() as folder:
+        mark = Path(folder) / "cell.begun"
+
+        def call(item, shared):
+            mark.touch()
+            raise BrokenProcessPool("killed")
+
+        how = {"n_jobs": 1, "turn": lambda item: Turn(Path(folder) / "cell")}
+        with progress_bar(1, "cell", shown=False) as bar:
+            (_, error), *_ = finish(call, {0: (0, 0)}, bar=bar, **how)
+    raise error
+
+
 # What provokes the message that an entry of the FAQ is named by.
+def a_file():
+    Path("file").write_text("")
+    return "file"
+
+
+def begun():
+    """Return a learner whose checkpoint has lost its last byte."""
+    learner = quick(checkpoint_dir="folder").fit(ROWS)
+    [file] = Path("folder").rglob("*.checkpoint")
+    file.write_bytes(file.read_bytes()[:-1])
+    return learner
+
+
 PROVOKED = {
     "Input X contains NaN": lambda: closed().fit(GAPS, ROWS),
     "Input X contains infinity": lambda: quick().fit(ROWS / 0.0),
@@ -530,6 +574,13 @@ PROVOKED = {
     "expected the package faiss to be installed": lambda: quick(
         view=Neighbors(search="approximate")
     ).fit(ROWS),
+    "workers died over it": lost_cell,
+    "is not there for a worker": lambda: _Work([0], Path("gone"), {}, {}, 9, 1, False, False)(
+        None, None
+    ),
+    "cannot be copied, but clone, and so a grid search": lambda: clone(
+        quick(callbacks=[Uncopyable()])
+    ),
     "expected a list of skorch callbacks": lambda: quick(callbacks=[print]).fit(ROWS),
     "cannot be stored without pickle": lambda: (
         quick(view=lambda x, generator: (x, x)).fit(ROWS).save("learner.safetensors")
@@ -634,6 +685,23 @@ PROVOKED = {
     "x and y have different indices": lambda: mutual_info_lags(FRAME["a"], FRAME["b"][::-1], [0]),
     "fill these rows, as a lag counts rows": lambda: mutual_info_lags(GAPS, ROWS, [0]),
     "expected integers, such as range(-20, 21)": lambda: mutual_info_lags(ROWS, ROWS, [0.5]),
+    "bytes are missing or have changed": lambda: begun().fit(ROWS),
+    "belongs to another training": lambda: [
+        list(quick().set_params(random_state=seed).fit_iter(ROWS, at=(1, 2), checkpoint="run"))
+        for seed in (0, 1)
+    ],
+    "draws another seed at each fit": lambda: (
+        quick(checkpoint_dir="folder").set_params(random_state=None).fit(ROWS)
+    ),
+    "is a file; expected a folder": lambda: quick(checkpoint_dir=a_file()).fit(ROWS),
+    "cannot be made": lambda: quick(checkpoint_dir=f"{a_file()}/below").fit(ROWS),
+    "could not be written": lambda: list(
+        quick().fit_iter(ROWS, at=(1, 2), checkpoint="no folder/run")
+    ),
+    "goes with a fit from its first step": lambda: quick(checkpoint_dir="folder").partial_fit(ROWS),
+    "expected a number of steps, such as 1000, or a time": lambda: quick(
+        checkpoint_every="soon"
+    ).fit(ROWS),
     "the estimate still rises as neighbours come nearer": lambda: closed().fit(
         ROWS[:, :1], np.abs(ROWS[:, 0])
     ),

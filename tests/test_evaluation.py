@@ -1,3 +1,4 @@
+import re
 from functools import partial
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pytest
 from scipy import stats
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.datasets import load_diabetes
+from sklearn.datasets import load_diabetes, load_iris
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeCV
@@ -59,6 +60,16 @@ class Spy(TransformerMixin, BaseEstimator):
 
     def __sklearn_clone__(self):
         return type(self)(self.log)
+
+
+def test_compare_shows_folds_and_the_time_left(capsys):
+    X, y = load_iris(return_X_y=True)
+    contest = {"n_folds": 2, "n_draws": 1, "labels_per_class": (5,), "probes": ("knn",)}
+    silent = compare({"raw": None}, X, y, **contest)
+    assert capsys.readouterr().err == ""
+    shown = compare({"raw": None}, X, y, **contest, verbose=1)
+    assert re.search(r"2/2 \[\d\d:\d\d<\d\d:\d\d.*fold", capsys.readouterr().err)
+    assert silent.equals(shown)
 
 
 def test_table_is_tidy(digits):

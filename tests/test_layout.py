@@ -28,8 +28,9 @@ LINES = [
     {"_version"},
     {"_about"},
     {"_base", "_compat"},
-    {"_checks", "_html"},
-    {"runtime"},
+    {"_checks", "_html", "_progress"},
+    {"workers"},
+    {"runtime", "processes"},
     {"rows"},
     {"layers", "cells", "tiles", "compression"},
     {"views", "encoders", "front_ends", "critics", "negatives", "bounds"},
@@ -66,8 +67,9 @@ HOMES = {"skorch": {"training", "callbacks"}, "matplotlib": {"plots", "summary"}
 TOLD = {f"information.{name}" for name in ("estimator", "features", "lags", "neighbors", "copulas")}
 # Plumbing between the modules: a line says what each is; nobody calls it from outside.
 PLUMBING = {
-    *("building", "encoding", "export", "matching", "model", "on_pairs", "sides", "runtime"),
-    *("callbacks", "persistence", "recipe", "reports", "storing", "streaming"),
+    *("building", "encoding", "export", "matching", "model", "on_pairs", "processes"),
+    *("callbacks", "persistence", "recipe", "reports", "runtime", "sides", "storing"),
+    *("streaming", "workers"),
     *(name for name in SOURCES if name.startswith("information.") and name not in TOLD),
     *(f"paper.{name}" for name in ("data", "measures")),
     *(name for name in SOURCES if name.split(".")[0] in ("preparation", "rows", "training")),
@@ -210,6 +212,16 @@ def test_libraries_have_one_home(name, library):
 def test_torchvision_is_imported_inside_functions_only(name):
     roots = {path.split(".")[0] for path in imported(at_import_time(parse(name)))}
     assert "torchvision" not in roots
+
+
+# What a command, the demonstration or `show_versions` prints is what they are called for.
+PRINTING = {"cli", "demo", "_about"}
+
+
+@pytest.mark.parametrize("name", [name for name in SOURCES if unit(name) not in PRINTING])
+def test_nothing_is_printed(name):
+    names = [node.id for node in ast.walk(parse(name)) if isinstance(node, ast.Name)]
+    assert "print" not in names, "say it by sklearn_mi._progress.say"
 
 
 @pytest.mark.parametrize("name", SOURCES)

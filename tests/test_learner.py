@@ -939,6 +939,24 @@ def test_verbose_shows_the_bound_in_nats(X, capsys):
     assert re.search(r"10/10 \[\d\d:\d\d<\d\d:\d\d", shown)
 
 
+def test_a_bar_goes_on_where_training_stopped(X, capsys):
+    for _ in learner(verbose=1).fit_iter(X, at=(0, 4, 10)):
+        pass
+    bars = capsys.readouterr().err
+    assert "4/10" in bars and "10/10" in bars and "0/0" not in bars
+    # The second bar begins at 4.
+    assert bars.count(" 0/10") == 1
+
+
+def test_where_nothing_is_trained_there_is_no_bar(capsys):
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
+    mixed = rows.assign(c=["red", "blue"] * 30)
+    fitted = MIRepresentationLearner(verbose=1, random_state=0).fit(mixed)
+    shown = capsys.readouterr().err
+    assert fitted.n_iter_ == 0 and "view=" in shown and "step" not in shown.split("max_steps=")[-1]
+    assert "it/s" not in shown and "?step" not in shown
+
+
 def test_views_with_the_shared_noise_of_the_paper(X):
     view = Compose(Halves(), GaussianNoise(0.05, shared=True))
     fitted = learner(None, view=view, encoder="identity", critic="bilinear").fit(X)

@@ -451,7 +451,17 @@ def test_a_nested_change_of_what_is_built_is_told_too(X):
 
 def test_verbose_says_them(X, capsys):
     learner(verbose=1).fit(X)
-    assert "view='neighbors': a table" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "view='neighbors': a table" in said.err and said.out == ""
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_a_program_that_logs_has_them_in_its_log_alone(X, capsys, caplog, verbose):
+    with caplog.at_level("INFO", "sklearn_mi"):
+        learner(verbose=verbose).fit(X)
+    (said,) = [record for record in caplog.records if "view='neighbors'" in record.message]
+    assert (said.name, said.levelname) == ("sklearn_mi", "INFO")
+    assert "view=" not in capsys.readouterr().err
 
 
 def test_a_nested_parameter_of_an_open_one_is_set_on_the_pick(X):

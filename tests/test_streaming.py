@@ -414,7 +414,7 @@ def sums(order, n):
     order.allow(n)
     found = []
     while order.steps_left:
-        found += [float(batch[0].sum()) for batch in order.rest_of_pass()]
+        found += [float(window[rows].sum()) for window, rows in order.rest_of_pass()]
     return found
 
 
@@ -470,7 +470,7 @@ def test_a_pass_of_a_stream_has_all_rows_but_remainders(X, monkeypatch):
     numbered = np.arange(N, dtype=np.float32)[:, None].repeat(P, 1)
     order = stream_order(Again(numbered))
     order.allow(28)
-    seen = [batch[0][:, 0].numpy() for _ in range(4) for batch in order.rest_of_pass()]
+    seen = [w[rows][:, 0].numpy() for _ in range(4) for w, rows in order.rest_of_pass()]
     rows = np.concatenate(seen)
     assert len(np.unique(rows)) == len(rows) == 28 * 64
     assert not np.array_equal(np.sort(seen[0]), seen[0])

@@ -18,7 +18,7 @@ from skorch.callbacks import Callback
 from sklearn_mi import MIRepresentationLearner
 from sklearn_mi.encoders import MLP
 from sklearn_mi.evaluation import linear_probe
-from sklearn_mi.study import Split, estimate_hours, expand, read_study, run_study
+from sklearn_mi.study import Split, _Cell, _Work, estimate_hours, expand, read_study, run_study
 from sklearn_mi.views import Halves
 
 
@@ -115,6 +115,28 @@ def test_a_kept_checkpoint_lets_training_go_on(expected, tmp_path):
 def test_cells_in_parallel_give_the_same_table(expected, tmp_path, backend):
     with joblib.parallel_config(backend):
         same(run(tmp_path, n_jobs=2), expected)
+
+
+def test_another_folder_on_a_worker_is_named(tmp_path):
+    work = _Work([0], tmp_path / "gone", {}, {}, 16, 1, False, False)
+    with pytest.raises(FileNotFoundError, match="is not there for a worker; expected a folder on"):
+        work(_Cell("name", LEARNERS["critic=cauchy, view=neighbors"], "iris", 0), iris())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_cells_on_a_dask_cluster_give_the_same_table(expected, tmp_path):
+    from dask.distributed import Client, LocalCluster
+
+    # Threads start at once; tests/test_cluster.py takes processes.
+    settings = {"processes": False, "dashboard_address": None}
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=2, **settings) as cluster,
+        Client(cluster),
+        joblib.parallel_config("dask"),
+    ):
+        table = run(tmp_path, seeds=(1,), at=(0, 6))
+    part = expected.query("seed == 1 and step < 10")
+    same(table, part.reset_index(drop=True))
 
 
 def failing(learner, split):

@@ -145,7 +145,8 @@ def test_convolutions_see_both_views_of_few_pixels_or_of_a_normalised_batch(
 
     X = np.random.default_rng(0).normal(size=(8, 6, 5, 6))
     learner = MIRepresentationLearner(encoder=Small(), view="noise", device="cpu", max_steps=2)
-    learner.set_params(validation_fraction=0.0, critic="cosine").fit(X)
+    # In bfloat16 some rows more are tried beforehand.
+    learner.set_params(validation_fraction=0.0, critic="cosine", precision="float32").fit(X)
     assert max(seen) == largest
 
 

@@ -108,6 +108,11 @@ def main(ctx: click.Context) -> None:
     )
 )
 @options(*training)
+@click.option(
+    "--checkpoint-dir",
+    type=click.Path(file_okay=False),
+    help="Folder to go on from after a crash: run the same command again.",
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def fit(
     data: Path,

@@ -82,6 +82,9 @@ class ComparisonModule(nn.Module, ABC):
         Whether it reads `Codes.kindred`.
     rows_alone : bool
         Whether candidates are drawn for each row, so that columns of scores have no partners.
+    keeps_rows : bool
+        Whether rows and columns of what it returns are those of the codes, so that some rows may
+        be compared without the others.
     n_draws : int
         How many uniform draws of each row `Codes.draws` holds.
     """
@@ -91,6 +94,7 @@ class ComparisonModule(nn.Module, ABC):
     owns_scores: ClassVar[bool] = False
     needs_kindred: ClassVar[bool] = False
     rows_alone: bool = False
+    keeps_rows: ClassVar[bool] = False
     n_draws: int = 0
 
     @abstractmethod

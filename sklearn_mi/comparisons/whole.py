@@ -21,6 +21,7 @@ __all__ = ["Parts", "Whole"]
 
 class _WholeModule(ComparisonModule):
     is_whole: ClassVar[bool] = True
+    keeps_rows: ClassVar[bool] = True
 
     def forward(self, codes: Codes, rows: Tensor | None) -> list[Codes]:
         return [codes]
@@ -107,6 +108,8 @@ def _with_parts(critic: Any) -> CriticModule:
 
 
 class _PartsModule(ComparisonModule):
+    keeps_rows: ClassVar[bool] = True
+
     def forward(self, codes: Codes, rows: Tensor | None) -> list[Codes]:
         cut = _with_parts(codes.critic).cut(codes.z_x, codes.z_y)
         masks: dict[str, Any] = {"negatives": codes.negatives, "positives": codes.positives}

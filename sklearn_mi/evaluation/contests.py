@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from sklearn.base import clone
@@ -26,6 +26,7 @@ from sklearn.model_selection import (
 from sklearn_mi._base import resolve
 from sklearn_mi._checks import check_codes, check_random_state, check_values
 from sklearn_mi._compat import _safe_indexing
+from sklearn_mi._progress import progress_bar
 from sklearn_mi.diagnostics import alignment, effective_rank, intrinsic_dimension, uniformity
 from sklearn_mi.probes import (
     READOUTS,
@@ -36,6 +37,7 @@ from sklearn_mi.probes import (
     read_labels,
     v_information,
 )
+from sklearn_mi.workers import in_parallel
 
 __all__ = ["compare"]
 
@@ -419,6 +421,7 @@ def compare(
     only_folds: Sequence[int] | None = None,
     random_state: int | np.random.RandomState | None = 0,
     n_jobs: int | None = None,
+    verbose: int = 0,
 ) -> pd.DataFrame:
     """Compare representations by scores against the number of labelled rows, cross-validated.
 
@@ -485,6 +488,9 @@ def compare(
     n_jobs : int, optional
         Number of joblib's processes; a task is one contestant in one fold. With several, the
         seconds are those of a busy machine.
+    verbose : int
+        1 or more shows a progress bar over the folds of all contestants, with the
+        time left.
 
     Returns
     -------
@@ -564,7 +570,8 @@ def compare(
         delayed(measure)(name, estimator, X, fold, plan)
         for (name, estimator), fold, measure in contests
     ]
-    results = cast(list, Parallel(n_jobs=n_jobs)(tasks))
+    with progress_bar(len(tasks), "fold", shown=verbose) as bar:
+        results = list(in_parallel(tasks, n_jobs, bar))
     return pd.DataFrame(
         {"name": name, "fold": fold.number, **row}
         for ((name, _), fold, _), rows in zip(contests, results, strict=True)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 from sklearn.base import clone
@@ -24,7 +24,9 @@ from sklearn.utils.validation import check_consistent_length
 from sklearn_mi._base import positive_integer
 from sklearn_mi._checks import check_codes, check_random_state
 from sklearn_mi._compat import _safe_indexing
+from sklearn_mi._progress import progress_bar
 from sklearn_mi.evaluation.tables import _corrected_t
+from sklearn_mi.workers import in_parallel
 
 __all__ = ["compare_pairs", "summarise_pairs"]
 
@@ -63,6 +65,7 @@ def compare_pairs(
     count_shared: bool = True,
     random_state: int | np.random.RandomState | None = 0,
     n_jobs: int | None = None,
+    verbose: int = 0,
 ) -> pd.DataFrame:
     r"""Compare models of two tables, on rows that they did not see.
 
@@ -98,6 +101,8 @@ def compare_pairs(
         Draws the folds. Models have a seed of their own.
     n_jobs : int, default=None
         Number of joblib's processes; a task is one model in one fold.
+    verbose : int, default=0
+        1 or more shows a progress bar over the folds of all models, with the time left.
 
     Returns
     -------
@@ -143,12 +148,11 @@ def compare_pairs(
     known = None if latents is None else check_codes("latents", latents)
     n_shared = [_n_shared(X, Y, fold) if count_shared else math.nan for fold in folds]
     contests = [(name, fold) for name in models for fold in folds]
-    found = cast(
-        list,
-        Parallel(n_jobs=n_jobs)(
-            delayed(_measured)(name, models[name], X, Y, fold, known, ks) for name, fold in contests
-        ),
-    )
+    tasks = [
+        delayed(_measured)(name, models[name], X, Y, fold, known, ks) for name, fold in contests
+    ]
+    with progress_bar(len(tasks), "fold", shown=verbose) as bar:
+        found = list(in_parallel(tasks, n_jobs, bar))
     return pd.DataFrame(
         {
             "name": name,

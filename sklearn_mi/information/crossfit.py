@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from joblib import delayed
 from joblib.parallel import get_active_backend
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
+from sklearn_mi._progress import progress_bar
 from sklearn_mi.compression import PairCompression
 from sklearn_mi.information.atoms import Coded
 from sklearn_mi.information.classes import NoRatio, TableRatio, fit_class_ratio
@@ -43,6 +44,7 @@ from sklearn_mi.information.pairs import Pairs
 from sklearn_mi.information.ratios import Plan, fit_ratio
 from sklearn_mi.information.regressions import Layout
 from sklearn_mi.runtime import threads
+from sklearn_mi.workers import in_parallel
 
 __all__ = ["CrossFit", "Fitting", "Half"]
 
@@ -173,15 +175,10 @@ class CrossFit:
         return results, fold_of, half
 
     def _results(self, work: list[Callable[[], Any]]) -> Iterator[Any]:
-        # Threads start at once, where processes would first import torch.
-        parallel = Parallel(n_jobs=self._jobs(), prefer="threads", return_as="generator")
-        results: Any = parallel(delayed(_alone)(task) for task in work)
-        if not self.verbose:
-            yield from results
-            return
-        from tqdm.auto import tqdm
-
-        yield from tqdm(results, total=len(work), desc="folds", unit="fold")
+        tasks = [delayed(_alone)(task) for task in work]
+        with progress_bar(len(work), "fold", shown=self.verbose) as bar:
+            # Threads start at once, where processes would first import torch.
+            yield from in_parallel(tasks, self._jobs(), bar, prefer="threads")
 
     def _jobs(self) -> int | None:
         """Return how many threads; Python itself takes most of the time of few rows."""

@@ -92,6 +92,11 @@ class _Game:
         """Return everything that has a ``state_dict``."""
         return self.encoder, self.classifier, self._of_encoder, self._of_classifier, self.order
 
+    @property
+    def writes_files(self) -> bool:
+        """Return that it trains in one process."""
+        return True
+
     def training_state(self) -> dict[str, Any]:
         """Return everything that later steps depend on."""
         return {

@@ -239,12 +239,13 @@ def _label_axes(ax: Axes, drawn: pd.DataFrame, probe: str, scale: _Scale) -> Non
     ax.set_ylabel(f"{scale.measure} ({probe} probe)")
     ax.set_xticks(ticks["n_labelled"], [_count(n) for n in ticks["labels_per_class"]])
     ax.minorticks_off()
-    left, right = float(drawn["n_labelled"].min()), float(drawn["n_labelled"].max())
+    numbers = drawn["n_labelled"].to_numpy(float)
+    left, right = float(numbers.min()), float(numbers.max())
     # Room for those that stand apart, in a width that the legend has yet to narrow.
     points = 72 * ax.get_window_extent().width / figure_of(ax).dpi
     beside = max(right / left, 3.0) ** min((SPREAD / 2 + 8) / (0.7 * points), 0.2)
     ax.set_xlim(left / beside, right * beside)
-    low, high = float(drawn["low"].min()), float(drawn["high"].max())
+    low, high = drawn["low"].to_numpy(float).min(), drawn["high"].to_numpy(float).max()
     margin = 0.04 * max(high - low, 0.05)
     lowest, highest = scale.ends
     ax.set_ylim(max(low - margin, lowest - margin / 2), min(high + margin, highest + margin / 2))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from sklearn_mi._base import is_auto
+from sklearn_mi._base import MIWarning, is_auto
 from sklearn_mi.building import agrees_in, build_model, check_half_size, rows_of
 from sklearn_mi.callbacks import cure_of_stoppers, may_watch, sets_rate, stoppers
 from sklearn_mi.front_ends import fit_first_layers
@@ -20,6 +22,7 @@ from sklearn_mi.preparation.held_out import held_out_rows, monitor_of
 from sklearn_mi.preparation.inputs import Settings, early_view
 from sklearn_mi.preparation.nets import PRECISIONS, make_net
 from sklearn_mi.preparation.runs import PICKED_OF_TRAINING, Earlier, Run
+from sklearn_mi.processes import ALONE, Team
 from sklearn_mi.recipe import MODEL_PARAMETERS, Choice, Draft, Facts, over_steps, training_choices
 from sklearn_mi.rows import (
     AnyOrder,
@@ -58,6 +61,7 @@ def prepare(
     earlier: Earlier | None = None,
     passes: int | None = None,
     steps: int | None = None,
+    team: Team = ALONE,
 ) -> Run:
     """Split and scale the rows, and build everything that trains on them.
 
@@ -71,6 +75,8 @@ def prepare(
         None: a new model is built.
     passes, steps : int or None
         Length of training; overrides the learner's parameters.
+    team : Team, default=ALONE
+        The processes that train together.
 
     Returns
     -------
@@ -101,6 +107,7 @@ def prepare(
     if plan.half_size:
         check_half_size(model, data.first.kind.row_shape, plan.half_size)
     plan = _in_sound_precision(plan, model, settings["device"])
+    _check_parts(settings, model, plan, team)
     net = make_net(
         settings,
         model,
@@ -113,7 +120,14 @@ def prepare(
         else None,
         history=[] if earlier is None else list(earlier.net.history),
         order=_order(data, rows, plan, seeds["batches"], model, shares_of(rows, split[0], counts)),
+        team=team,
     )
+    if not team.is_alone:
+        model.common = torch.Generator(generator.device)
+        model.common.set_state(generator.get_state())
+    if team.rank:
+        # Draws of a view differ between processes, as their rows do.
+        generator.manual_seed(seeds["views"] + team.rank)
     if earlier is not None:
         net.take_optimizer(earlier.net)
     copies = count_copies(data, split[0], held_split[1], held), count_repeats(data, split[0])
@@ -148,6 +162,31 @@ def _order(
         return checked.rows(scale, device, stream=True)
 
     return StreamOrder(data.stream, served, plan.n_rows, plan.batch_size, seed, model.n_extra)
+
+
+def _check_parts(settings: Settings, model: PairModel, plan: Plan, team: Team) -> None:
+    """Refuse a batch that is cut where the parts would not do what the whole does."""
+    if plan.batch_size < team.size:
+        raise ValueError(
+            f"batch_size={plan.batch_size}, but {team.size} processes share each batch; expected "
+            f"at least {team.size}."
+        )
+    chunk = settings["chunk_size"]
+    parts = (model.encoder, model.encoder_y, model.first_head, model.second_head)
+    modules = (module for part in parts if part is not None for module in part.modules())
+    names = [type(module).__name__ for module in modules if isinstance(module, _BatchNorm)]
+    if chunk is not None and names:
+        raise ValueError(
+            f"chunk_size={chunk}, but {names[0]} normalises over the batch, which must then be "
+            "whole: set chunk_size=None, or take an encoder with LayerNorm."
+        )
+    if not team.is_alone and set(names) - {"SyncBatchNorm"}:
+        warnings.warn(
+            f"{names[0]} normalises over the rows of each process alone, so the codes depend on "
+            "the number of processes; take LayerNorm, or on GPUs SyncBatchNorm.",
+            MIWarning,
+            stacklevel=2,
+        )
 
 
 def _in_sound_precision(plan: Plan, model: PairModel, device: str) -> Plan:

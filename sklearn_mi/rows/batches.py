@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sklearn_mi.rows.pairs import AnyRows, PartnerRows
+from sklearn_mi.rows.positions import Positioned
 from sklearn_mi.rows.streams import StreamOrder
 from sklearn_mi.rows.windows import WindowOrder, read_ahead
 
@@ -19,7 +20,7 @@ __all__ = ["AnyOrder", "Batch", "Batches", "HeldOutBatches", "Order"]
 Batch = tuple[Any, Tensor, Tensor | None]
 
 
-class Order:
+class Order(Positioned):
     """The order of the rows: an endless stream of batches of row numbers.
 
     Parameters
@@ -45,18 +46,10 @@ class Order:
         n_extra: int = 0,
         weights: Tensor | None = None,
     ) -> None:
-        self.n_rows, self.n_extra, self.weights = n_rows, n_extra, weights
-        self.batch_size = min(batch_size, n_rows)
-        self.steps_a_pass = n_rows // self.batch_size
-        self.steps_left = 0
+        super().__init__(n_rows, batch_size)
+        self.n_extra, self.weights = n_extra, weights
         self._generator = torch.Generator().manual_seed(seed)
-        self._permutation, self._place = torch.empty(0, dtype=torch.long), self.steps_a_pass
-
-    def allow(self, steps: int) -> int:
-        """Allow ``steps`` more batches; return how many passes they span."""
-        self.steps_left = steps
-        begun = self._place % self.steps_a_pass
-        return -(-(begun + steps) // self.steps_a_pass)
+        self._permutation = torch.empty(0, dtype=torch.long)
 
     def rest_of_pass(self) -> Iterator[Tensor]:
         """Yield batches to the end of the pass, or until no step is left."""
@@ -81,8 +74,7 @@ class Order:
             self.weights, self.n_extra, replacement=True, generator=self._generator
         )
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the position of the stream."""
+    def _position(self) -> dict[str, Any]:
         return {
             "generator": self._generator.get_state(),
             "permutation": self._permutation,
@@ -107,10 +99,18 @@ class Batches:
     batch_size : int
         Ignored: the order has its own.
     order : Order, WindowOrder or StreamOrder
+    share : callable or None
+        Which rows of a batch this process takes, of several; None: all.
     """
 
-    def __init__(self, dataset: AnyRows, batch_size: int, order: AnyOrder) -> None:
-        self.dataset, self.order = dataset, order
+    def __init__(
+        self,
+        dataset: AnyRows,
+        batch_size: int,
+        order: AnyOrder,
+        share: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.dataset, self.order, self.share = dataset, order, share
 
     def __iter__(self) -> Iterator[Batch]:
         batches, dataset = self._on_device(), self.dataset
@@ -121,23 +121,37 @@ class Batches:
             return
         # Rows that are not on the GPU are converted and copied during the previous step.
         with ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(next, batches, None)
-            while (batch := coming.result()) is not None:
-                coming = ahead.submit(next, batches, None)
-                yield batch
+            order = self.order
+            coming = ahead.submit(order.look_ahead, batches)
+            try:
+                while (seen := coming.result())[0] is not None:
+                    order.seen_at(seen[1])
+                    coming = ahead.submit(order.look_ahead, batches)
+                    yield seen[0]
+            finally:
+                order.seen_at(None)
 
     def _on_device(self) -> Iterator[Batch]:
         order = self.order
         if isinstance(order, StreamOrder):
-            yield from order.rest_of_pass()
+            for window, numbers in order.rest_of_pass():
+                own = numbers if self.share is None else self.share(numbers)
+                yield window[own], numbers, None
             return
         on_disk = isinstance(order, WindowOrder)
         for numbers in read_ahead(self.dataset, order) if on_disk else order.rest_of_pass():
             yield self.batch(numbers.to(self.dataset.device))
 
     def batch(self, rows: Tensor) -> Batch:
-        """Return the module's input for these row numbers, on the device."""
-        return _batch(self.dataset, rows)
+        """Return the module's input for these row numbers, on the device.
+
+        Of several processes each takes its share of the rows, but knows the numbers and groups of
+        all.
+        """
+        if self.share is None:
+            return _batch(self.dataset, rows)
+        groups = self.dataset.groups
+        return self.dataset[self.share(rows)], rows, None if groups is None else groups[rows]
 
 
 class HeldOutBatches:

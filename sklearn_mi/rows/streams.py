@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from sklearn_mi.rows.blocks import columns_to_rows, is_stored, package_of, row_of_item
 from sklearn_mi.rows.indexed import Rows
+from sklearn_mi.rows.positions import Positioned
 
 __all__ = ["Stream", "StreamOrder", "as_stream"]
 
@@ -174,7 +175,7 @@ def as_stream(X: Any, name: str = "X") -> Stream | None:
     return Stream(X, name)
 
 
-class StreamOrder:
+class StreamOrder(Positioned):
     """Batches of a stream: its rows are shuffled within windows, one after the other.
 
     A thread reads the next window while batches are cut from the present one. What is left of a
@@ -202,10 +203,8 @@ class StreamOrder:
         seed: int,
         n_extra: int = 0,
     ) -> None:
-        self.stream, self.rows_of, self.n_rows, self.n_extra = stream, rows_of, n_rows, n_extra
-        self.batch_size = min(batch_size, n_rows)
-        self.steps_a_pass = n_rows // self.batch_size
-        self.steps_left = self._place = 0
+        super().__init__(n_rows, batch_size)
+        self.stream, self.rows_of, self.n_extra = stream, rows_of, n_extra
         self._generator = torch.Generator().manual_seed(seed)
         self._source = self._windows()
         self._begun: dict[str, Any] = self._mark()
@@ -213,14 +212,8 @@ class StreamOrder:
         self._permutation = torch.empty(0, dtype=torch.long)
         self._used = 0
 
-    def allow(self, steps: int) -> int:
-        """Allow ``steps`` more batches; return how many passes they span."""
-        self.steps_left = steps
-        begun = self._place % self.steps_a_pass
-        return -(-(begun + steps) // self.steps_a_pass)
-
-    def rest_of_pass(self) -> Generator[tuple[Any, torch.Tensor, None], None, None]:
-        """Yield batches to the end of the pass, or until no step is left."""
+    def rest_of_pass(self) -> Generator[tuple[Rows, torch.Tensor], None, None]:
+        """Yield windows and the numbers of batches in them, to the end of the pass."""
         self._place %= self.steps_a_pass
         while self._place < self.steps_a_pass and self.steps_left:
             window = self._next_window()
@@ -231,7 +224,7 @@ class StreamOrder:
                 extra = torch.randint(len(window), (self.n_extra,), generator=self._generator)
                 chosen = torch.cat([chosen, extra])
             chosen = chosen.to(window.device)
-            yield window[chosen], chosen, None
+            yield window, chosen
 
     def close(self) -> None:
         """Stop reading ahead, and let the rows go."""
@@ -274,8 +267,8 @@ class StreamOrder:
     def _mark(self) -> dict[str, Any]:
         return {"stream": self.stream.state(), "generator": self._generator.get_state()}
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the position: where the present window began, and how much of it is used."""
+    def _position(self) -> dict[str, Any]:
+        """Return where the present window began, and how much of it is used."""
         return {
             **self._begun,
             "now": self._generator.get_state(),

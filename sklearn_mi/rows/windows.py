@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sklearn_mi._base import MIWarning
 from sklearn_mi.rows.pairs import AnyRows
+from sklearn_mi.rows.positions import Positioned
 
 __all__ = ["WindowOrder", "read_ahead", "window_order"]
 
@@ -21,7 +22,7 @@ WINDOW_BYTES, MOST_WINDOW_BYTES = 2**27, 2**28
 LEAST_BLOCKS = 64
 
 
-class WindowOrder:
+class WindowOrder(Positioned):
     """The order of rows on disk: an endless stream of batches of row numbers.
 
     In each pass the blocks of consecutive rows are put into a random order and cut into windows.
@@ -50,22 +51,12 @@ class WindowOrder:
         blocks_at_once: int = LEAST_BLOCKS,
     ) -> None:
         self.edges, self.n_extra = np.unique(edges), n_extra
-        self.n_rows = int(self.edges[-1])
-        self.batch_size = min(batch_size, self.n_rows)
-        self.steps_a_pass = self.n_rows // self.batch_size
-        self.steps_left = 0
+        super().__init__(int(self.edges[-1]), batch_size)
         n_blocks = len(self.edges) - 1
         self._n_windows = -(-n_blocks // blocks_at_once)
         self._generator = torch.Generator().manual_seed(seed)
         self._blocks, self._seed = torch.empty(0, dtype=torch.long), 0
         self._ends = np.zeros(0, dtype=int)
-        self._place = self.steps_a_pass
-
-    def allow(self, steps: int) -> int:
-        """Allow ``steps`` more batches; return how many passes they span."""
-        self.steps_left = steps
-        begun = self._place % self.steps_a_pass
-        return -(-(begun + steps) // self.steps_a_pass)
 
     def rest_of_pass(self) -> Iterator[Tensor]:
         """Yield batches to the end of the pass, or until no step is left."""
@@ -126,8 +117,7 @@ class WindowOrder:
     def _extra(self, numbers: Tensor) -> Tensor:
         return numbers[torch.randint(len(numbers), (self.n_extra,), generator=self._generator)]
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the position of the stream."""
+    def _position(self) -> dict[str, Any]:
         return {
             "generator": self._generator.get_state(),
             "blocks": self._blocks,

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from importlib.util import find_spec
 from numbers import Integral
@@ -18,6 +19,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from sklearn_mi._checks import check_random_state
+from sklearn_mi._progress import say
 from sklearn_mi._version import __version__
 from sklearn_mi.evaluation import differences, summarise
 from sklearn_mi.summary.code import reproduce
@@ -163,7 +165,8 @@ def report(
         Folds of the comparison, and random choices of labelled rows in each.
     random_state : int, RandomState or None, default=None
     verbose : bool, default=False
-        Whether to print what is being computed.
+        Whether to show on the standard error what is being computed; the logger ``"sklearn_mi"``
+        has it at INFO.
 
     Returns
     -------
@@ -195,7 +198,7 @@ def report(
     """
     _need_matplotlib()
     _check_parameters(effort, max_rows, labels_per_class, n_folds, n_draws)
-    tell = print if verbose else _say_nothing
+    tell = partial(say, shown=verbose)
     start = time.perf_counter()
     data, seed = read_data(X, y), _seed(random_state)
     unfitted = _unfitted(learner, effort, seed)
@@ -215,10 +218,6 @@ class _Settings(NamedTuple):
     labels_per_class: Sequence[int | None]
     n_folds: int
     n_draws: int
-
-
-def _say_nothing(words: str) -> None:
-    pass
 
 
 def _measure(

@@ -8,14 +8,18 @@ from sklearn_mi.training.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
+from sklearn_mi.training.keeping import Keeper, every, until_told_to_end
 from sklearn_mi.training.muon import Muon, orthogonalised
 from sklearn_mi.training.net import MINet, NonFiniteLossError, train
 from sklearn_mi.training.optimizers import SCHEDULES, optimizer_parameters
 from sklearn_mi.training.plan import IDLE, Plan
+from sklearn_mi.training.state_files import InvalidCheckpointError
 
 __all__ = [
     "IDLE",
     "SCHEDULES",
+    "InvalidCheckpointError",
+    "Keeper",
     "MINet",
     "Muon",
     "NonFiniteLossError",
@@ -23,10 +27,12 @@ __all__ = [
     "Resumable",
     "as_text",
     "checkpoint_seed",
+    "every",
     "hash_rows",
     "load_checkpoint",
     "optimizer_parameters",
     "orthogonalised",
     "save_checkpoint",
     "train",
+    "until_told_to_end",
 ]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
+from types import CellType, CodeType, FunctionType
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator
+
+from sklearn_mi.training.state_files import InvalidCheckpointError, read_state, write_state
 
 __all__ = [
     "Resumable",
@@ -34,6 +39,11 @@ class Resumable(Protocol):
         """Return the device of its tensors."""
         ...
 
+    @property
+    def writes_files(self) -> bool:
+        """Return whether this process writes; of several the first does."""
+        ...
+
     def training_state(self) -> dict[str, Any]:
         """Return everything that later steps depend on."""
         ...
@@ -45,8 +55,10 @@ class Resumable(Protocol):
 
 def save_checkpoint(
     net: Resumable, path: str | os.PathLike, step: int, fingerprint: Mapping[str, str]
-) -> None:
+) -> list[str]:
     """Write everything that later steps depend on, in full or not at all.
+
+    Of several processes that train one model all call it, and the first writes.
 
     Parameters
     ----------
@@ -56,11 +68,42 @@ def save_checkpoint(
         The stop at which it is saved.
     fingerprint : dict of str
         What identifies the training, by part, such as "seed" and "rows".
+
+    Returns
+    -------
+    left_out : list of str
+        What of the state no file can hold.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; one that was there before is kept.
     """
-    temporary = f"{os.fspath(path)}.part"
     written = {"stop": step, "fingerprint": dict(fingerprint), **net.training_state()}
-    torch.save(written, temporary)
-    os.replace(temporary, path)
+    if not net.writes_files:
+        return []
+    try:
+        return write_state(path, written)
+    except OSError as error:
+        raise OSError(error.errno, _reason(path, step, error), os.fspath(path)) from error
+
+
+def _reason(path: str | os.PathLike, step: int, error: OSError) -> str:
+    """Return why a checkpoint was not written, with the cure."""
+    folder = os.path.dirname(os.path.abspath(path))
+    cures = {
+        errno.ENOSPC: "free some space, or name a folder on another disk",
+        errno.EDQUOT: "free some space of your quota, or name a folder on another disk",
+        errno.EFBIG: "raise the limit on the size of files",
+        errno.ENOENT: f"make the folder {folder!r} again",
+        errno.EROFS: "name a folder on a disk that can be written",
+    }
+    cure = cures.get(error.errno or 0, "let this user write there, or name another folder")
+    kept = "; the file of an earlier step is kept" if os.path.exists(path) else ""
+    return (
+        f"The checkpoint of step {step} could not be written ({error.strerror}){kept}. To write "
+        f"the next one, {cure}"
+    )
 
 
 def load_checkpoint(
@@ -82,9 +125,9 @@ def load_checkpoint(
 
     Raises
     ------
-    ValueError
-        If the file is not a complete checkpoint or belongs to another training; the message names
-        the difference.
+    InvalidCheckpointError
+        If a byte of the file is missing or altered, or if it belongs to another training; the
+        message names the difference.
     """
     if path is None or not os.path.exists(path):
         return -1
@@ -101,23 +144,13 @@ def checkpoint_seed(path: str | os.PathLike | None) -> int | None:
     """
     if path is None or not os.path.exists(path):
         return None
-    # Mapped into memory: only the seed is read.
-    return int(_read(path, "cpu", mmap=True)["fingerprint"]["seed"])
+    return int(_read(path, "cpu")["fingerprint"]["seed"])
 
 
-def _read(path: str | os.PathLike, device: Any, **options: Any) -> dict[str, Any]:
-    try:
-        state = torch.load(path, weights_only=True, map_location=device, **options)
-    except (PermissionError, IsADirectoryError, MemoryError, torch.OutOfMemoryError):
-        raise
-    # A truncated or foreign file breaks torch's reader in many ways.
-    except Exception as error:
-        raise ValueError(
-            f"checkpoint={os.fspath(path)!r} is no whole checkpoint; delete the file, or name "
-            "another one."
-        ) from error
+def _read(path: str | os.PathLike, device: Any) -> dict[str, Any]:
+    state = read_state(path, device)
     if not isinstance(state, dict) or "fingerprint" not in state:
-        raise ValueError(
+        raise InvalidCheckpointError(
             f"checkpoint={os.fspath(path)!r} does not say which data, parameters and random_state "
             "it belongs to; delete the file, or name another one."
         )
@@ -128,7 +161,7 @@ def _check(path: str | os.PathLike, written: Mapping[str, str], now: Mapping[str
     names = [name for name in {**now, **written} if written.get(name) != now.get(name)]
     if names:
         differing = ", ".join(_difference(n, written.get(n), now.get(n)) for n in names)
-        raise ValueError(
+        raise InvalidCheckpointError(
             f"checkpoint={os.fspath(path)!r} belongs to another training: {differing} differ; "
             "expected the same data, parameters and random_state. Pass these, name another file, "
             "or delete this one."
@@ -142,7 +175,9 @@ def _difference(name: str, written: str | None, now: str | None) -> str:
 
 def as_text(value: Any) -> str:
     """Return a value as text, unabridged and the same in every process."""
-    if isinstance(value, BaseEstimator):
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, BaseEstimator) or hasattr(value, "get_params"):
         params = value.get_params(deep=False).items()
         inner = ", ".join(f"{name}={as_text(param)}" for name, param in params)
         return f"{type(value).__name__}({inner})"
@@ -150,7 +185,41 @@ def as_text(value: Any) -> str:
         return f"({', '.join(as_text(item) for item in value)})"
     if isinstance(value, Mapping):
         return f"({', '.join(f'{name}={as_text(item)}' for name, item in value.items())})"
+    if isinstance(value, np.ndarray | torch.Tensor) or sparse.issparse(value):
+        # Their repr leaves out what stands in the middle.
+        return f"array {hash_rows(np.atleast_1d(value) if np.ndim(value) == 0 else value)}"
+    if hasattr(value, "to_numpy"):
+        return f"{type(value).__name__} {as_text(value.to_numpy())}"
+    if isinstance(value, partial):
+        return f"partial({as_text([value.func, value.args, value.keywords])})"
+    if isinstance(value, FunctionType):
+        return f"{value.__qualname__} {_code_as_text(value)}"
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
+def _code_as_text(function: FunctionType) -> str:
+    """Return what a function does: two of one name may differ in their code and what they hold."""
+    held = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+    plain = [item for item in held if isinstance(item, bool | int | float | str | tuple)]
+    parts = _parts_of(function.__code__), repr(function.__defaults__), repr(plain)
+    return hashlib.blake2b(re.sub(r" at 0x[0-9a-f]+", "", repr(parts)).encode()).hexdigest()[:16]
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:
+        return False
+
+
+def _parts_of(code: CodeType) -> tuple[Any, ...]:
+    constants = [_parts_of(c) if isinstance(c, CodeType) else _in_order(c) for c in code.co_consts]
+    return code.co_code, constants, code.co_names
+
+
+def _in_order(constant: Any) -> Any:
+    """Return a set, whose order differs from process to process, as a list."""
+    return sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant
 
 
 def hash_rows(*parts: Any) -> str:

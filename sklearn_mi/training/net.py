@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,13 +18,17 @@ from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PassthroughSco
 from skorch.callbacks import LRScheduler as RateCallback
 from skorch.history import History
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
 
 from sklearn_mi._base import MIWarning
 from sklearn_mi.model import PairModel, global_stream
+from sklearn_mi.processes import ALONE, Team
 from sklearn_mi.rows import AnyOrder, AnyRows, Batch, Batches, HeldOutBatches, StreamOrder
 from sklearn_mi.runtime import own_randomness
+from sklearn_mi.training.keeping import Keeper
 from sklearn_mi.training.recorded import CannotRecordError, RecordedStep
+from sklearn_mi.training.resuming import load_state, resume_callbacks, state_of
 
 __all__ = ["MINet", "NonFiniteLossError", "train"]
 
@@ -75,6 +80,8 @@ class MINet(NeuralNet):
         Rows for skorch's validation: their loss is recorded as ``valid_loss`` after every pass.
     small_steps : int, default=0
         Steps, from the first, that see images at half of their size.
+    team : Team
+        The processes that train together. Then no step is recorded on a GPU.
     in_full : bool
         Also record what skorch's callbacks read: whether a loss is the smallest so far, the number
         of batches, and the loss and size of the last batch.
@@ -86,8 +93,18 @@ class MINet(NeuralNet):
     # The step as a CUDA graph, if there is one, and whether there can be one.
     recorded_: RecordedStep | None
     can_record_: bool
+    # What averages gradients over processes, while they train.
+    through_: Callable[..., Tensor] | None
     # The learner's transform, while it trains.
     encode_: Callable[[Any], Any] | None
+    # What the pass that is running has maximised so far; None between two passes.
+    losses_: list[float] | None
+    # The state that training resumes from, until it has begun.
+    resumed_: dict[str, Any] | None
+    # Whether training is over, such as by early stopping.
+    is_finished_: bool
+    # Writes checkpoints, if there is one.
+    keeper: Keeper | None
 
     def __init__(
         self,
@@ -100,17 +117,19 @@ class MINet(NeuralNet):
         monitor: Callable[[PairModel], float] | None = None,
         held_out: AnyRows | None = None,
         small_steps: int = 0,
+        team: Team = ALONE,
         in_full: bool = False,
         **kwargs: Any,
     ) -> None:
         self.order, self.view_generator, self.randomness = order, view_generator, randomness
         self.scheduler, self.monitor, self.in_full = scheduler, monitor, in_full
-        self.small_steps = small_steps
+        self.small_steps, self.team, self.keeper = small_steps, team, None
         fixed: dict[str, Any] = {
             "criterion": Negated,
             "batch_size": order.batch_size,
             "iterator_train": Batches,
             "iterator_train__order": order,
+            "iterator_train__share": None if team.is_alone else self._share_of,
             # Those that a pass leaves out counted in: skorch's ProgressBar divides by it.
             "iterator_train__batch_size": order.n_rows / order.steps_a_pass * (1 + 1e-12),
             "iterator_valid": HeldOutBatches,
@@ -124,10 +143,19 @@ class MINet(NeuralNet):
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
         return [("epoch_timer", EpochTimer())]
 
+    def _share_of(self, rows: Tensor) -> Tensor:
+        return self.team.own(rows, len(rows) - self.order.n_extra)
+
     @property
     def model(self) -> PairModel:
         """The trained module, by its own type."""
         return self.module_  # type: ignore[return-value]
+
+    @property
+    def steps_before_pass(self) -> int:
+        """Return the steps before the pass that begins, or that a checkpoint was written in."""
+        losses = None if self.resumed_ is None else self.resumed_["losses"]
+        return self.steps_ - len(losses or ())
 
     def take_history(self, records: list[dict[str, Any]]) -> None:
         """Continue the records of an earlier net."""
@@ -155,36 +183,23 @@ class MINet(NeuralNet):
 
     def forget(self) -> None:
         """Drop the rows and everything else that only training needs."""
-        self.monitor = self.train_split = self.encode_ = None
+        self.monitor = self.train_split = self.encode_ = self.keeper = None
         if isinstance(self.order, StreamOrder):
             self.order.close()
         self.model.drop_transient_state()
 
+    @property
+    def writes_files(self) -> bool:
+        """Whether this process writes: it is alone, or the first of several."""
+        return not self.team.rank
+
     def training_state(self) -> dict[str, Any]:
         """Return all that later steps depend on: weights, optimiser, generators, position."""
-        return {
-            "weights": self.module_.state_dict(),
-            "optimizer": self.optimizer_.state_dict(),
-            "order": self.order.state_dict(),
-            "view_generator": self.view_generator.get_state(),
-            "randomness": None if self.randomness is None else self.randomness.states,
-            "scheduler": None if self.scheduler_ is None else self.scheduler_.state_dict(),
-            "steps": self.steps_,
-            "history": list(self.history),
-        }
+        return state_of(self)
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Resume exactly where the net of this state stopped, bit for bit on a CPU."""
-        self.module_.load_state_dict(state["weights"])
-        self.optimizer_.load_state_dict(state["optimizer"])
-        self.order.load_state_dict(state["order"])
-        self.view_generator.set_state(state["view_generator"])
-        if self.randomness is not None:
-            self.randomness.states = state["randomness"]
-        if self.scheduler_ is not None:
-            self.scheduler_.load_state_dict(state["scheduler"])
-        self.steps_ = state["steps"]
-        self.take_history(state["history"])
+        load_state(self, state)
         self._keep_finite()
 
     def _listens(self, hook: str) -> bool:
@@ -202,6 +217,13 @@ class MINet(NeuralNet):
             for name in ("train_loss", "valid_loss")
         }
 
+    def on_epoch_begin(self, net: Any, *args: Any, **kwargs: Any) -> None:
+        """Look between two passes whether a checkpoint is due."""
+        if self.resumed_ is not None and self.resumed_["losses"] is None:
+            resume_callbacks(self)
+        self._keep_if_due()
+        super().on_epoch_begin(net, *args, **kwargs)
+
     def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Take one step of the optimiser on one batch."""
         maximised, loss = self._backward(batch)
@@ -212,12 +234,13 @@ class MINet(NeuralNet):
         self.optimizer_.step()
         if self.scheduler_ is not None:
             self.scheduler_.step()
-        return {"loss": loss.detach(), "y_pred": maximised.detach()}
+        return {"loss": self.team.mean(loss.detach()), "y_pred": maximised.detach()}
 
     def _backward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Compute gradients; return the maximised value and the loss."""
         self.optimizer_.zero_grad(set_to_none=True)
-        maximised = self.module_(*batch, self.view_generator)
+        through = self.through_ or self.module_
+        maximised = through(*batch, self.view_generator)
         loss = self.criterion_(maximised)
         loss.backward()
         return maximised, loss
@@ -242,13 +265,15 @@ class MINet(NeuralNet):
             return
         with self.randomness or nullcontext():
             self._set_training(True)
-            maximised = self._run_batches(iterator, step_fn)
+            self.losses_ = self._losses_so_far()
+            self._run_batches(iterator, step_fn)
+        maximised, self.losses_ = self.losses_, None
         self.history.record("steps", len(maximised))
         self.history.record("train_bound", float(np.mean(maximised)))
         last = -maximised[-1], self.order.batch_size
         self._record_loss("train", -float(np.mean(maximised)), len(maximised), last)
         if self.monitor is not None:
-            self.history.record("valid_bound", self.monitor(self.model))
+            self.history.record("valid_bound", self.team.agreed(self.monitor(self.model)))
 
     def _record_loss(
         self, prefix: str, loss: float, n_batches: int, last: tuple[float, int]
@@ -275,21 +300,42 @@ class MINet(NeuralNet):
         reads = any(isinstance(cb, PassthroughScoring) for _, cb in self.callbacks_)
         return reads or self._listens("on_batch_begin") or self._listens("on_batch_end")
 
-    def _run_batches(self, iterator: Any, step_fn: Callable) -> list[float]:
+    def _losses_so_far(self) -> list[float]:
+        """Return what the beginning of this pass has maximised, if the net resumes in it."""
+        if self.resumed_ is None:
+            return []
+        losses, batches = self.resumed_["losses"], self.resumed_["batches"]
+        resume_callbacks(self)
+        record: Any = self.history[-1]
+        record["batches"].extend(batches)
+        return losses
+
+    def _run_batches(self, iterator: Any, step_fn: Callable) -> None:
         if self._may_record(iterator):
-            return self._replay_batches(iterator, step_fn)
-        hooked = self._looks_into_batches()
-        losses, read = [], []
+            self._replay_batches(iterator, step_fn)
+            return
+        hooked, losses = self._looks_into_batches(), []
         for batch in iterator:
             self.model.half_size = self.steps_ + len(losses) < self.small_steps
             step = self._step(batch, step_fn, "train", hooked)
             losses.append(step["loss"])
-            if len(losses) == CHECK_EVERY:
-                read += self._read(losses)
+            if len(losses) == CHECK_EVERY or self._is_due(len(losses)):
+                self._read(losses)
                 losses = []
+                self._keep_if_due()
         # A pass that is replayed next would not look.
         self.model.half_size = False
-        return read + self._read(losses)
+        self._read(losses)
+
+    def _is_due(self, n_unread: int = 0) -> bool:
+        """Return whether to write a checkpoint now; after a pass it waits for the record of it."""
+        if self.keeper is None or not self.keeper.is_due(self.steps_ + n_unread):
+            return False
+        return self.losses_ is None or not self.order.pass_is_over
+
+    def _keep_if_due(self) -> None:
+        if self.keeper is not None and self._is_due():
+            self.keeper.keep(self, self.steps_)
 
     def _step(self, batch: Batch, step_fn: Callable, prefix: str, hooked: bool) -> dict[str, Any]:
         """Take a step on a batch; call the callbacks that look into batches."""
@@ -313,13 +359,14 @@ class MINet(NeuralNet):
                 losses.append(self._step(batch, step_fn, "valid", hooked)["loss"])
                 sizes.append(len(batch[1]))
         values = torch.stack(losses).double().tolist()
-        loss = float(np.average(values, weights=sizes))
+        loss = self.team.agreed(float(np.average(values, weights=sizes)))
         self._record_loss("valid", loss, len(values), (values[-1], sizes[-1]))
 
     def _may_record(self, batches: Any) -> bool:
         """Return whether steps may be recorded: on a GPU, without callbacks that look into them."""
         return (
             self.can_record_
+            and self.team.is_alone
             # How many rows a pair of tables has changes from batch to batch.
             and not self.model.lacks
             # The graph would hold the size of its images.
@@ -336,20 +383,24 @@ class MINet(NeuralNet):
     def _cycles_momentum(self) -> bool:
         return isinstance(self.scheduler_, CyclicLR | OneCycleLR) and self.scheduler_.cycle_momentum
 
-    def _replay_batches(self, batches: Batches, step_fn: Callable) -> list[float]:
+    def _replay_batches(self, batches: Batches, step_fn: Callable) -> None:
         # Rows that are on the device have an order of numbers.
         numbers: Any = batches.order.rest_of_pass()
-        read: list[float] = []
         if self.recorded_ is not None and self._held_fixed() != self.fixed_:
             self.recorded_ = None
         is_new = self.can_record_ and self.recorded_ is None
         if is_new and batches.order.steps_left >= WORTH_RECORDING:
             first = next(numbers).to(batches.dataset.device)
-            read += self._read([step_fn(batches.batch(first))["loss"]])
+            self._read([step_fn(batches.batch(first))["loss"]])
             self._record(batches, first)
-        while some := list(islice(numbers, CHECK_EVERY)):
-            read += self._read(self._take(batches, some, step_fn))
-        return read
+        while some := list(islice(numbers, self._steps_at_once())):
+            self._read(self._take(batches, some, step_fn))
+            self._keep_if_due()
+
+    def _steps_at_once(self) -> int:
+        if self.keeper is None:
+            return CHECK_EVERY
+        return self.keeper.steps_until_due(self.steps_, CHECK_EVERY)
 
     def _held_fixed(self) -> list[Any]:
         """Return what a recorded step fixes although a callback may change it between passes."""
@@ -387,7 +438,7 @@ class MINet(NeuralNet):
             self.recorded_ = RecordedStep(
                 step,
                 self.optimizer_,
-                list(self._weights().values()),
+                list(self.changing_weights().values()),
                 generators,
                 example,
                 at_once=CHECK_EVERY,
@@ -403,10 +454,10 @@ class MINet(NeuralNet):
                 stacklevel=2,
             )
 
-    def _read(self, losses: Sequence[Tensor]) -> list[float]:
+    def _read(self, losses: Sequence[Tensor]) -> None:
         """Read the losses of some steps; raise and restore weights if one is not finite."""
         if not losses:
-            return []
+            return
         values = -torch.stack(list(losses)).double().cpu().numpy()
         self.steps_ += len(values)
         self._since_copy += len(values)
@@ -416,16 +467,17 @@ class MINet(NeuralNet):
             self._complain(self.steps_ - len(values) + int(wrong[0]) + 1, float(values[wrong[0]]))
         if self._since_copy >= CHECK_EVERY:
             self._keep_finite()
-        return values.tolist()
+        if self.losses_ is not None:
+            self.losses_ += values.tolist()
 
     def _keep_finite(self) -> None:
-        weights = self._weights()
+        weights = self.changing_weights()
         if bool(torch.stack([torch.isfinite(w).all() for w in weights.values()]).all()):
             self._finite = {name: w.detach().clone() for name, w in weights.items()}
             self._finite_step, self._since_copy = self.steps_, 0
 
-    def _weights(self) -> dict[str, Tensor]:
-        """Everything that training changes; not the rows that a view keeps."""
+    def changing_weights(self) -> dict[str, Tensor]:
+        """Return everything that training changes; not the rows that a view keeps."""
         fixed = ("state.", "scale.", "scale_pair.")
         return {k: w for k, w in self.module_.state_dict().items() if not k.startswith(fixed)}
 
@@ -441,7 +493,8 @@ class MINet(NeuralNet):
         super().initialize_optimizer(triggered_directly)
         self.scheduler_ = None if self.scheduler is None else self.scheduler(self.optimizer_)
         self.steps_, self._since_copy = 0, 0
-        self.can_record_, self.recorded_ = True, None
+        self.losses_, self.resumed_, self.is_finished_ = None, None, False
+        self.can_record_, self.recorded_, self.through_ = True, None, None
         self._keep_finite()
         return self
 
@@ -459,8 +512,10 @@ def train(net: MINet, rows: AnyRows, steps: int) -> None:
     """Take some steps; raise an interrupt by the user again once the callbacks have ended.
 
     skorch swallows ``KeyboardInterrupt``, its signal for early stopping, so a grid search would
-    continue with the interrupted fit.
+    continue with the interrupted fit. A net that resumes from the end of its training takes none.
     """
+    if net.is_finished_:
+        return
     _begin(net, rows)
     try:
         net.fit_loop(rows, epochs=net.order.allow(steps))
@@ -471,6 +526,9 @@ def train(net: MINet, rows: AnyRows, steps: int) -> None:
                 _end(net, rows)
             raise
     _end(net, rows)
+    if net.keeper is not None:
+        net.is_finished_ = True
+        net.keeper.finish(net, net.steps_)
 
 
 def _is_stopped(net: MINet) -> bool:
@@ -480,12 +538,30 @@ def _is_stopped(net: MINet) -> bool:
 
 def _end(net: MINet, rows: AnyRows) -> None:
     # The graph belongs to these rows, and holds the memory of a whole step.
-    net.recorded_ = None
+    net.recorded_ = net.through_ = None
+    net.team.share_statistics(net.model)
     net.notify("on_train_end", X=rows, y=None)
+
+
+def _parallel(model: PairModel) -> Callable[..., Tensor]:
+    """Return the model as a function whose gradients are means over processes.
+
+    Its processes began with equal weights, and only weights change alike: a view's rows are never
+    sent. All steps use the same weights, unless rows lack tables.
+    """
+    names = inspect.signature(DistributedDataParallel).parameters
+    # By the name of newer releases of torch.
+    buffers = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
+    graph = "find_unused_parameters" if model.lacks else "static_graph"
+    how: dict[str, Any] = {buffers: False, graph: True, "init_sync": False}
+    parallel = DistributedDataParallel(model, **how)
+    # skorch would take the module itself for a part of the net.
+    return parallel.__call__
 
 
 def _begin(net: MINet, rows: AnyRows) -> None:
     """Notify the callbacks; resumed training keeps its learning rates."""
+    net.through_ = None if net.team.is_alone else _parallel(net.model)
     groups = net.optimizer_.param_groups
     rates = [group["lr"] for group in groups]
     net.notify("on_train_begin", X=rows, y=None)

@@ -1,0 +1,270 @@
+"""Calls in processes that may die: a death costs the calls that ran there, no others."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import get_active_backend
+
+__all__ = ["Turn", "WorkerDiedError", "finish", "in_parallel", "is_by_dask"]
+
+# How often a call may take its worker with it: once beside others, twice alone.
+MOST_DEATHS = 3
+# Dask gives a call up after more deaths than that, and then counts anew for calls that only waited.
+MOST_ROUNDS = 10
+
+Call = Callable[[Any, Any], Any]
+Items = Mapping[int, tuple[Any, Any]]
+Results = Iterator[tuple[int, Any]]
+
+
+class WorkerDiedError(RuntimeError):
+    """The process that ran a call was killed, or ended by itself."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One process at a time does a piece of work, and leaves a mark if it dies over it.
+
+    The lock is the operating system's: it ends with the process that holds it.
+
+    Attributes
+    ----------
+    path : Path
+        Of two files, without their suffix.
+    """
+
+    path: Path
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Wait for the turn, and mark the work as begun inside."""
+        with self._lock():
+            self._mark.touch()
+            try:
+                yield
+            finally:
+                self._mark.unlink(missing_ok=True)
+
+    def was_cut_off(self) -> bool:
+        """Return whether a process that had the turn is gone without having ended its work."""
+        if not self._mark.exists():
+            return False
+        try:
+            with self._lock().acquire(timeout=0):
+                return True
+        except Timeout:
+            return False
+
+    def forget(self) -> None:
+        """Take away the mark of a process that is gone."""
+        self._mark.unlink(missing_ok=True)
+
+    @property
+    def _mark(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.begun")
+
+    def _lock(self) -> FileLock:
+        return FileLock(f"{self.path}.lock")
+
+
+def finish(
+    call: Call,
+    items: Items,
+    *,
+    n_jobs: int | None,
+    turn: Callable[[Any], Turn],
+    bar: Any,
+) -> Results:
+    """Make every call by joblib's active backend, and yield its number and result as it ends.
+
+    If a worker dies, calls that it had not begun are made again. Those that it had begun are made
+    again alone; the ones that take their worker with them each time yield an error, and all others
+    go on. A worker of Dask's is replaced while the others run. Of joblib's own processes and Ray's
+    all end with the first, so that calls in progress are made again.
+
+    Parameters
+    ----------
+    call : callable
+        ``call(item, shared)``. It holds the item's turn while it works, and knows again what is
+        done.
+    items : mapping of int to (item, shared)
+        What is particular to a call, and what several calls share, such as data.
+    n_jobs : int or None
+        As for ``joblib.Parallel``.
+    turn : callable
+        Returns the `Turn` of an item.
+    bar : tqdm
+        Moved by one for each call that ends.
+
+    Yields
+    ------
+    number : int
+    result : object
+        What the call returned, or a WorkerDiedError.
+    """
+    for item, _ in items.values():
+        turn(item).forget()
+    backend: Any = get_active_backend()[0]
+    # Joblib's own way to Dask waits for ever for a call whose workers died.
+    if is_by_dask():
+        yield from _by_dask(backend, call, items, turn, bar)
+    else:
+        yield from _by_joblib(call, items, n_jobs, turn, bar)
+
+
+def is_by_dask() -> bool:
+    """Return whether joblib computes by Dask here."""
+    return hasattr(get_active_backend()[0], "client")
+
+
+def _by_joblib(
+    call: Call,
+    items: Items,
+    n_jobs: int | None,
+    turn: Callable[[Any], Turn],
+    bar: Any,
+) -> Results:
+    waiting, deaths, rounds = dict(items), Counter[int](), 0
+    while waiting:
+        together = [number for number in waiting if not deaths[number]]
+        some = together or [next(iter(waiting))]
+        tasks = [delayed(_numbered)(number, call, *waiting[number]) for number in some]
+        try:
+            for number, result in in_parallel(tasks, n_jobs, bar, ordered=False, batch_size=1):
+                del waiting[number]
+                yield number, result
+        except Exception as error:
+            rounds += 1
+            cut_off = [n for n in some if n in waiting and turn(items[n][0]).was_cut_off()]
+            # Workers that die before they begin do so whatever they are given.
+            if not _is_death(error) or (not cut_off and rounds >= MOST_DEATHS):
+                raise
+            for number in cut_off:
+                turn(items[number][0]).forget()
+                deaths[number] += 1
+                if deaths[number] == MOST_DEATHS:
+                    del waiting[number]
+                    yield number, _death(error, MOST_DEATHS)
+
+
+def in_parallel(
+    tasks: Sequence[Any], n_jobs: int | None, bar: Any, *, ordered: bool = True, **settings: Any
+) -> Iterator[Any]:
+    """Make calls by joblib's active backend, and yield results as they come.
+
+    Some backends, as Ray's, give results all at the end; the bar moves meanwhile all the same.
+
+    Parameters
+    ----------
+    tasks : sequence of joblib.delayed
+    n_jobs : int or None
+    bar : tqdm
+        Moved by one for each call that ends.
+    ordered : bool, default=True
+        Whether results come in the order of the calls.
+    **settings : object
+        For ``joblib.Parallel``.
+
+    Yields
+    ------
+    result : object
+    """
+    backend: Any = get_active_backend()[0]
+    if backend.supports_return_generator:
+        how = "generator" if ordered else "generator_unordered"
+        found: Any = Parallel(n_jobs=n_jobs, return_as=how, **settings)(tasks)
+        for result in found:
+            bar.update()
+            yield result
+        return
+    # Joblib takes as many calls ahead: when it takes the next, one has ended.
+    ahead = 2 * effective_n_jobs(n_jobs)  # type: ignore[arg-type]
+    found = Parallel(n_jobs=n_jobs, **settings)(_watched(tasks, ahead, bar))
+    bar.update(min(ahead, len(tasks)))
+    yield from found
+
+
+def _numbered(number: int, call: Call, item: Any, shared: Any) -> tuple[int, Any]:
+    return number, call(item, shared)
+
+
+def _watched(tasks: Iterable[Any], ahead: int, bar: Any) -> Iterator[Any]:
+    for taken, task in enumerate(tasks):
+        if taken >= ahead:
+            bar.update()
+        yield task
+
+
+def _by_dask(
+    backend: Any, call: Call, items: Items, turn: Callable[[Any], Turn], bar: Any
+) -> Results:
+    """Make the calls by Dask's client, which gives the other calls' results if workers die."""
+    from dask.distributed import as_completed
+
+    client, settings = backend.client, backend.submit_kwargs
+
+    def submitted(number: int) -> Any:
+        # A call without inputs in the cluster goes to any worker, not to the one that has them.
+        return client.submit(call, *items[number], pure=False, **settings)
+
+    numbers, rounds = {submitted(number): number for number in items}, Counter[int]()
+    ended = as_completed(list(numbers))
+    try:
+        for future in ended:
+            number = numbers.pop(future)
+            try:
+                result = future.result()
+            except Exception as error:
+                result = _judged(error, turn(items[number][0]), rounds[number])
+            if result is None:
+                rounds[number] += 1
+                again = submitted(number)
+                numbers[again] = number
+                ended.add(again)
+            else:
+                bar.update()
+                yield number, result
+    finally:
+        client.cancel(list(numbers))
+
+
+def _judged(error: Exception, turn: Turn, rounds: int) -> WorkerDiedError | None:
+    """Return the error of a call that its workers died over; None if it only waited there."""
+    if not _is_death(error):
+        raise error
+    if not turn.was_cut_off() and rounds < MOST_ROUNDS:
+        return None
+    turn.forget()
+    from dask import config
+
+    return _death(error, 1 + config.get("distributed.scheduler.allowed-failures"))
+
+
+def _is_death(error: Exception) -> bool:
+    """Return whether an error says that a process is gone, not that a call failed."""
+    # Whoever computes by them has imported them.
+    dask, ray = sys.modules.get("distributed"), sys.modules.get("ray")
+    kinds: list[type[BaseException]] = [BrokenExecutor]
+    if dask is not None:
+        kinds.append(dask.KilledWorker)
+    if ray is not None:
+        all_of = ray.exceptions
+        kinds += [all_of.RayActorError, all_of.WorkerCrashedError, all_of.OutOfMemoryError]
+    return isinstance(error, tuple(kinds))
+
+
+def _death(error: Exception, times: int) -> WorkerDiedError:
+    return WorkerDiedError(
+        f"{times} workers died over it ({type(error).__name__}); killed, or out of memory? Give a "
+        "worker more memory, then pass retry=True."
+    )

@@ -1,0 +1,219 @@
+"""Several processes that train one model give what one process gives on the same batches."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scripts import several
+
+from sklearn_mi import MIRepresentationLearner
+from sklearn_mi._base import Codes
+from sklearn_mi.bounds import BOUNDS
+from sklearn_mi.critics import as_critic
+from sklearn_mi.objectives import OBJECTIVES, as_objective
+from sklearn_mi.processes import ALONE, LAUNCHED, Team, beside_all, join
+from sklearn_mi.training.state_files import read_state
+
+HERE = Path(__file__).parent
+EVERY = sorted({**BOUNDS, **OBJECTIVES})
+CHEAP = ("infonce", "vicreg", "queue")
+
+
+def launch(n_processes, script, *arguments, timeout=300):
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(n_processes)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent)}
+    return subprocess.run(
+        [*command, str(script), *map(str, arguments)],
+        env=env, capture_output=True, text=True, timeout=timeout,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [2, 3, 7, 25])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_shares_are_all_rows_in_their_order(n, size):
+    shares = [np.arange(n)[Team(rank, size).share(n)] for rank in range(size)]
+    assert np.concatenate(shares).tolist() == list(range(n))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_further_rows_are_shared_apart():
+    rows = torch.arange(10, 21)  # seven pairs, four further rows
+    owned = [Team(rank, 2).own(rows, 7).tolist() for rank in (0, 1)]
+    assert owned == [[10, 11, 12, 13, 17, 18], [14, 15, 16, 19, 20]]
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if as_objective(name).by_rows])
+def test_objectives_by_rows_are_means_over_blocks_of_rows(name):
+    draws = torch.Generator().manual_seed(0)
+    z_x, z_y = (torch.randn(7, 4, generator=draws) for _ in "xy")
+    codes = Codes(z_x, z_y, as_critic("bilinear").build(4, 4))
+    objective = as_objective(name).build(4, 4)
+    whole = objective(codes)
+    parts = [objective(beside_all(codes, Team(rank, 3).share(7))) for rank in range(3)]
+    mean = sum(size / 7 * part for size, part in zip((3, 2, 2), parts, strict=True))
+    assert torch.allclose(whole, mean, atol=1e-6)
+
+
+def test_some_objective_is_by_rows_and_some_not():
+    flags = {as_objective(name).by_rows for name in EVERY}
+    assert flags == {True, False}
+
+
+def check_equal(folder, n_processes, names):
+    run = launch(n_processes, HERE / "scripts" / "several.py", folder, *names)
+    assert run.returncode == 0, run.stderr[-3000:]
+    for name in names:
+        alone = several.train(name)
+        start = several.train(name, max_steps=1)
+        moved = [
+            np.abs(alone[key] - start[key]).max(initial=0)
+            for key in start
+            if key.endswith("weight")
+        ]
+        # Far more than the tolerance, so equal weights are no accident.
+        assert max(moved) > 1e-3, name
+        for rank in range(n_processes):
+            told = np.load(folder / f"{name}-{rank}.npz")
+            for key, value in alone.items():
+                scale = max(1.0, np.abs(value).max(initial=0))
+                assert np.abs(told[key] - value).max(initial=0) <= 2e-6 * scale, (name, rank, key)
+    return json.loads((folder / "world-0.json").read_text()) if n_processes > 1 else {}
+
+
+def test_two_processes_equal_one(tmp_path):
+    assert check_equal(tmp_path, 2, CHEAP) == {"world": 2}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_processes", [1, 2, 3])
+def test_every_case_equals_one_process(tmp_path, n_processes):
+    check_equal(tmp_path, n_processes, list(several.CASES))
+
+
+@pytest.mark.slow
+def test_processes_with_other_rows_are_refused(tmp_path):
+    script = tmp_path / "other.py"
+    script.write_text(
+        "import os, numpy as np\n"
+        "from sklearn_mi import MIRepresentationLearner\n"
+        "X = np.random.default_rng(int(os.environ['RANK'])).normal(size=(60, 5))\n"
+        "MIRepresentationLearner(3, max_steps=2, random_state=0).fit(X)\n"
+    )
+    run = launch(2, script)
+    assert run.returncode != 0
+    assert "2 processes train one model, but rows differ between them" in run.stderr
+
+
+@pytest.mark.slow
+def test_seeds_are_those_of_the_first_and_only_it_writes(tmp_path):
+    script = tmp_path / "unseeded.py"
+    script.write_text(
+        "import os, sys, numpy as np, sklearn_mi\n"
+        "X = np.random.default_rng(0).normal(size=(60, 5))\n"
+        "learner = sklearn_mi.MIRepresentationLearner(3, max_steps=5, verbose=1).fit(X)\n"
+        "path = f\"{sys.argv[1]}/{os.environ['RANK']}\"\n"
+        "np.save(path, learner.transform(X))\n"
+        "learner.save(path + '.safetensors')\n"
+    )
+    run = launch(2, script, tmp_path)
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert np.array_equal(np.load(tmp_path / "0.npy"), np.load(tmp_path / "1.npy"))
+    assert (tmp_path / "0.safetensors").exists() and not (tmp_path / "1.safetensors").exists()
+
+
+RESUMED = """
+import os, signal, sys
+import numpy as np
+from skorch.callbacks import Callback
+from sklearn_mi import MIRepresentationLearner
+
+class Killer(Callback):
+    def on_batch_end(self, net, **kwargs):
+        if net.steps_ >= {at}:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+X = np.random.default_rng(0).normal(size=(2000, 5))
+learner = MIRepresentationLearner(
+    3, view="noise", max_steps=90, batch_size=32, random_state=0,
+    checkpoint_dir=sys.argv[1], checkpoint_every=20, callbacks=[Killer()],
+)
+codes = learner.fit(X).transform(X)
+np.save(sys.argv[2] + os.environ["RANK"], codes)
+"""
+
+
+@pytest.mark.slow
+def test_a_job_that_was_killed_goes_on(tmp_path):
+    def run(at, folder, name):
+        script = tmp_path / "resumed.py"
+        script.write_text(RESUMED.format(at=at))
+        return launch(2, script, tmp_path / folder, tmp_path / name)
+
+    whole = run(10**6, "uncut", "whole")
+    assert whole.returncode == 0, whole.stderr[-2000:]
+    assert run(50, "cut", "none").returncode != 0
+    (kept,) = (tmp_path / "cut").rglob("*.checkpoint")
+    assert 20 <= read_state(kept)["steps"] < 90
+    again = run(10**6, "cut", "again")
+    assert again.returncode == 0, again.stderr[-2000:]
+    assert read_state(kept)["steps"] == 90
+    for rank in (0, 1):
+        codes = [np.load(tmp_path / f"{name}{rank}.npy") for name in ("whole", "again")]
+        assert np.array_equal(*codes)
+
+
+@pytest.mark.slow
+def test_the_example_runs(tmp_path):
+    run = launch(2, HERE.parent / "examples" / "distributed.py")
+    assert run.returncode == 0, run.stderr[-2000:]
+    alone = subprocess.run(
+        [sys.executable, str(HERE.parent / "examples" / "distributed.py")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "2 processes" in run.stdout and "1 process" in alone.stdout
+
+
+def test_without_a_launcher_nobody_is_joined(monkeypatch):
+    cpu = torch.device("cpu")
+    assert join("auto", cpu) == join(False, cpu) == ALONE
+    with pytest.raises(ValueError, match="no launcher started this process; .* torchrun"):
+        MIRepresentationLearner(3, distributed=True, max_steps=1).fit(np.eye(20))
+    # As a worker of joblib or a second thread has them.
+    for name in LAUNCHED:
+        monkeypatch.setenv(name, "2")
+    found = []
+    thread = threading.Thread(target=lambda: found.append(join("auto", cpu)))
+    thread.start()
+    thread.join()
+    assert found == [ALONE] and join(False, cpu) == ALONE
+
+
+def test_a_team_of_one_changes_nothing():
+    value = torch.ones(3)
+    assert ALONE.mean(value) is value and ALONE.agreed("a") == "a"
+    ALONE.check_same({"rows": "a"})
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 16])
+def test_chunks_equal_the_whole_batch(chunk):
+    X = several.TABLE
+    settings = {**several.PLAIN, "batch_size": 25, "max_steps": 10, "random_state": 0}
+    whole, cut = (
+        MIRepresentationLearner(4, chunk_size=size, **settings).fit(X) for size in (None, chunk)
+    )
+    assert np.allclose(whole.transform(X), cut.transform(X), atol=1e-6)
+    bounds = [learner.history_[-1]["train_bound"] for learner in (whole, cut)]
+    assert bounds[0] == pytest.approx(bounds[1], abs=1e-6)
+
+
+def test_chunks_refuse_normalisation_over_the_batch():
+    encoder = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    learner = MIRepresentationLearner(4, view="halves", encoder=encoder, chunk_size=8)
+    with pytest.raises(ValueError, match="chunk_size=8, but BatchNorm1d normalises over the batch"):
+        learner.fit(several.TABLE)

@@ -98,11 +98,6 @@ def prepare(
     model, rows = _model_and_rows(settings, data, split[0], draft, known, scales, seeds, generator)
     model.confounds.extend(residuals)
     choices = training_choices(draft, has_own_schedule=sets_rate(settings["callbacks"]))
-    if data.stream is not None and settings["max_epochs"] is not None:
-        raise ValueError(
-            f"max_epochs={settings['max_epochs']} counts passes over X, but nobody knows how long "
-            f"a {type(data.stream.items).__name__} is; set max_steps."
-        )
     plan = _plan(settings, len(rows), choices, passes, steps)
     if plan.half_size:
         check_half_size(model, data.first.kind.row_shape, plan.half_size)

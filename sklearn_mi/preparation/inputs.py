@@ -94,7 +94,7 @@ def read_data(
     shape = settings["input_shape"]
     stream = as_stream(X)
     if stream is not None:
-        _check_stream(stream, given)
+        _check_stream(stream, given, settings["max_epochs"])
         X = stream.first()
     first = read_rows(learner, X, shape, known=schema, min_rows=2, sets=view.sets)
     n = len(first)
@@ -133,7 +133,7 @@ def read_data(
     return data
 
 
-def _check_stream(stream: Stream, given: Given) -> None:
+def _check_stream(stream: Stream, given: Given, max_epochs: int | None) -> None:
     """Refuse what rows that come one after the other cannot have."""
     kind = type(stream.items).__name__
     if given.validation_data is None:
@@ -141,6 +141,11 @@ def _check_stream(stream: Stream, given: Given) -> None:
             f"X is a {kind}, whose rows come one after the other and cannot be held out: fit needs "
             "validation_data=, rows to report on, and of the other methods only transform and "
             "transform_to take such rows."
+        )
+    if max_epochs is not None:
+        raise ValueError(
+            f"max_epochs={max_epochs} counts passes over X, but nobody knows how long a {kind} is; "
+            "set max_steps."
         )
     named = {"X_pair": given.X_pair, "groups": given.groups, "confounds": given.confounds}
     extra = [name for name, value in named.items() if value is not None]

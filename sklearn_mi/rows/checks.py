@@ -17,6 +17,7 @@ from sklearn import get_config
 from sklearn.utils.validation import check_array, validate_data
 
 from sklearn_mi._base import MIWarning, Shape
+from sklearn_mi._checks import check_container, without_gradient
 from sklearn_mi._compat import _convert_to_numpy, device, get_namespace
 from sklearn_mi.rows.blocks import BlockSource, stored
 from sklearn_mi.rows.columns import Column, Number, describe, is_plain, numbers_of, owners_of
@@ -185,7 +186,9 @@ def read_rows(
     X = stored(X)
     on_disk = X if isinstance(X, BlockSource) else None
     # What stays on disk is checked by its first rows, and block by block when it is read.
-    X = gathered(X) if on_disk is None else on_disk.storage.head()
+    X = X if on_disk is None else on_disk.storage.head()
+    check_container("X", X)
+    X = gathered(without_gradient(X))
     names = names_of(X, "X")
     finite, own = _finite(X, known), _own_columns(X, known, input_shape, on_disk)
     check_types(X, "X", reads_dates=own)
@@ -337,6 +340,8 @@ def read_pair(
     ValueError
         If the numbers of rows differ, or tables, shapes or names are not those of ``fit``.
     """
+    if isinstance(X_pair, list | tuple):
+        _refuse_empty(X_pair)
     several = is_several(X_pair) and not _are_partners(X_pair, known, n_rows)
     tables = list(X_pair) if several else None
     if known is not None and len(known.parts) != (0 if tables is None else len(tables)):
@@ -347,6 +352,21 @@ def read_pair(
         check_labels(X, X_pair)
         return checked
     return _read_several(tables, known, estimator, X, n_rows)
+
+
+def _refuse_empty(X_pair: list[Any] | tuple[Any, ...]) -> None:
+    """Refuse a list without tables, or with None in the place of one."""
+    if not X_pair:
+        raise ValueError(
+            "X_pair is an empty list; expected a table, or a list of tables, with as many rows as "
+            "X; leave X_pair=None if there is no second table."
+        )
+    missing = [k for k, table in enumerate(X_pair) if table is None]
+    if missing:
+        raise ValueError(
+            f"X_pair[{missing[0]}]=None; expected a table in each place of the list. Leave out a "
+            "table that you do not have; rows that lack one have NaN in all of its columns."
+        )
 
 
 def _are_partners(X_pair: Any, known: Schema | None, n_rows: int | None) -> bool:
@@ -403,7 +423,9 @@ def read_table(
     """
     table = stored(table, name)
     on_disk = table if isinstance(table, BlockSource) else None
-    table = gathered(table, name) if on_disk is None else on_disk.storage.head()
+    table = table if on_disk is None else on_disk.storage.head()
+    check_container(name, table)
+    table = gathered(without_gradient(table), name)
     names = names_of(table, name)
     finite, own = _finite(table, known), _own_columns(table, known, on_disk=on_disk)
     if known is not None:
@@ -458,7 +480,11 @@ def _as_numbers(array: Any, name: str) -> Any:
     """Convert what scikit-learn accepts as objects, such as categories, to numbers."""
     if not (isinstance(array, np.ndarray) and array.dtype.kind == "O"):
         return array
-    return check_array(array.astype(np.float64), allow_nd=True, input_name=name)
+    try:
+        numbers = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} holds values that are no numbers ({error}).") from error
+    return check_array(numbers, allow_nd=True, input_name=name)
 
 
 def warn_of_large_values(rows: CheckedRows, standardize: bool | str, name: str = "X") -> None:

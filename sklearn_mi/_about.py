@@ -31,7 +31,11 @@ PACKAGES = (
     "faiss",
     "pyarrow",
     "dask",
+    "datasets",
+    "h5py",
     "ray",
+    "torchdata",
+    "zarr",
 )
 # Distributions that bring a package, where they bear other names.
 DISTRIBUTIONS = {"faiss": ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs")}

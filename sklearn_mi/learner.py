@@ -61,6 +61,7 @@ from sklearn_mi.rows import (
 )
 from sklearn_mi.runtime import choose_device, enough_memory, entropy, matmul_precision, threads
 from sklearn_mi.storing import Stored
+from sklearn_mi.streaming import blocks_of, joined, n_rows_of, write_codes
 from sklearn_mi.training import (
     NonFiniteLossError,
     checkpoint_seed,
@@ -461,6 +462,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         X_pair: Any = None,
         groups: Any = None,
         confounds: Any = None,
+        validation_data: Any = None,
     ) -> MIRepresentationLearner:
         """Train the encoders and the critic on rows without labels.
 
@@ -472,7 +474,10 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             length; NaN stands for missing steps at the end. Or a data frame with words,
             categories, dates and missing values. Columns of a table are standardised, and so are
             channels of recordings. Images with values above 128 that are not bytes give an
-            MIWarning.
+            MIWarning. Of more than 1 GiB of rows on disk, such as a memory map, an array of zarr,
+            h5py or Dask, or a data set of pyarrow, Hugging Face or torch, blocks are read while
+            it trains. Any iterable of rows, such as a ``DataLoader``, goes with
+            ``validation_data``.
         y : array-like of shape (n_samples,), default=None
             Ignored, unless the view is `SameClass`, which uses labels. Several columns of floats
             give an MIWarning, since they look like a second table: pass it as ``X_pair``.
@@ -490,6 +495,9 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             part is taken out of every column of ``X`` and ``X_pair`` before anything else: by
             least squares with an intercept, on the training rows alone. Categories are fine,
             missing values are not. Pass them to ``transform`` and ``score``, too.
+        validation_data : array-like, or (X_val, X_pair_val), default=None
+            Rows to report on and to stop by. None: ``validation_fraction`` of ``X``. Needed where
+            ``X`` is an iterable.
 
         Returns
         -------
@@ -510,7 +518,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         """
         if X_pair is None:
             warn_of_targets(y)
-        return self._fit(X, Given(X_pair, groups, y, confounds))
+        return self._fit(X, Given(X_pair, groups, y, confounds, validation_data))
 
     def fit_transform(
         self,
@@ -666,6 +674,50 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             has NaN as its code, and an MIWarning says so.
         """
         check_is_fitted(self)
+        return joined([self._codes(*block) for block in blocks_of(X, confounds)])
+
+    def transform_to(
+        self, X: Any, path: str | os.PathLike, *, confounds: Any = None
+    ) -> str | os.PathLike:
+        """Write the codes of rows to a file, block by block; they equal those of ``transform``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Anything that ``transform`` takes; what is on disk stays there.
+        path : path-like
+            Ends in .npy, .zarr, .h5 (data set "codes") or .parquet. It is written whole or not at
+            all, in the place of an earlier one.
+        confounds : array-like of shape (n_samples, n_confounds), default=None
+
+        Returns
+        -------
+        path : path-like
+
+        Raises
+        ------
+        ValueError
+            For another ending, or an iterable of unknown length and .npy.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> from sklearn_mi import MIRepresentationLearner
+        >>> X = np.random.default_rng(0).normal(size=(60, 5))
+        >>> learner = MIRepresentationLearner(3, max_steps=2, random_state=0).fit(X)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = learner.transform_to(X, os.path.join(folder, "codes.npy"))
+        ...     bool((np.load(path) == learner.transform(X)).all())
+        True
+        """
+        check_is_fitted(self)
+        blocks = blocks_of(X, confounds, bounded=True)
+        codes = (self._codes(*block) for block in blocks)
+        return write_codes(path, codes, n_rows_of(X), self.get_feature_names_out())
+
+    def _codes(self, X: Any, confounds: Any) -> Any:
+        """Return the codes of rows that are in memory, or are read here."""
         check_same_namespace(X, self, attribute="_namespace", method="transform")
         rows = read_rows(self, X, known=self._schemas[0]).windowed(self._model.view.window)
         model = self._model

@@ -11,7 +11,9 @@ import threading
 from collections import deque
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pandas as pd
 import polars
@@ -49,6 +51,7 @@ from sklearn_mi.information import mutual_info_lags
 from sklearn_mi.negatives import NEGATIVES, Queue
 from sklearn_mi.objectives import OBJECTIVES
 from sklearn_mi.recipe import ENTRIES
+from sklearn_mi.rows import window_order
 from sklearn_mi.study import _Work
 from sklearn_mi.views import VIEWS, Columns, Neighbors, TimeLag
 from sklearn_mi.workers import Turn, finish
@@ -368,6 +371,24 @@ class Sorting(torch.nn.Module):
         return z if z.sum() > 0 else -z
 
 
+class Parts:
+    """Rows that are iterated."""
+
+    def __iter__(self):
+        return iter([ROWS, ROWS])
+
+
+def large_chunks():
+    """Order rows as if 200 chunks of 40 MiB were on disk."""
+    rows = SimpleNamespace(edges=np.arange(0, 2001, 10), row_bytes=2**22)
+    window_order(rows, 16, 0, 0)
+
+
+def closed_file():
+    with h5py.File("rows.h5", "w") as file:
+        return file.create_dataset("rows", data=ROWS)
+
+
 class Uncopyable(Callback):
     """A callback with something open."""
 
@@ -421,6 +442,17 @@ PROVOKED = {
     "holds dates before 1678 or after 2261": lambda: quick().fit(
         FRAME.assign(b=datetime.datetime(9999, 12, 31))
     ),
+    "which can be read once": lambda: quick().fit(row for row in ROWS),
+    "validation_data=, rows to report on": lambda: quick().fit(Parts()),
+    "come one after the other and have no neighbours": lambda: quick(view="neighbors").fit(
+        Parts(), validation_data=ROWS
+    ),
+    "nobody knows how long": lambda: MIRepresentationLearner(max_epochs=1).fit(
+        Parts(), validation_data=ROWS
+    ),
+    "random chunks at a time": lambda: large_chunks(),
+    "cannot be read any more": lambda: quick().fit(ROWS).transform(closed_file()),
+    "nobody knows how many rows": lambda: quick().fit(ROWS).transform_to(Parts(), "codes.npy"),
     "is a lazy frame, which holds no rows": lambda: quick().fit(polars.DataFrame(FRAME).lazy()),
     "is a dict; expected a table of rows": lambda: quick().fit(dict(FRAME)),
     "is an empty list; expected a table": lambda: quick().fit(ROWS, X_pair=[]),

@@ -47,7 +47,7 @@ LINES = [
     {"persistence"},
     {"callbacks"},
     {"preparation"},
-    {"export", "on_pairs", "storing"},
+    {"export", "on_pairs", "storing", "streaming"},
     {"learner"},
     {"information"},
     {"evaluation", "selection", "ensemble"},
@@ -69,7 +69,7 @@ TOLD = {f"information.{name}" for name in ("estimator", "features", "lags", "nei
 PLUMBING = {
     *("building", "encoding", "export", "matching", "model", "on_pairs", "processes"),
     *("callbacks", "persistence", "recipe", "reports", "runtime", "sides", "storing"),
-    *("headers", "workers"),
+    *("headers", "streaming", "workers"),
     *(name for name in SOURCES if name.startswith("information.") and name not in TOLD),
     *(f"paper.{name}" for name in ("data", "measures")),
     *(name for name in SOURCES if name.split(".")[0] in ("preparation", "rows", "training")),

@@ -273,7 +273,7 @@ def test_a_single_value_in_a_late_block_decides(tmp_path):
     X[8999, 1, 1] = -1e-9
     np.save(tmp_path / "X.npy", X)
     on_disk = np.load(tmp_path / "X.npy", mmap_mode="r")
-    assert isinstance(kind_of(as_source(on_disk, is_on_disk=True), None), Recording)
+    assert isinstance(kind_of(as_source(on_disk), None), Recording)
 
 
 @pytest.mark.parametrize("shape", [(5, 0, 0), (5, 0, 3), (5, 3, 0), (5, 2, 0, 3)])

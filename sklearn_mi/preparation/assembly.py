@@ -25,15 +25,20 @@ from sklearn_mi.preparation.runs import PICKED_OF_TRAINING, Earlier, Run
 from sklearn_mi.processes import ALONE, Team
 from sklearn_mi.recipe import MODEL_PARAMETERS, Choice, Draft, Facts, over_steps, training_choices
 from sklearn_mi.rows import (
+    AnyOrder,
     AnyRows,
     Data,
+    Order,
+    StreamOrder,
     count_copies,
     count_repeats,
     find_flags,
     fit_confounds,
+    read_table,
     rows_to_draw,
     shares_of,
     split_rows,
+    window_order,
     without_confounds,
 )
 from sklearn_mi.runtime import choose_device, has_bfloat16, seeds_of
@@ -44,6 +49,8 @@ from sklearn_mi.views import as_view
 __all__ = ["PATIENCE_STEPS", "prepare"]
 
 PATIENCE_STEPS = 300
+# Rows that are held out of those on disk; so many give a bound to a few thousandths of a nat.
+MOST_HELD_OUT = 2**16
 
 
 def prepare(
@@ -87,6 +94,7 @@ def prepare(
     draft = _draft(settings, data, split[0], is_new=known is None, is_whole=passes is None)
     generator = torch.Generator(choose_device(settings["device"])).manual_seed(seeds["views"])
     data, scales = _scaled(settings, data, split[0], draft, known, seeds["weights"])
+    held, held_split = _held(data, split)
     model, rows = _model_and_rows(settings, data, split[0], draft, known, scales, seeds, generator)
     model.confounds.extend(residuals)
     choices = training_choices(draft, has_own_schedule=sets_rate(settings["callbacks"]))
@@ -101,10 +109,12 @@ def prepare(
         plan,
         seeds,
         generator=generator,
-        monitor=monitor_of(settings, data, model, split),
-        held_out=held_out_rows(settings, data, model, split[1]) if settings["callbacks"] else None,
+        monitor=monitor_of(settings, held, model, held_split),
+        held_out=held_out_rows(settings, held, model, held_split[0])
+        if settings["callbacks"]
+        else None,
         history=[] if earlier is None else list(earlier.net.history),
-        weights=shares_of(rows, split[0], counts),
+        order=_order(data, rows, plan, seeds["batches"], model, shares_of(rows, split[0], counts)),
         team=team,
     )
     if not team.is_alone:
@@ -115,8 +125,38 @@ def prepare(
         generator.manual_seed(seeds["views"] + team.rank)
     if earlier is not None:
         net.take_optimizer(earlier.net)
-    copies = count_copies(data, split[0], split[2]), count_repeats(data, split[0])
-    return Run(data, rows, split, net, plan, seed, done, *copies)
+    copies = count_copies(data, split[0], held_split[1], held), count_repeats(data, split[0])
+    return Run(data, rows, split, net, plan, seed, held, held_split, done, *copies)
+
+
+def _held(
+    data: Data, split: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> tuple[Data, tuple[np.ndarray, np.ndarray]]:
+    """Return the data of held-out rows, and which of them are to stop by and to report on."""
+    _, stopping, report = split
+    if data.held is not None:
+        return data.held, (stopping, report)
+    if not data.on_disk:
+        return data, (stopping, report)
+    taken = np.union1d(stopping, report)
+    places = np.searchsorted(taken, stopping), np.searchsorted(taken, report)
+    return (data.in_memory(taken) if len(taken) else data), places
+
+
+def _order(
+    data: Data, rows: AnyRows, plan: Plan, seed: int, model: PairModel, weights: Any
+) -> AnyOrder:
+    """Return the order of training rows: of all, of blocks on disk, or as they come."""
+    if data.stream is None:
+        on_disk = window_order(rows, plan.batch_size, seed, model.n_extra, weights)
+        return on_disk or Order(plan.n_rows, plan.batch_size, seed, model.n_extra, weights)
+    schema, scale, device = data.first.schema, model.scale, rows.device
+
+    def served(block: Any) -> Any:
+        checked = read_table(block, schema, "X", "MIRepresentationLearner")
+        return checked.rows(scale, device, stream=True)
+
+    return StreamOrder(data.stream, served, plan.n_rows, plan.batch_size, seed, model.n_extra)
 
 
 def _check_parts(settings: Settings, model: PairModel, plan: Plan, team: Team) -> None:
@@ -172,6 +212,12 @@ def _split(
     """Return the rows to train on, to stop by and to report on; always the same for one ``n``."""
     n, fraction, asked = len(rows), settings["validation_fraction"], stoppers(settings)
     watched = bool(asked) or may_watch(settings["callbacks"])
+    if data.held is not None:
+        m = len(data.held)
+        return rows, *split_rows(m, (m // 2 if watched else 0, m), seed)[1:]
+    if data.on_disk:
+        # They are kept in memory.
+        fraction = min(fraction, MOST_HELD_OUT / n)
     held_out = max(4 if watched else 2, round(n * fraction)) if fraction else 0
     if n - held_out < 2:
         held_out = 0
@@ -210,6 +256,7 @@ def _draft(
         effort=settings["effort"],
         has_bfloat16=choose_device(settings["device"]).type == "cpu" and has_bfloat16(),
         has_several=data.pair is not None and bool(data.pair.schema.parts),
+        on_disk=data.on_disk,
     )
     return Draft.of(given, facts, frozenset(open_now))
 
@@ -242,7 +289,13 @@ def _model_and_rows(
 ) -> tuple[PairModel, AnyRows]:
     """Return the model, new or continued, and the training rows as it sees them."""
     view = copy.deepcopy(as_view(draft.view)) if known is None else known.view
-    rows = rows_of(data, kept, view, scales, generator)
+    if data.stream is not None and (view.pairs_rows or view.transient):
+        raise ValueError(
+            f"view={view!r} looks up other rows, but X is a {type(data.stream.items).__name__}, "
+            "whose rows come one after the other and have no neighbours: leave view='auto', or "
+            "take another view, such as 'corruption'."
+        )
+    rows = rows_of(data, kept, view, scales, generator, stream=data.stream is not None)
     if len(rows) < 2:
         raise ValueError(
             f"view={settings['view']!r} finds a partner for {len(rows)} of {len(kept)} training "

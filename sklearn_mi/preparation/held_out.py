@@ -33,6 +33,8 @@ EVALUATION_SEED = 0
 
 # Training rows that are compared with held-out ones.
 MOST_COMPARED = 1024
+# Places on disk where they are read.
+PIECES = 64
 
 
 # Share of the training rows from which copies are told.
@@ -63,10 +65,10 @@ def monitor_of(
     settings: Settings,
     data: Data,
     model: PairModel,
-    split: tuple[np.ndarray, np.ndarray, np.ndarray],
+    split: tuple[np.ndarray, np.ndarray],
 ) -> Callable[[PairModel], float] | None:
     """Return the monitor of the held-out bound after each pass, if anything reads it."""
-    _, stopping, report = split
+    stopping, report = split
     # A callback could act on what it sees, so no callback sees the reported rows.
     shown = report if settings["verbose"] and not settings["callbacks"] else report[:0]
     rows = held_out_rows(settings, data, model, stopping if len(stopping) else shown)
@@ -93,7 +95,7 @@ def report(settings: Settings, run: Run) -> MIEstimate:
     -------
     estimate : MIEstimate
     """
-    index, model = run.split[2], run.net.model
+    index, model = run.held_split[1], run.net.model
     if not run.plan.steps:
         told = "nothing was trained: the columns are the code; n_components=... learns one"
         return missing("InfoNCE", told)
@@ -115,7 +117,7 @@ def report(settings: Settings, run: Run) -> MIEstimate:
             "rows; duplicates='collapse' makes one row of copies"
         )
     draws = evaluation_draws(choose_device(settings["device"]))
-    rows = rows_of(run.data, index, model.view, model.scales, draws)
+    rows = rows_of(run.held, index, model.view, model.scales, draws)
     if len(rows) < 2:
         return missing("InfoNCE", "fewer than 2 held-out rows have a partner among them")
     if rows.lacks:
@@ -135,9 +137,15 @@ def report(settings: Settings, run: Run) -> MIEstimate:
 def _some_training_rows(settings: Settings, run: Run) -> AnyRows:
     """Return training rows, as many as are reported on, but some thousand at most."""
     index, model = run.split[0], run.net.model
-    n = min(len(run.split[2]), len(index), max(MOST_COMPARED, int(settings["eval_block_size"])))
+    n = min(
+        len(run.held_split[1]), len(index), max(MOST_COMPARED, int(settings["eval_block_size"]))
+    )
     # Neighbours in time or in a group are partners of one another.
     together = model.view.ordered or run.data.groups is not None
-    kept = index[:n] if together else index[np.linspace(0, len(index) - 1, n).astype(int)]
+    # On disk a few blocks are read, each for some neighbouring rows.
+    size = -(-n // PIECES) if run.data.on_disk else 1
+    starts = np.linspace(0, len(index) - size, -(-n // size)).astype(int)
+    places = np.unique((starts[:, None] + np.arange(size)).ravel())[:n]
+    kept = index[:n] if together else index[places]
     draws = evaluation_draws(choose_device(settings["device"]))
     return rows_of(run.data, kept, model.view, model.scales, draws, stream=True)

@@ -19,6 +19,8 @@ from sklearn_mi.rows import (
     CheckedRows,
     Data,
     Schema,
+    Stream,
+    as_stream,
     check_labels,
     present_in,
     read_confounds,
@@ -41,12 +43,15 @@ class Given:
     Parameters
     ----------
     X_pair, groups, y, confounds : object
+    validation_data : object
+        Rows to report on, or (rows, rows of the second table).
     """
 
     X_pair: Any = None
     groups: Any = None
     y: Any = None
     confounds: Any = None
+    validation_data: Any = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,10 @@ def read_data(
     is_paired = given.X_pair is not None
     view = known.model.view if known else early_view(settings["view"], is_paired=is_paired)
     shape = settings["input_shape"]
+    stream = as_stream(X)
+    if stream is not None:
+        _check_stream(stream, given, settings["max_epochs"])
+        X = stream.first()
     first = read_rows(learner, X, shape, known=schema, min_rows=2, sets=view.sets)
     n = len(first)
     pair = _read_second(learner, view, X, given, known, n)
@@ -108,7 +117,11 @@ def read_data(
     check_labels(X, given.confounds, "confounds")
     confounds = read_confounds(given.confounds, told, n, name, is_fit=known is None)
     present = present_in((first, pair))
-    data = Data(first, pair, groups, y, confounds, present).windowed(view.window)
+    held = None
+    if given.validation_data is not None:
+        _check_held_out(view, given, as_negatives(negatives).needs_groups)
+        held = _read_held_out(learner, given.validation_data, first, pair).windowed(view.window)
+    data = Data(first, pair, groups, y, confounds, present, stream, held).windowed(view.window)
     if known is not None:
         model = known.model
         data = without_confounds(data, model.confounds)
@@ -118,6 +131,58 @@ def read_data(
             if side is not None:
                 check_length(side, layer, encoder, name)
     return data
+
+
+def _check_stream(stream: Stream, given: Given, max_epochs: int | None) -> None:
+    """Refuse what rows that come one after the other cannot have."""
+    kind = type(stream.items).__name__
+    if given.validation_data is None:
+        raise ValueError(
+            f"X is a {kind}, whose rows come one after the other and cannot be held out: fit needs "
+            "validation_data=, rows to report on, and of the other methods only transform and "
+            "transform_to take such rows."
+        )
+    if max_epochs is not None:
+        raise ValueError(
+            f"max_epochs={max_epochs} counts passes over X, but nobody knows how long a {kind} is; "
+            "set max_steps."
+        )
+    named = {"X_pair": given.X_pair, "groups": given.groups, "confounds": given.confounds}
+    extra = [name for name, value in named.items() if value is not None]
+    if extra:
+        raise ValueError(
+            f"{' and '.join(extra)} need rows with numbers, but X is a {kind}, whose rows come one "
+            "after the other; pass an array, a memory map or the like."
+        )
+
+
+def _check_held_out(view: View, given: Given, needs_groups: bool) -> None:
+    """Refuse validation data that cannot be reported on."""
+    asked = [*view.needs, *(["groups"] if needs_groups else [])]
+    asked += ["confounds"] if given.confounds is not None else []
+    if asked:
+        raise ValueError(
+            f"validation_data holds rows alone, but these parameters need {asked[0]} of each row; "
+            "leave validation_data=None, and validation_fraction holds rows out."
+        )
+
+
+def _read_held_out(
+    learner: BaseEstimator, given: Any, first: CheckedRows, pair: CheckedRows | None
+) -> Data:
+    """Check the rows to report on against those of the fit."""
+    if pair is None:
+        rows = given[0] if isinstance(given, tuple) and len(given) == 1 else given
+        return Data(read_rows(learner, rows, known=first.schema, min_rows=2))
+    if not (isinstance(given, tuple) and len(given) == 2):
+        raise ValueError(
+            f"validation_data is a {type(given).__name__}, but X_pair is given; expected a tuple "
+            "of rows and their partners, (X_val, X_pair_val)."
+        )
+    rows = read_rows(learner, given[0], known=first.schema, min_rows=2)
+    name = type(learner).__name__
+    second = read_pair(given[1], pair.schema, name, X=given[0], n_rows=len(rows))
+    return Data(rows, second, present=present_in((rows, second)))
 
 
 def _read_second(

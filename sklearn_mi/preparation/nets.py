@@ -15,7 +15,7 @@ from sklearn_mi.objectives import as_objective
 from sklearn_mi.preparation.inputs import Settings
 from sklearn_mi.processes import ALONE, Team
 from sklearn_mi.recipe import Recipe
-from sklearn_mi.rows import AnyRows, Order
+from sklearn_mi.rows import AnyOrder, AnyRows, Order
 from sklearn_mi.runtime import choose_device, seeds_of
 from sklearn_mi.training import IDLE, SCHEDULES, MINet, Plan, every, optimizer_parameters
 
@@ -34,7 +34,7 @@ def make_net(
     monitor: Callable[[PairModel], float] | None = None,
     held_out: AnyRows | None = None,
     history: Sequence[dict[str, Any]] = (),
-    weights: torch.Tensor | None = None,
+    order: AnyOrder | None = None,
     team: Team = ALONE,
 ) -> MINet:
     """Return a skorch net around a model; without a plan it only holds it."""
@@ -50,7 +50,7 @@ def make_net(
         lr=plan.lr,
         # Not every optimiser of torch has it.
         **({"optimizer__weight_decay": decay} if decay else {}),
-        order=Order(plan.n_rows, plan.batch_size, seeds["batches"], model.n_extra, weights),
+        order=order or Order(plan.n_rows, plan.batch_size, seeds["batches"], model.n_extra),
         view_generator=generator or torch.Generator(device),
         randomness=global_stream(model, seeds["modules"] + team.rank, device),
         scheduler=schedule and partial(schedule, steps=plan.steps, lr=plan.lr),

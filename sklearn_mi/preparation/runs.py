@@ -50,6 +50,10 @@ class Run:
     net : MINet
     plan : Plan
     seed : int
+    held : Data
+        The rows to stop by and to report on, in memory if the others are not.
+    held_split : tuple of ndarray of int
+        Which of them are to stop by, and which to report on.
     earlier_steps : int
         Steps of earlier trainings that this one continues.
     n_copies : int
@@ -64,6 +68,8 @@ class Run:
     net: MINet
     plan: Plan
     seed: int
+    held: Data
+    held_split: tuple[np.ndarray, np.ndarray]
     earlier_steps: int
     n_copies: int = 0
     n_repeats: int = 0

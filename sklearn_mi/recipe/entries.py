@@ -195,9 +195,7 @@ _MUON = _by_muon("muon", "it gets as far in a third of the steps", otherwise=ADA
 FULL = default("float32", "full precision")
 WHOLE_SIZE = default(0.0, "images as they are")
 NO_DECAY = default(0.0, "weights stay small without it")
-_CORRUPTION = default(
-    "corruption", "neighbours would keep all rows in memory, {gib:.1f} GiB as dense numbers"
-)
+_CORRUPTION = default("corruption", "neighbours would keep all rows in memory, and {many}")
 _CLOSE_ROWS = default(
     "neighbors", "a table: close rows tend to mean the same thing", FITS, otherwise=_CORRUPTION
 )

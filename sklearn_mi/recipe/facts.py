@@ -78,6 +78,8 @@ class Facts:
         Whether training runs on a processor with instructions for bfloat16.
     has_several : bool
         Whether the second table is several tables side by side.
+    on_disk : bool
+        Whether rows stay on disk or come one after the other, so none can be looked up.
     """
 
     n_rows: int
@@ -90,6 +92,7 @@ class Facts:
     effort: str = "normal"
     has_bfloat16: bool = False
     has_several: bool = False
+    on_disk: bool = False
 
     @property
     def is_by_muon(self) -> bool:
@@ -113,7 +116,7 @@ class Facts:
         """The conditions of defaults that these rows meet."""
         kind = self.kind
         holds = {
-            FITS: self.dense_gib <= REFERENCES_IN_GIB,
+            FITS: not self.on_disk and self.dense_gib <= REFERENCES_IN_GIB,
             NARROW: isinstance(kind, Table) and kind.n_inputs <= WIDEST_ADDED,
             COLOUR: isinstance(kind, Image) and kind.n_channels > 1,
             RGB: isinstance(kind, Image) and kind.n_channels == 3,
@@ -143,6 +146,8 @@ class Facts:
             "shape": self.kind.row_shape,
             "steps": self.kind.row_shape[0],
             "numbers": self.kind.n_inputs,
-            "gib": self.dense_gib,
+            "many": "rows are read in blocks"
+            if self.on_disk
+            else f"they are {self.dense_gib:.1f} GiB as dense numbers",
             "channels": "" if is_rgb else "; what needs red, green and blue is left out",
         }

@@ -1,6 +1,7 @@
 """Check what a user passes; then serve rows by index: scaled, split, paired, in batches."""
 
-from sklearn_mi.rows.batches import Batch, Batches, HeldOutBatches, Order
+from sklearn_mi.rows.batches import AnyOrder, Batch, Batches, HeldOutBatches, Order
+from sklearn_mi.rows.blocks import BlockSource, stored
 from sklearn_mi.rows.checks import (
     CheckedRows,
     codes_like,
@@ -10,6 +11,7 @@ from sklearn_mi.rows.checks import (
     read_codes,
     read_pair,
     read_rows,
+    read_table,
     warn_of_large_values,
     warn_of_targets,
 )
@@ -57,14 +59,18 @@ from sklearn_mi.rows.scaling import (
 )
 from sklearn_mi.rows.sources import Source, as_source
 from sklearn_mi.rows.splits import split_rows
+from sklearn_mi.rows.streams import Stream, StreamOrder, as_stream
 from sklearn_mi.rows.weights import weighted
+from sklearn_mi.rows.windows import WindowOrder, window_order
 from sklearn_mi.rows.words import listed, told_of_values
 
 __all__ = [
     "KINDS",
+    "AnyOrder",
     "AnyRows",
     "Batch",
     "Batches",
+    "BlockSource",
     "CheckedRows",
     "Data",
     "FrontLayer",
@@ -81,11 +87,15 @@ __all__ = [
     "Source",
     "Standardize",
     "StandardizeSteps",
+    "Stream",
+    "StreamOrder",
     "Table",
     "Volume",
+    "WindowOrder",
     "Words",
     "are_mixed",
     "as_source",
+    "as_stream",
     "check_common",
     "check_labels",
     "check_names",
@@ -114,14 +124,17 @@ __all__ = [
     "read_confounds",
     "read_pair",
     "read_rows",
+    "read_table",
     "rows_to_draw",
     "shares_of",
     "split_rows",
+    "stored",
     "told_of_values",
     "warn_of_labels",
     "warn_of_lacking",
     "warn_of_large_values",
     "warn_of_targets",
     "weighted",
+    "window_order",
     "without_confounds",
 ]

@@ -10,14 +10,17 @@ import torch
 from torch import Tensor
 
 from sklearn_mi.rows.pairs import AnyRows, PartnerRows
+from sklearn_mi.rows.positions import Positioned
+from sklearn_mi.rows.streams import StreamOrder
+from sklearn_mi.rows.windows import WindowOrder, read_ahead
 
-__all__ = ["Batch", "Batches", "HeldOutBatches", "Order"]
+__all__ = ["AnyOrder", "Batch", "Batches", "HeldOutBatches", "Order"]
 
 # Rows as the view takes them, their numbers, and their groups.
 Batch = tuple[Any, Tensor, Tensor | None]
 
 
-class Order:
+class Order(Positioned):
     """The order of the rows: an endless stream of batches of row numbers.
 
     Parameters
@@ -43,20 +46,10 @@ class Order:
         n_extra: int = 0,
         weights: Tensor | None = None,
     ) -> None:
-        self.n_rows, self.n_extra, self.weights = n_rows, n_extra, weights
-        self.batch_size = min(batch_size, n_rows)
-        self.steps_a_pass = n_rows // self.batch_size
-        self.steps_left = 0
-        # Where training is, if batches are drawn ahead of it.
-        self._seen: dict[str, Any] | None = None
+        super().__init__(n_rows, batch_size)
+        self.n_extra, self.weights = n_extra, weights
         self._generator = torch.Generator().manual_seed(seed)
-        self._permutation, self._place = torch.empty(0, dtype=torch.long), self.steps_a_pass
-
-    def allow(self, steps: int) -> int:
-        """Allow ``steps`` more batches; return how many passes they span."""
-        self.steps_left = steps
-        begun = self._place % self.steps_a_pass
-        return -(-(begun + steps) // self.steps_a_pass)
+        self._permutation = torch.empty(0, dtype=torch.long)
 
     def rest_of_pass(self) -> Iterator[Tensor]:
         """Yield batches to the end of the pass, or until no step is left."""
@@ -81,23 +74,6 @@ class Order:
             self.weights, self.n_extra, replacement=True, generator=self._generator
         )
 
-    @property
-    def pass_is_over(self) -> bool:
-        """Whether no batch of this pass is left to be drawn."""
-        return self._place == self.steps_a_pass or not self.steps_left
-
-    def look_ahead(self, batches: Iterator[Any]) -> tuple[Any, dict[str, Any]]:
-        """Return the next of ``batches`` (None: there is none) and the position after it."""
-        return next(batches, None), self._position()
-
-    def seen_at(self, position: dict[str, Any] | None) -> None:
-        """Set the position of `state_dict` while batches are drawn ahead; None: no longer."""
-        self._seen = position
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the position of the stream: after the last batch that training has seen."""
-        return self._position() if self._seen is None else self._seen
-
     def _position(self) -> dict[str, Any]:
         return {
             "generator": self._generator.get_state(),
@@ -111,6 +87,9 @@ class Order:
         self._permutation, self._place = state["permutation"], state["place"]
 
 
+AnyOrder = Order | WindowOrder | StreamOrder
+
+
 class Batches:
     """Batches of rows for skorch; slices tensors instead of collating rows.
 
@@ -119,7 +98,7 @@ class Batches:
     dataset : Rows, PairedRows or PartnerRows
     batch_size : int
         Ignored: the order has its own.
-    order : Order
+    order : Order, WindowOrder or StreamOrder
     share : callable or None
         Which rows of a batch this process takes, of several; None: all.
     """
@@ -128,7 +107,7 @@ class Batches:
         self,
         dataset: AnyRows,
         batch_size: int,
-        order: Order,
+        order: AnyOrder,
         share: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.dataset, self.order, self.share = dataset, order, share
@@ -153,7 +132,14 @@ class Batches:
                 order.seen_at(None)
 
     def _on_device(self) -> Iterator[Batch]:
-        for numbers in self.order.rest_of_pass():
+        order = self.order
+        if isinstance(order, StreamOrder):
+            for window, numbers in order.rest_of_pass():
+                own = numbers if self.share is None else self.share(numbers)
+                yield window[own], numbers, None
+            return
+        on_disk = isinstance(order, WindowOrder)
+        for numbers in read_ahead(self.dataset, order) if on_disk else order.rest_of_pass():
             yield self.batch(numbers.to(self.dataset.device))
 
     def batch(self, rows: Tensor) -> Batch:

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_array, validate_data
 from sklearn_mi._base import MIWarning, Shape
 from sklearn_mi._checks import check_container, without_gradient
 from sklearn_mi._compat import _convert_to_numpy, device, get_namespace
+from sklearn_mi.rows.blocks import BlockSource, stored
 from sklearn_mi.rows.columns import Column, Number, describe, is_plain, numbers_of, owners_of
 from sklearn_mi.rows.frames import (
     check_labels,
@@ -182,17 +183,21 @@ def read_rows(
     ValueError
         For text, missing values, another shape than in ``fit``, images with channels first.
     """
+    X = stored(X)
+    on_disk = X if isinstance(X, BlockSource) else None
+    # What stays on disk is checked by its first rows, and block by block when it is read.
+    X = X if on_disk is None else on_disk.storage.head()
     check_container("X", X)
     X = gathered(without_gradient(X))
     names = names_of(X, "X")
-    finite, own = _finite(X, known), _own_columns(X, known, input_shape)
+    finite, own = _finite(X, known), _own_columns(X, known, input_shape, on_disk)
     check_types(X, "X", reads_dates=own)
     checks: dict[str, Any] = {
         "accept_sparse": "csr",
         "allow_nd": True,
         # For rows of several axes scikit-learn would compare only the first.
         "ensure_2d": known is None or len(known.kind.source_shape) == 1,
-        "ensure_min_samples": min_rows,
+        "ensure_min_samples": min_rows if on_disk is None else 1,
         "ensure_all_finite": finite,
     }
     columns: tuple[Column, ...] = ()
@@ -206,8 +211,8 @@ def read_rows(
             array: Any = check_array(numbers, estimator=estimator, input_name="X", **checks)
         else:
             array = validate_data(estimator, _plain(X), reset=known is None, **checks)
-        source = as_source(_as_numbers(array, "X"), is_on_disk=isinstance(X, np.memmap))
-    source.may_lack = own or isinstance(X, np.memmap)
+        source = _source_of(array, "X", on_disk, known, finite, columns)
+    source.may_lack = own or on_disk is not None
     if known is None:
         shape = None if columns else input_shape
         known = Schema(kind_of(source, shape), names, columns=columns, sets=lacks)
@@ -215,6 +220,24 @@ def read_rows(
             estimator.n_features_in_ = known.kind.n_channels
     _check_shape(source, known, "X", type(estimator).__name__)
     return CheckedRows(_of_kind(source, known.kind, "X", finite), known, _without_rows(array))
+
+
+def _source_of(
+    array: Any,
+    name: str,
+    on_disk: BlockSource | None,
+    known: Schema | None,
+    finite: Any,
+    columns: tuple[Column, ...],
+) -> Source:
+    """Return the source of a checked array, or that of which it is the first rows."""
+    if on_disk is None:
+        return as_source(_as_numbers(array, name))
+    on_disk.allow_nan = finite == "allow-nan"
+    if columns:
+        on_disk.as_numbers = lambda block: _columns_and_numbers(block, known, name, None)[1]
+        on_disk.width = array.shape[1]
+    return on_disk
 
 
 def _finite(X: Any, known: Schema | None) -> Any:
@@ -228,10 +251,14 @@ def _finite(X: Any, known: Schema | None) -> Any:
     return "allow-nan" if is_table or (may_lack and n_axes == 3) else True
 
 
-def _own_columns(X: Any, known: Schema | None, input_shape: Any = None) -> bool:
+def _own_columns(
+    X: Any, known: Schema | None, input_shape: Any = None, on_disk: BlockSource | None = None
+) -> bool:
     """Return whether the columns of a table are read one by one: they are not just numbers."""
     if known is not None and known.columns:
         return True
+    if on_disk is not None:
+        return False
     are_flat = input_shape is None or np.ndim(input_shape) == 0 or len(input_shape) == 1
     is_table = isinstance(known.kind, Table) if known is not None else are_flat
     return is_table and not sparse.issparse(X) and not is_plain(X)
@@ -260,6 +287,9 @@ def _of_kind(source: Source, kind: Kind, name: str, finite: Any) -> Source:
         return RecordingSource(source, kind.row_shape[0] if kind.is_sequence else 0)
     if finite is not True and not source.is_bytes and not isinstance(kind, Table):
         # Checked last, since only now it is known that these are no recordings.
+        if isinstance(source, BlockSource):
+            source.allow_nan = False
+            return source
         for block in source.blocks():
             check_array(block, input_name=name)
     return source
@@ -391,10 +421,13 @@ def read_table(
     -------
     rows : CheckedRows
     """
+    table = stored(table, name)
+    on_disk = table if isinstance(table, BlockSource) else None
+    table = table if on_disk is None else on_disk.storage.head()
     check_container(name, table)
     table = gathered(without_gradient(table), name)
     names = names_of(table, name)
-    finite, own = _finite(table, known), _own_columns(table, known)
+    finite, own = _finite(table, known), _own_columns(table, known, on_disk=on_disk)
     if known is not None:
         check_names(table, known.feature_names, name, estimator)
     check_types(table, name, reads_dates=own)
@@ -410,8 +443,8 @@ def read_table(
             input_name=name,
             ensure_all_finite=finite,
         )
-        source = as_source(_as_numbers(array, name), is_on_disk=isinstance(table, np.memmap))
-    source.may_lack = own or isinstance(table, np.memmap)
+        source = _source_of(array, name, on_disk, known, finite, columns)
+    source.may_lack = own or on_disk is not None
     if known is None:
         known = Schema(kind_of(source, None, name), names, columns=columns, sets=sets)
     _check_shape(source, known, name, estimator)

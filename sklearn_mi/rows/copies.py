@@ -8,21 +8,20 @@ import torch
 from sklearn.utils import gen_batches
 from torch import Tensor
 
+from sklearn_mi.rows.blocks import BlockSource
 from sklearn_mi.rows.data import Data
+from sklearn_mi.rows.hashes import FIRST, STEP, mixed, row_hashes
 from sklearn_mi.rows.lacking import check_common
 from sklearn_mi.rows.pairs import AnyRows, PartnerRows
-from sklearn_mi.rows.sources import ResidualSource, Source
+from sklearn_mi.rows.sources import ResidualSource
 
 __all__ = ["count_copies", "count_repeats", "row_hashes", "rows_to_draw", "shares_of"]
 
-# The finaliser of splitmix64 (Steele, Lea & Flood, 2014), and its step from one stream to the next.
-FIRST, SECOND, STEP = (
-    np.uint64(word) for word in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0x9E3779B97F4A7C15)
-)
-WORDS_IN_CACHE = 2**16
+# Hashes of training rows that are looked up at once.
+HASHES_AT_ONCE = 2**20
 
 
-def count_copies(data: Data, kept: np.ndarray, report: np.ndarray) -> int:
+def count_copies(data: Data, kept: np.ndarray, report: np.ndarray, held: Data | None = None) -> int:
     """Return how many reported rows are copies of training rows.
 
     In paired tables a row counts if it is a copy in both.
@@ -32,16 +31,31 @@ def count_copies(data: Data, kept: np.ndarray, report: np.ndarray) -> int:
     data : Data
     kept, report : ndarray of int
         The training rows, and the reported ones.
+    held : Data or None, default=None
+        The data of the reported rows; None: they are rows of ``data``.
 
     Returns
     -------
     n_copies : int
+        0 of rows that stay on disk, unless a pass over them has hashed them.
     """
-    if not (len(kept) and len(report)):
+    if not (len(kept) and len(report) and _is_hashed(data)):
         return 0
-    trained, reported = (_of_both_tables(data, rows) for rows in (kept, report))
-    # By sorting: the table of numpy 2.0 cannot hold hashes of 64 bits.
-    return int(np.isin(reported, trained, kind="sort").sum())
+    reported = _of_both_tables(data if held is None else held, report)
+    known = np.zeros(len(report), dtype=bool)
+    for part in gen_batches(len(kept), HASHES_AT_ONCE):
+        # By sorting: the table of numpy 2.0 cannot hold hashes of 64 bits.
+        known |= np.isin(reported, _of_both_tables(data, kept[part]), kind="sort")
+    return int(known.sum())
+
+
+def _is_hashed(data: Data) -> bool:
+    """Return whether hashes need no pass of their own over rows on disk."""
+    sources = [side.source for side in data.sides if side is not None]
+    return all(
+        source.edges is None or (isinstance(source, BlockSource) and source.hashes is not None)
+        for source in sources
+    )
 
 
 def count_repeats(data: Data, kept: np.ndarray) -> int:
@@ -59,7 +73,11 @@ def count_repeats(data: Data, kept: np.ndarray) -> int:
     -------
     n_repeats : int
     """
-    return len(kept) - len(_distinct(data, kept)[0]) if len(kept) else 0
+    if not (len(kept) and _is_hashed(data)):
+        return 0
+    hashes = _with_labels(data, kept)
+    hashes.sort()
+    return int((hashes[1:] == hashes[:-1]).sum())
 
 
 def rows_to_draw(
@@ -135,14 +153,20 @@ def shares_of(rows: AnyRows, kept: np.ndarray, counts: np.ndarray | None) -> Ten
 
 def _distinct(data: Data, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the first of each set of copies, in the order of the rows, and their number."""
+    hashes = _with_labels(data, rows)
+    _, first, counts = np.unique(hashes, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    return rows[first[order]], counts[order]
+
+
+def _with_labels(data: Data, rows: np.ndarray) -> np.ndarray:
+    """Return a hash for each row together with its group and its label."""
     hashes = _of_both_tables(data, rows)
     for labels in (data.groups, data.y):
         if labels is not None:
             numbers = pd.factorize(labels)[0][rows].astype(np.uint64)
-            hashes = _mixed(hashes + STEP) + _mixed(numbers + FIRST)
-    _, first, counts = np.unique(hashes, return_index=True, return_counts=True)
-    order = np.argsort(first)
-    return rows[first[order]], counts[order]
+            hashes = mixed(hashes + STEP) + mixed(numbers + FIRST)
+    return hashes
 
 
 def _of_both_tables(data: Data, rows: np.ndarray) -> np.ndarray:
@@ -156,44 +180,3 @@ def _of_both_tables(data: Data, rows: np.ndarray) -> np.ndarray:
             # Weighed by position, so two tables in swapped order do not count as copies.
             hashes += row_hashes(source, rows) * np.uint64(2 * place + 1)
     return hashes
-
-
-def row_hashes(source: Source, index: np.ndarray) -> np.ndarray:
-    """Return a hash for each row: equal for equal rows, almost never for others.
-
-    Parameters
-    ----------
-    source : Source
-    index : ndarray of int
-
-    Returns
-    -------
-    hashes : ndarray of uint64 of shape (n,)
-        64 bits: the probability that two different rows among a million collide is 3e-8.
-    """
-    hashes = []
-    for block in source.blocks(index):
-        words = _words(block)
-        streams = STEP * np.arange(1, words.shape[1] + 1, dtype=np.uint64)
-        for part in gen_batches(len(words), max(1, WORDS_IN_CACHE // words.shape[1])):
-            hashes.append(_mixed(words[part] + streams).sum(axis=1, dtype=np.uint64))
-    return np.concatenate(hashes)
-
-
-def _words(block: np.ndarray) -> np.ndarray:
-    """Return the bytes of each row as whole numbers of 64 bits."""
-    if block.dtype.kind == "f":
-        block = block + block.dtype.type(0)  # -0.0 equals 0.0, but for its bits
-    missing = -(block.shape[1] * block.itemsize) % 8 // block.itemsize
-    if missing:
-        block = np.pad(block, ((0, 0), (0, missing)))
-    return np.ascontiguousarray(block).view(np.uint64)
-
-
-def _mixed(words: np.ndarray) -> np.ndarray:
-    """Spread every bit over all others, in place."""
-    for shift, factor in ((30, FIRST), (27, SECOND)):
-        words ^= words >> np.uint64(shift)
-        words *= factor
-    words ^= words >> np.uint64(31)
-    return words

@@ -23,6 +23,30 @@ __all__ = ["Rows"]
 ROWS_AT_ONCE, NUMBERS_AT_ONCE = 8192, 2**26
 
 
+class Loaded:
+    """Rows of some ranges, in memory.
+
+    Parameters
+    ----------
+    ranges : sequence of (start, stop)
+        Numbers of the rows, increasing.
+    values : Tensor of shape (n, ...)
+        The rows of the ranges one after the other.
+    """
+
+    def __init__(self, ranges: Sequence[tuple[int, int]], values: Tensor) -> None:
+        self._starts = np.array([start for start, _ in ranges])
+        self._stops = np.array([stop for _, stop in ranges])
+        self._begins = np.cumsum([0, *(self._stops - self._starts)[:-1]])
+        self.values = values
+
+    def places(self, numbers: np.ndarray) -> np.ndarray:
+        """Return where rows stand among the values; -1: they are not here."""
+        which = np.searchsorted(self._starts, numbers, side="right") - 1
+        inside = (which >= 0) & (numbers < self._stops[which])
+        return np.where(inside, self._begins[which] + numbers - self._starts[which], -1)
+
+
 class Rows(Dataset):
     """Serve rows by index: ``rows[numbers]`` is a scaled float32 batch on the device.
 
@@ -77,6 +101,7 @@ class Rows(Dataset):
         self._index = np.arange(len(self._source)) if index is None else np.asarray(index)
         self._whole = len(self._index) == len(self._source)
         self._tensor: Tensor | None = None
+        self._held: list[Loaded] = []
         self._unscaled = layer.is_identity and not self._source.may_lack
         # What a front end makes of rows is small, and takes time.
         if not stream and (self._is_narrower or not self._source.by_batch):
@@ -128,6 +153,42 @@ class Rows(Dataset):
         return self._tensor is not None
 
     @property
+    def edges(self) -> np.ndarray | None:
+        """Where blocks of rows that stay on disk begin, and their number last; else None."""
+        edges = None if self.on_device else self._source.edges
+        return None if edges is None else np.unique(np.searchsorted(self._index, edges))
+
+    @property
+    def row_bytes(self) -> int:
+        """Size of a row as it is taken from the source."""
+        width = {"uint8": 1, "float32": 4}.get(self._source.dtype, 8)
+        return width * math.prod(self._source.shape[1:])
+
+    def load(self, ranges: Sequence[tuple[int, int]]) -> Loaded | None:
+        """Return rows of some ranges of numbers in memory, if they stay on disk.
+
+        Parameters
+        ----------
+        ranges : sequence of (start, stop)
+            Increasing.
+        """
+        if self.edges is None:
+            return None
+        values, begin = torch.empty(0), 0
+        total = sum(stop - start for start, stop in ranges)
+        for start, stop in ranges:
+            part = self._source.take(self._index[start:stop])
+            if not begin:
+                values = torch.empty((total, *part.shape[1:]), dtype=part.dtype)
+            values[begin : begin + len(part)] = part
+            begin += len(part)
+        return Loaded(ranges, values)
+
+    def hold(self, loaded: Sequence[Loaded | None]) -> None:
+        """Serve rows from what `load` returned, as far as they are there."""
+        self._held = [one for one in loaded if one is not None]
+
+    @property
     def shape(self) -> Shape:
         """Number of rows, then the shape of one."""
         return (len(self._index), *self._row_shape)
@@ -137,6 +198,8 @@ class Rows(Dataset):
 
     def __getitem__(self, numbers: Tensor | slice) -> Tensor:
         """Return the batch of these row numbers."""
+        if self._held and not isinstance(numbers, slice):
+            return self._scaled(self._from_held(numbers.cpu().numpy()))
         if self._tensor is None:
             return self._scaled(self._source.take(self._places(numbers)))
         batch = self._tensor[numbers]
@@ -144,6 +207,20 @@ class Rows(Dataset):
             return self._layer(batch).reshape(batch.shape)
         # A module may write into its batch.
         return batch.clone() if isinstance(numbers, slice) else batch
+
+    def _from_held(self, numbers: np.ndarray) -> Tensor:
+        """Return rows that are in memory, and from the disk those that are not."""
+        first = self._held[0]
+        batch = torch.empty((len(numbers), *first.values.shape[1:]), dtype=first.values.dtype)
+        missing = np.ones(len(numbers), dtype=bool)
+        for loaded in self._held:
+            places = loaded.places(numbers)
+            found = missing & (places >= 0)
+            batch[torch.from_numpy(found)] = loaded.values[torch.from_numpy(places[found])]
+            missing &= ~found
+        if missing.any():
+            batch[torch.from_numpy(missing)] = self._source.take(self._index[numbers[missing]])
+        return batch
 
     def _places(self, numbers: Tensor | slice) -> np.ndarray | slice:
         """Return the positions of these rows in the source; consecutive rows form a slice."""

@@ -32,6 +32,25 @@ class PairedRows(Dataset):
         return self.first.on_device and self.second.on_device
 
     @property
+    def edges(self) -> np.ndarray | None:
+        """Those of the first table that stays on disk."""
+        return self.second.edges if self.first.edges is None else self.first.edges
+
+    @property
+    def row_bytes(self) -> int:
+        """Size of what stays on disk of a pair of rows."""
+        return sum(rows.row_bytes for rows in (self.first, self.second) if rows.edges is not None)
+
+    def load(self, ranges: Any) -> Any:
+        """Return rows of both tables in memory; see `Rows.load`."""
+        return self.first.load(ranges), self.second.load(ranges)
+
+    def hold(self, loaded: Any) -> None:
+        """Serve both tables from what `load` returned."""
+        self.first.hold([one for one, _ in loaded])
+        self.second.hold([other for _, other in loaded])
+
+    @property
     def shape(self) -> Shape:
         """The shape of the first table."""
         return self.first.shape
@@ -73,6 +92,28 @@ class PartnerRows(Dataset):
     def on_device(self) -> bool:
         """Whether the table is on the device."""
         return self.rows.on_device
+
+    @property
+    def edges(self) -> np.ndarray | None:
+        """Where blocks of rows that stay on disk begin, among those that have a partner."""
+        edges, anchors = self.rows.edges, self.anchors.cpu().numpy()
+        return None if edges is None else np.unique(np.searchsorted(anchors, edges))
+
+    @property
+    def row_bytes(self) -> int:
+        """Size of a row as it is taken from the source."""
+        return self.rows.row_bytes
+
+    def load(self, ranges: Any) -> Any:
+        """Return the rows that some ranges span; their partners are among them, or on disk."""
+        anchors = self.anchors.cpu().numpy()
+        return self.rows.load(
+            [(int(anchors[start]), int(anchors[stop - 1]) + 1) for start, stop in ranges]
+        )
+
+    def hold(self, loaded: Any) -> None:
+        """Serve rows from what `load` returned."""
+        self.rows.hold(loaded)
 
     @property
     def shape(self) -> Shape:

@@ -170,6 +170,11 @@ class RecordingSource(Source):
         """Name of the type of the numbers, "float32" or "float64"."""
         return "float32" if self._inner.dtype in ("float32", "uint8") else "float64"
 
+    @property
+    def edges(self) -> np.ndarray | None:
+        """Those of the recordings as they come."""
+        return self._inner.edges
+
     def __len__(self) -> int:
         return len(self._inner)
 
@@ -225,6 +230,11 @@ class WindowSource(Source):
     def dtype(self) -> str:
         """Name of the type of the numbers of the table."""
         return self._table.dtype
+
+    @property
+    def edges(self) -> np.ndarray | None:
+        """Those of the table, if each of its rows is read once or twice in a block."""
+        return self._table.edges
 
     def __len__(self) -> int:
         return self._shape[0]

@@ -11,8 +11,12 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from torch import Tensor, nn
 
 from sklearn_mi._base import Shape
+from sklearn_mi.rows.blocks import BlockSource
 from sklearn_mi.rows.checks import CheckedRows
+from sklearn_mi.rows.hashes import hashes_of
 from sklearn_mi.rows.kinds import Recording, Words
+from sklearn_mi.rows.moments import Moments
+from sklearn_mi.rows.sources import Source
 
 __all__ = [
     "FrontLayer",
@@ -30,6 +34,8 @@ FARTHEST = 1e15
 FARTHEST_MEAN = 1e30
 
 WIDEST_MIXED = 256
+# Rows on disk of which copies are told: 8 bytes each stay in memory.
+MOST_HASHED = 2**23
 # Begins the names of what a front end knows, which may be those of anything.
 OF_STATE = "of_"
 
@@ -232,11 +238,20 @@ def fit_standardize(
     wanted = rows.kind.scales_columns and not is_bytes if standardize == "auto" else standardize
     if not wanted:
         return Standardize(np.zeros(1), np.full(1, 255.0 if is_bytes else 1.0))
-    limits, moments = MinMaxScaler(), StandardScaler()
-    with np.errstate(over="ignore", invalid="ignore"):
-        for part in rows.source.blocks(index):
-            limits.partial_fit(part.astype(np.float64))
-    low, spread = np.asarray(limits.data_min_), np.asarray(limits.data_range_)
+    found = None if rows.source.edges is None else _one_pass(rows.source, index)
+    if found is not None and found.are_exact:
+        low, spread = _limits(found.low, found.high - found.low, name)
+        varies = spread > 0
+        unit = found.above_low[varies] / spread[varies]
+        moments = unit, found.variance[varies] / spread[varies] ** 2
+    else:
+        low, spread, moments = _two_passes(rows.source, index, name)
+    flags = find_flags(rows, index) if standardize == "auto" else None
+    return _range_scale(low, spread, *moments, flags)
+
+
+def _limits(low: np.ndarray, spread: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least values and ranges, 0 of columns without a value."""
     is_empty = np.isnan(spread)
     low, spread = np.where(is_empty, 0.0, low), np.where(is_empty, 0.0, spread)
     if not np.isfinite(spread).all():
@@ -244,13 +259,39 @@ def fit_standardize(
         raise ValueError(
             f"Columns {columns} of {name} span more than a float can hold; rescale them."
         )
+    return low, spread
+
+
+def _one_pass(source: Source, index: np.ndarray) -> Moments:
+    """Return the moments of rows on disk, and hash them on the way."""
+    moments, begin = Moments(), 0
+    keeps = isinstance(source, BlockSource) and len(source) <= MOST_HASHED
+    hashes = np.zeros(len(source), np.uint64) if keeps else None
+    for part in source.blocks(index):
+        moments.add(part)
+        if hashes is not None:
+            hashes[index[begin : begin + len(part)]] = hashes_of(part)
+        begin += len(part)
+    if isinstance(source, BlockSource):
+        source.hashes = hashes
+    return moments
+
+
+def _two_passes(
+    source: Source, index: np.ndarray, name: str
+) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Return the least values and ranges, and the moments in units of the range."""
+    limits, moments = MinMaxScaler(), StandardScaler()
+    with np.errstate(over="ignore", invalid="ignore"):
+        for part in source.blocks(index):
+            limits.partial_fit(part.astype(np.float64))
+    low, spread = _limits(np.asarray(limits.data_min_), np.asarray(limits.data_range_), name)
     varies = spread > 0
-    for part in rows.source.blocks(index):
+    for part in source.blocks(index):
         # Within [0, 1], so squares neither overflow nor underflow in any unit.
         unit = (part.astype(np.float64) - low)[:, varies] / spread[varies]
         moments.partial_fit(unit if varies.any() else part * 0.0)
-    flags = find_flags(rows, index) if standardize == "auto" else None
-    return _range_scale(low, spread, moments, flags)
+    return low, spread, (np.asarray(moments.mean_), np.asarray(moments.var_))
 
 
 def _fit_steps(rows: CheckedRows, index: np.ndarray, *, wanted: bool) -> StandardizeSteps:
@@ -271,7 +312,11 @@ def _fit_steps(rows: CheckedRows, index: np.ndarray, *, wanted: bool) -> Standar
 
 
 def _range_scale(
-    low: np.ndarray, spread: np.ndarray, moments: StandardScaler, flags: np.ndarray | None
+    low: np.ndarray,
+    spread: np.ndarray,
+    unit_mean: np.ndarray,
+    unit_variance: np.ndarray,
+    flags: np.ndarray | None,
 ) -> Standardize:
     """Return the layer that divides columns by their range, and all by one factor.
 
@@ -284,8 +329,8 @@ def _range_scale(
     varies = spread > 0
     mean, scale = low.copy(), np.full(len(low), np.inf)
     if varies.any():
-        mean[varies] += spread[varies] * np.asarray(moments.mean_)
-        deviation = np.sqrt(np.asarray(moments.var_))
+        mean[varies] += spread[varies] * unit_mean
+        deviation = np.sqrt(unit_variance)
         if flags is None:
             factor = np.sqrt(np.mean(deviation**2))
         else:

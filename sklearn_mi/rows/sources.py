@@ -24,6 +24,7 @@ __all__ = [
     "SparseSource",
     "TensorSource",
     "as_source",
+    "in_memory",
 ]
 
 BLOCK = 8192
@@ -69,6 +70,14 @@ class Source(ABC):
     def is_bytes(self) -> bool:
         """Whether the numbers are unsigned bytes."""
         return self.dtype == "uint8"
+
+    @property
+    def edges(self) -> np.ndarray | None:
+        """Where the blocks of rows that stay on disk begin, and their number last.
+
+        None: rows are in memory, or as good as that, and are read in any order.
+        """
+        return None
 
     def __len__(self) -> int:
         return self._array.shape[0]
@@ -120,11 +129,11 @@ class Source(ABC):
 
 
 class ArraySource(Source):
-    """An array of numpy; with ``by_batch`` a memory map."""
+    """An array of numpy."""
 
     def take(self, rows: np.ndarray | slice) -> Tensor:
         """Return some rows; see `Source.take`."""
-        return _in_memory(self._array[rows], copy=True if isinstance(rows, slice) else None)
+        return in_memory(self._array[rows], copy=True if isinstance(rows, slice) else None)
 
 
 class SparseSource(Source):
@@ -143,7 +152,7 @@ class SparseSource(Source):
 
     def take(self, rows: np.ndarray | slice) -> Tensor:
         """Return some rows; see `Source.take`."""
-        return _in_memory(self._array[rows].toarray())
+        return in_memory(self._array[rows].toarray())
 
 
 class TensorSource(Source):
@@ -175,6 +184,11 @@ class JoinedSource(Source):
     def dtype(self) -> str:
         """Name of the type that holds the numbers of all tables."""
         return str(self.take(slice(0, 0)).dtype).rsplit(".", 1)[-1]
+
+    @property
+    def edges(self) -> np.ndarray | None:
+        """Those of the first table that stays on disk."""
+        return next((part.edges for part in self.parts if part.edges is not None), None)
 
     def __len__(self) -> int:
         return len(self.parts[0])
@@ -210,6 +224,11 @@ class ResidualSource(Source):
         """Always "float64"."""
         return "float64"
 
+    @property
+    def edges(self) -> np.ndarray | None:
+        """Those of the table."""
+        return self.source.edges
+
     def __len__(self) -> int:
         return len(self.source)
 
@@ -218,20 +237,25 @@ class ResidualSource(Source):
         return self.layer(self.source.take(rows), self.confounds.take(rows))
 
 
-def _in_memory(batch: np.ndarray, copy: bool | None = None) -> Tensor:
-    """Return a batch in a type that torch knows."""
+def in_memory(batch: np.ndarray, copy: bool | None = None) -> Tensor:
+    """Return a batch in a type that torch knows.
+
+    Parameters
+    ----------
+    batch : ndarray
+    copy : bool or None, default=None
+        None: only where the type changes.
+    """
     dtype = batch.dtype if batch.dtype in (np.uint8, np.float32) else np.float64
     return torch.from_numpy(np.array(batch, dtype=dtype, copy=copy))
 
 
-def as_source(array: Any, *, is_on_disk: bool = False) -> Source:
+def as_source(array: Any) -> Source:
     """Return the source of checked rows.
 
     Parameters
     ----------
     array : Source, ndarray, sparse matrix, Tensor or array of another namespace
-    is_on_disk : bool, default=False
-        Whether it is a memory map.
 
     Returns
     -------
@@ -245,4 +269,4 @@ def as_source(array: Any, *, is_on_disk: bool = False) -> Source:
         return TensorSource(array)
     if not isinstance(array, np.ndarray):
         array = _convert_to_numpy(array, get_namespace(array)[0])
-    return ArraySource(array, by_batch=is_on_disk)
+    return ArraySource(array)

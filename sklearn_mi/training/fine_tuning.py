@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LinearLR
 from sklearn_mi._base import Component, a_number, positive_integer
 from sklearn_mi.encoding import encode
 from sklearn_mi.model import PairModel
-from sklearn_mi.rows import AnyRows, Batch, Batches, Order, Rows
+from sklearn_mi.rows import AnyOrder, AnyRows, Batch, Batches, Order, Rows
 from sklearn_mi.training.net import NonFiniteLossError
 
 __all__ = ["FineTuning", "fine_tune"]
@@ -109,7 +109,7 @@ class _Head(nn.Module):
         return (losses * weights).mean()
 
 
-def _endless(rows: AnyRows, order: Order, steps: int) -> Iterator[Batch]:
+def _endless(rows: AnyRows, order: AnyOrder, steps: int) -> Iterator[Batch]:
     """Yield the batches of some steps, over as many passes as they take."""
     order.allow(steps)
     batches = Batches(rows, order.batch_size, order)
@@ -143,7 +143,7 @@ def _optimizer_of(model: PairModel, head: _Head, how: FineTuning) -> tuple[AdamW
 
 def fine_tune(
     model: PairModel,
-    batches: tuple[AnyRows, Order],
+    batches: tuple[AnyRows, AnyOrder],
     labelled: Rows,
     y: np.ndarray,
     weights: np.ndarray | None,

@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
 from sklearn_mi._base import MIWarning
 from sklearn_mi.model import PairModel, global_stream
 from sklearn_mi.processes import ALONE, Team
-from sklearn_mi.rows import AnyRows, Batch, Batches, HeldOutBatches, Order
+from sklearn_mi.rows import AnyOrder, AnyRows, Batch, Batches, HeldOutBatches, StreamOrder
 from sklearn_mi.runtime import own_randomness
 from sklearn_mi.training.keeping import Keeper
 from sklearn_mi.training.recorded import CannotRecordError, RecordedStep
@@ -66,7 +66,7 @@ class MINet(NeuralNet):
     Parameters
     ----------
     module : PairModel
-    order : Order
+    order : Order, WindowOrder or StreamOrder
     view_generator : torch.Generator
         Source of the view's draws, on the device.
     randomness : own_randomness or None
@@ -110,7 +110,7 @@ class MINet(NeuralNet):
         self,
         module: PairModel,
         *,
-        order: Order,
+        order: AnyOrder,
         view_generator: torch.Generator,
         randomness: own_randomness | None = None,
         scheduler: Callable[[torch.optim.Optimizer], Any] | None = None,
@@ -184,6 +184,8 @@ class MINet(NeuralNet):
     def forget(self) -> None:
         """Drop the rows and everything else that only training needs."""
         self.monitor = self.train_split = self.encode_ = self.keeper = None
+        if isinstance(self.order, StreamOrder):
+            self.order.close()
         self.model.drop_transient_state()
 
     @property
@@ -382,7 +384,8 @@ class MINet(NeuralNet):
         return isinstance(self.scheduler_, CyclicLR | OneCycleLR) and self.scheduler_.cycle_momentum
 
     def _replay_batches(self, batches: Batches, step_fn: Callable) -> None:
-        numbers = batches.order.rest_of_pass()
+        # Rows that are on the device have an order of numbers.
+        numbers: Any = batches.order.rest_of_pass()
         if self.recorded_ is not None and self._held_fixed() != self.fixed_:
             self.recorded_ = None
         is_new = self.can_record_ and self.recorded_ is None

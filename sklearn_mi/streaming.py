@@ -50,7 +50,7 @@ def blocks_of(X: Any, confounds: Any = None, *, bounded: bool = False) -> Iterat
     X = stored(X)
     can_cut = isinstance(X, np.ndarray | torch.Tensor) or sparse.issparse(X)
     if isinstance(X, BlockSource):
-        parts, cut = _whole_blocks(X), X.storage.as_passed
+        parts, cut = _whole_blocks(X), X.as_passed
     elif bounded and can_cut and len(X.shape) > 1:
         parts, cut = _parts(X), _cut(X)
     else:

@@ -417,6 +417,11 @@ class BlockSource(Source):
         assert_all_finite(block, allow_nan=self.allow_nan, input_name=self._name)
         return block if self.as_numbers is None else self.as_numbers(block)
 
+    def head(self) -> Any:
+        """Return two rows at most, as the user would pass them, unchecked."""
+        with _readable(self._name):
+            return self.storage.head()
+
     def as_passed(self, start: int, stop: int) -> Any:
         """Return consecutive rows as the user would pass them, unchecked."""
         with _readable(self._name):

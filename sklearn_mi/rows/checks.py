@@ -186,7 +186,7 @@ def read_rows(
     X = stored(X)
     on_disk = X if isinstance(X, BlockSource) else None
     # What stays on disk is checked by its first rows, and block by block when it is read.
-    X = X if on_disk is None else on_disk.storage.head()
+    X = X if on_disk is None else on_disk.head()
     check_container("X", X)
     X = gathered(without_gradient(X))
     names = names_of(X, "X")
@@ -423,7 +423,7 @@ def read_table(
     """
     table = stored(table, name)
     on_disk = table if isinstance(table, BlockSource) else None
-    table = table if on_disk is None else on_disk.storage.head()
+    table = table if on_disk is None else on_disk.head()
     check_container(name, table)
     table = gathered(without_gradient(table), name)
     names = names_of(table, name)

@@ -13,6 +13,7 @@ from sklearn_mi.rows.checks import (
     warn_of_large_values,
     warn_of_targets,
 )
+from sklearn_mi.rows.columns import is_polars, is_polars_frame, spelling
 from sklearn_mi.rows.confounds import (
     Residual,
     fit_confounds,
@@ -103,6 +104,8 @@ __all__ = [
     "residual_rows",
     "row_hashes",
     "input_names",
+    "is_polars",
+    "is_polars_frame",
     "is_several",
     "kind_of",
     "listed",
@@ -116,6 +119,7 @@ __all__ = [
     "read_rows",
     "rows_to_draw",
     "shares_of",
+    "spelling",
     "split_rows",
     "told_of_values",
     "warn_of_labels",

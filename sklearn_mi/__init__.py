@@ -9,7 +9,7 @@ from sklearn_mi._version import __version__
 
 if TYPE_CHECKING:
     from sklearn_mi._about import show_versions
-    from sklearn_mi._base import MIWarning
+    from sklearn_mi._base import InvalidModelError, MIWarning
     from sklearn_mi.information import MIEstimator
     from sklearn_mi.learner import MIRepresentationLearner, load
     from sklearn_mi.reports import MIEstimate
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sklearn_mi.training import NonFiniteLossError
 
 _HOMES = {
+    "InvalidModelError": "_base",
     "LabeledFold": "semi_supervised",
     "MIEstimate": "reports",
     "MIEstimator": "information",
@@ -58,6 +59,7 @@ PUBLIC_MODULES = (
 )
 
 __all__ = [
+    "InvalidModelError",
     "LabeledFold",
     "MIEstimate",
     "MIEstimator",

@@ -23,6 +23,7 @@ PACKAGES = (
     "joblib",
     "threadpoolctl",
     "safetensors",
+    "jsonschema",
     "tqdm",
     "filelock",
     "click",

@@ -34,6 +34,28 @@ class MIWarning(UserWarning):
     """A fact about a fit or a reported number that its reader should know."""
 
 
+class InvalidModelError(ValueError):
+    """A file or its bytes hold no learner that can be trusted to be the one that was saved.
+
+    `sklearn_mi.load` raises it for every file that is truncated, altered, foreign or of another
+    format, and ``fit`` for such a checkpoint. The message names the file, what is wrong and the
+    cure.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import sklearn_mi
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "learner.safetensors")
+    ...     _ = path.write_bytes(b"half a file")
+    ...     try:
+    ...         sklearn_mi.load(path)
+    ...     except sklearn_mi.InvalidModelError:
+    ...         print("refused")
+    refused
+    """
+
+
 class DocLinkMixin:
     """Makes the diagram of an estimator in a notebook link to the estimator's page on our site.
 

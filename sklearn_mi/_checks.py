@@ -5,6 +5,8 @@ Every error names the argument, what is wrong with it, and the cure. Imports not
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,17 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
 from sklearn import utils
 
-__all__ = ["check_classes", "check_codes", "check_random_state", "check_values", "is_continuous"]
+__all__ = [
+    "check_classes",
+    "check_codes",
+    "check_container",
+    "check_random_state",
+    "check_values",
+    "check_weights",
+    "is_continuous",
+    "native_table",
+    "without_gradient",
+]
 
 
 def check_random_state(random_state: Any) -> np.random.RandomState:
@@ -38,7 +50,118 @@ def check_random_state(random_state: Any) -> np.random.RandomState:
             f"random_state={random_state!s}; expected an integer, a RandomState or None, as in "
             "scikit-learn: pass random_state=int(generator.integers(2**31))."
         )
+    if isinstance(random_state, Integral) and not 0 <= int(random_state) < 2**32:
+        raise ValueError(f"random_state={random_state}; expected an integer from 0 to 2**32 - 1.")
     return utils.check_random_state(random_state)
+
+
+def without_gradient(values: Any) -> Any:
+    """Return a tensor that numpy can read, and anything else unchanged.
+
+    Parameters
+    ----------
+    values : object
+
+    Returns
+    -------
+    values : object
+    """
+    return values.detach() if getattr(values, "requires_grad", False) else values
+
+
+def native_table(X: Any) -> Any:
+    """Return a table whose numbers pandas can take rows of, and anything else unchanged.
+
+    Parameters
+    ----------
+    X : object
+
+    Returns
+    -------
+    X : object
+        Numbers of files from other machines, with their bytes in the order of this one.
+    """
+    if isinstance(X, np.ndarray) and X.dtype.kind in "iuf" and not X.dtype.isnative:
+        return X.astype(X.dtype.newbyteorder("="))
+    if not isinstance(X, pd.DataFrame):
+        return X
+    kinds = [(i, t) for i, t in enumerate(X.dtypes) if isinstance(t, np.dtype) and not t.isnative]
+    if not kinds:
+        return X
+    columns = [values for _, values in X.items()]
+    for i, kind in kinds:
+        turned = columns[i].to_numpy().astype(kind.newbyteorder("="))
+        columns[i] = pd.Series(turned, index=X.index)
+    frame = pd.concat(columns, axis=1)
+    frame.columns = X.columns
+    return frame
+
+
+def check_container(name: str, X: Any) -> None:
+    """Refuse what holds no rows yet, or holds them by column: the message names the cure.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for messages.
+    X : object
+        Rows as the user passes them.
+
+    Raises
+    ------
+    TypeError
+        For a lazy frame, a dict or a list of dicts, and what has no rows at all.
+    """
+    if issparse(X):
+        return
+    if hasattr(X, "collect") and not hasattr(X, "__len__"):
+        raise TypeError(f"{name} is a lazy frame, which holds no rows; pass {name}.collect().")
+    if isinstance(X, Mapping):
+        raise TypeError(
+            f"{name} is a dict; expected a table of rows: pass pandas.DataFrame({name}), or "
+            f"pandas.DataFrame([{name}]) if it is one row."
+        )
+    if isinstance(X, list | tuple) and X and isinstance(X[0], Mapping):
+        raise TypeError(f"{name} is a list of dicts; pass pandas.DataFrame({name}).")
+    if isinstance(X, pd.Series) and X.dtype == object and len(X) and np.ndim(X.iloc[0]):
+        raise TypeError(f"{name} is a Series of arrays; pass numpy.stack({name}).")
+    if X is None or isinstance(X, str | bytes):
+        raise TypeError(f"{name}={X!r}; expected rows of shape (n_samples, n_features).")
+
+
+def check_weights(name: str, weights: Any, n_rows: int) -> NDArray[np.float64]:
+    """Return one weight for each row: finite, none negative, and not all 0.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for messages.
+    weights : array-like of shape (n_rows,)
+    n_rows : int
+
+    Returns
+    -------
+    weights : ndarray of shape (n_rows,)
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    values = check_values(name, weights, n_rows)
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{name} holds {values[0]!s}; expected numbers, none of them negative.")
+    numbers = values.astype(np.float64)
+    bad = ~np.isfinite(numbers) | (numbers < 0)
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"{name} is {numbers[row]:g} in row {row}; expected finite numbers, none of them "
+            "negative."
+        )
+    if n_rows and not numbers.any():
+        raise ValueError(f"{name} is 0 in every row; expected a positive weight in one at least.")
+    return numbers
 
 
 def check_values(name: str, values: Any, n_rows: int, table: str = "X") -> NDArray[Any]:
@@ -64,6 +187,7 @@ def check_values(name: str, values: Any, n_rows: int, table: str = "X") -> NDArr
     """
     if values is None:
         raise ValueError(f"{name}=None; expected one value for each row of {table}.")
+    values = without_gradient(values)
     # NumPy would turn a list of text and NaN into text.
     array = np.asarray(values, dtype=object if isinstance(values, list | tuple) else None)
     if array.ndim == 2 and array.shape[1] == 1:
@@ -92,6 +216,8 @@ def _of_one_kind(name: str, array: NDArray[Any]) -> NDArray[Any]:
     kind = pd.api.types.infer_dtype(array)
     if kind == "string":
         return array.astype(str)
+    if kind == "decimal":
+        return array.astype(np.float64)
     array = pd.Series(array, dtype=object).infer_objects().to_numpy()
     if array.dtype == object and "mixed" in kind:
         raise ValueError(f"{name} mixes text and numbers; expected one kind: {name}.astype(str).")
@@ -132,6 +258,13 @@ def check_classes(
         As `check_values` does, or if the values are continuous or there are too few classes.
     """
     array = check_values(name, y, n_rows, table)
+    if not len(array):
+        raise ValueError(f"{name} has no values; expected one class for each row of {table}.")
+    if array.dtype.kind not in "biufUSO":
+        raise ValueError(
+            f"{name} holds {array.dtype}; expected classes: numbers, text or truth values. Dates "
+            f"that name classes are {name}.astype(str)."
+        )
     distinct = np.unique(array)
     if is_continuous(array):
         raise ValueError(
@@ -175,7 +308,14 @@ def check_codes(
     ValueError
         If ``Z`` is no table, is too small, or holds anything but finite numbers.
     """
-    array = np.asarray(Z.toarray() if issparse(Z) else Z)  # type: ignore[union-attr]
+    Z = without_gradient(Z)
+    try:
+        array = np.asarray(Z.toarray() if issparse(Z) else Z)  # type: ignore[union-attr]
+    except ValueError as error:
+        raise ValueError(
+            f"{name} has rows of unequal lengths, or lists in place of numbers ({error}); expected "
+            "a table (n_rows, n_components)."
+        ) from error
     if array.ndim != 2:
         cure = "reshape(-1, 1)" if array.ndim < 2 else f"reshape({len(array)}, -1)"
         raise ValueError(

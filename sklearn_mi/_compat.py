@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
     _check_feature_names,
     _check_feature_names_in,
     _get_feature_names,
+    _num_samples,
 )
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "_check_feature_names_in",
     "_convert_to_numpy",
     "_get_feature_names",
+    "_num_samples",
     "_safe_indexing",
     "check_same_namespace",
     "device",

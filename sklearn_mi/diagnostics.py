@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 _DOUBLES_AT_ONCE = 2**23
+# The squares of larger numbers may be more than a float holds.
+LARGEST_SQUARED = 1e100
 
 
 def _directions(name: str, Z: ArrayLike, least_rows: int = 1) -> NDArray[np.float64]:
@@ -361,13 +363,15 @@ def intrinsic_dimension(Z: ArrayLike, *, discard: float = 0.1) -> float:
     """
     if not 0 < discard < 1:
         raise ValueError(f"discard={discard!r}; expected a share above 0 and below 1.")
-    Z = np.unique(check_codes("Z", Z, least_rows=3), axis=0)
-    n = len(Z)
+    codes = np.unique(check_codes("Z", Z, least_rows=3), axis=0)
+    n = len(codes)
     if n < 3:
         return 0.0
-    nearest = NearestNeighbors(n_neighbors=2).fit(Z).kneighbors(return_distance=False)
+    if (largest := np.abs(codes).max()) > LARGEST_SQUARED:
+        codes = codes / largest
+    nearest = NearestNeighbors(n_neighbors=2).fit(codes).kneighbors(return_distance=False)
     # From differences again: the search uses inner products, which round small distances.
-    r1, r2 = np.sort(np.linalg.norm(Z[nearest] - Z[:, None], axis=2), axis=1).T
+    r1, r2 = np.sort(np.linalg.norm(codes[nearest] - codes[:, None], axis=2), axis=1).T
     log_mu = np.sort(np.log(r2 / r1))
     n_kept = max(1, min(n - 1, int(n * (1 - discard))))
     x, y = log_mu[:n_kept], -np.log1p(-np.arange(1, n_kept + 1) / n)

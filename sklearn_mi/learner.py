@@ -347,7 +347,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "early_stopping": ["boolean", Interval(Integral, 1, None, closed="left")],
         "eval_block_size": [Interval(Integral, 2, None, closed="left")],
-        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "n_threads": [Interval(Integral, 1, 1024, closed="both"), None],
         "output": [StrOptions({"first", "second", "both", "with-columns", "averaged"}), None],
         "standardize": ["boolean", StrOptions({"auto"})],
         "column_weights": ["array-like", dict, None],
@@ -502,7 +502,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             If rows or parameters are not valid; the message names the cure.
         NonFiniteLossError
             If the objective becomes NaN or infinite. The learner keeps the last finite weights.
-        InvalidCheckpointError
+        InvalidModelError
             If the checkpoint of this fit in ``checkpoint_dir`` has been altered or cut.
         OSError
             If ``checkpoint_dir`` cannot be written at the beginning. Later that is a warning.
@@ -1049,9 +1049,9 @@ def load(path: str | os.PathLike, **own: Any) -> MIRepresentationLearner:
 
     Raises
     ------
-    ValueError
-        If the file was not written by ``save``, has another format, or needs an object of yours
-        that is missing.
+    InvalidModelError
+        If the file was not written by ``save``, has been altered since, has another format, or
+        needs an object of yours that is missing. It is a ValueError.
 
     Examples
     --------
@@ -1070,5 +1070,6 @@ def load(path: str | os.PathLike, **own: Any) -> MIRepresentationLearner:
     contents = read_file(path, own)
     with damage_is_told(path):
         learner = MIRepresentationLearner(**contents.params)
+        learner._validate_params()
         learner._restore(contents)
     return learner

@@ -13,7 +13,7 @@ from torch.nn import functional
 from sklearn_mi._base import positive_integer
 from sklearn_mi.encoding import check_length, encode
 from sklearn_mi.model import PairModel
-from sklearn_mi.rows import Schema, read_pair, read_rows
+from sklearn_mi.rows import Schema, read_pair, read_rows, warn_of_lacking
 from sklearn_mi.runtime import choose_device
 from sklearn_mi.tiles import project
 
@@ -130,6 +130,8 @@ def _sides(
     schema, scale = second_table(model, schemas)
     rows = read_rows(learner, A, known=schemas[0]).windowed(model.view.window)
     others = read_pair(B, schema, type(learner).__name__)
+    warn_of_lacking(rows)
+    warn_of_lacking(others, "X_pair")
     check_length(rows, model.scale, model.encoder)
     check_length(others, scale, model.encoder_y, "X_pair")
     device = choose_device(learner.device)

@@ -15,7 +15,7 @@ from sklearn_mi.encoding import check_length
 from sklearn_mi.matching import best_pairs, pair_scores, second_table
 from sklearn_mi.preparation import EVALUATION_SEED, Given, Known, read_data
 from sklearn_mi.reports import every_bound, held_out_infonce, pair_codes
-from sklearn_mi.rows import AnyRows, names_out, read_pair, residual_rows
+from sklearn_mi.rows import AnyRows, names_out, read_pair, residual_rows, warn_of_lacking
 from sklearn_mi.runtime import choose_device, threads
 from sklearn_mi.sides import check_lacking
 
@@ -63,6 +63,7 @@ class OnPairs:
         model, name = self._model, type(self).__name__
         schema, scale = second_table(model, self._schemas)
         rows = read_pair(X_pair, schema, name)
+        warn_of_lacking(rows, "X_pair")
         rows = residual_rows(rows, confounds, model.confounds, 1, name)
         check_length(rows, scale, model.encoder_y, "X_pair")
         codes = self._encode(rows, scale, partial(model.transform_second, may_lack=rows.may_lack))

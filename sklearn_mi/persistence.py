@@ -1,17 +1,20 @@
 """Write a fitted model to one safetensors file with a JSON header: no pickle, no module paths.
 
 The header holds the current parameters, the recipe that the model was built from, and facts. A
-description is stored as its family and its class, such as ``["views", "Neighbors"]``.
+description is stored as its family and its class, such as ``["views", "Neighbors"]``. A digest of
+the whole file stands beside the header, which `sklearn_mi.headers` checks before anything is built.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
+import math
 import os
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as registers
 
 from sklearn_mi import (
     bounds,
@@ -28,20 +32,30 @@ from sklearn_mi import (
     critics,
     encoders,
     front_ends,
+    headers,
     negatives,
     objectives,
     recipe,
     views,
 )
-from sklearn_mi._base import Component
+from sklearn_mi._base import Component, InvalidModelError, check_name
 from sklearn_mi._version import __version__
 from sklearn_mi.building import build_model
 from sklearn_mi.front_ends import as_front_end
-from sklearn_mi.model import PairModel
+from sklearn_mi.model import PairModel, global_stream
 from sklearn_mi.recipe import Choice, Recipe
 from sklearn_mi.reports import MIEstimate
-from sklearn_mi.rows import FrontLayer, Recording, Residual, Schema, Standardize, StandardizeSteps
+from sklearn_mi.rows import (
+    FrontLayer,
+    Recording,
+    Residual,
+    Schema,
+    Standardize,
+    StandardizeSteps,
+    Table,
+)
 from sklearn_mi.rows.scaling import OF_STATE
+from sklearn_mi.sides import LIKE_FIRST
 from sklearn_mi.training import Muon
 from sklearn_mi.views import as_view
 
@@ -57,7 +71,9 @@ __all__ = [
     "write_file",
 ]
 
-FORMAT = 2
+FORMAT = 3
+# The first of those that are read; its files have no digest.
+_OLDEST, _WITHOUT_DIGEST = 2, {2}
 _HEADER = "sklearn_mi"
 # Attributes of a fitted learner that come from a file.
 RESTORED = {
@@ -66,6 +82,21 @@ RESTORED = {
 }
 # Parameters that the first files of this format lack, and what their models have.
 NEWER = {"front_end": None, "column_weights": None}
+# Where they differ from the parameter's name.
+_HOMES = {
+    "encoder_y": {"encoders"},
+    "head": {"encoders"},
+    "objective": {"objectives", "bounds"},
+}
+# A model may build parts that it then replaces, as a backbone does.
+_SPARE_PARTS = 2000
+# Numbers of a row that is encoded to see whether a model works.
+_LARGEST_TRIED, _ROWS_TRIED = 2**20, 4
+_REGISTERS = (
+    registers.register_module_module_registration_hook,
+    registers.register_module_parameter_registration_hook,
+    registers.register_module_buffer_registration_hook,
+)
 _FAMILIES: dict[str, ModuleType] = {
     "bounds": bounds,
     "comparisons": comparisons,
@@ -136,6 +167,7 @@ def write_file(
     """
     from safetensors.torch import save_file  # here and below, since most users never save
 
+    _check_names(params)
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"path={os.fspath(path)!r}: there is no folder {folder!r}.")
@@ -151,7 +183,8 @@ def write_file(
     temporary = f"{os.fspath(path)}.part"
     try:
         tensors = _separate(model.state_dict())
-        save_file(tensors, temporary, metadata={_HEADER: text})
+        save_file(tensors, temporary, metadata={_HEADER: text, **headers.unsealed()})
+        headers.seal(temporary)
         os.replace(temporary, path)
     finally:
         if os.path.exists(temporary):
@@ -193,6 +226,25 @@ def to_bytes(
         path = Path(folder, "learner")
         write_file(path, dict.fromkeys(params), model, schemas, facts)
         return path.read_bytes()
+
+
+def _check_names(params: Mapping[str, Any]) -> None:
+    """Refuse names that no family has; `fit` and `score` would refuse them later."""
+    for name, family in recipe.FAMILIES.items():
+        value = params.get(name)
+        if isinstance(value, str):
+            check_name(name, value, [*family, "auto", *LIKE_FIRST])
+        several = isinstance(value, list | tuple) and name != "encoder_y"
+        if several or isinstance(value, int | float | dict | slice) or _is_of_others(name, value):
+            raise TypeError(f"{name}={value!r}; expected one of {sorted(family)} or an object.")
+
+
+def _is_of_others(name: str, value: Any) -> bool:
+    """Whether a parameter holds a description of ours of another family."""
+    families = {
+        f for f, module in _FAMILIES.items() if _class_of(module, type(value)) is type(value)
+    }
+    return bool(families) and not families & {*_HOMES.get(name, {f"{name}s", name}), "recipe"}
 
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -299,11 +351,17 @@ def read_file(path: str | os.PathLike, own: Mapping[str, Any]) -> Contents:
 
     Raises
     ------
+    InvalidModelError
+        If `write_file` did not write the file, if it is damaged, altered or has another format, or
+        if an object of the user's own is missing.
     ValueError
-        If `write_file` did not write the file, if it is damaged or has another format, or if an
-        object of the user's own is missing.
+        If ``own`` names no parameter of the learner.
     """
     header, tensors = _read(path)
+    unknown = sorted(set(own) - set(header["params"]))
+    if unknown:
+        expected = sorted(header["params"])
+        raise ValueError(f"{unknown} are no parameters of the learner; expected {expected}.")
     with damage_is_told(path):
         return _contents(header, tensors, own)
 
@@ -320,7 +378,16 @@ def from_bytes(content: bytes, params: Mapping[str, Any]) -> Contents:
     Returns
     -------
     contents : Contents
+
+    Raises
+    ------
+    InvalidModelError
+        As `read_file`.
     """
+    if not isinstance(content, bytes):
+        raise InvalidModelError(
+            f"The stored learner is {type(content).__name__}; expected bytes. Store it again."
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "learner")
         path.write_bytes(content)
@@ -329,7 +396,7 @@ def from_bytes(content: bytes, params: Mapping[str, Any]) -> Contents:
 
 @contextmanager
 def damage_is_told(path: str | os.PathLike) -> Iterator[None]:
-    """Turn errors from a damaged header into one that names the file.
+    """Turn every error that the content of a file causes into one that names the file.
 
     Parameters
     ----------
@@ -337,8 +404,11 @@ def damage_is_told(path: str | os.PathLike) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, TypeError, IndexError, AttributeError, json.JSONDecodeError) as error:
-        raise ValueError(
+    except (InvalidModelError, OSError, MemoryError):
+        raise
+    # What a header can break is as manifold as what it can name.
+    except Exception as error:
+        raise InvalidModelError(
             f"{os.fspath(path)!r}: its header is damaged ({type(error).__name__}: {error}); save "
             "the learner again."
         ) from error
@@ -348,15 +418,14 @@ def _contents(
     header: dict[str, Any], tensors: dict[str, Tensor], own: Mapping[str, Any]
 ) -> Contents:
     params = {name: _from_json(name, value, own) for name, value in header["params"].items()}
-    unknown = sorted(set(own) - set(params))
-    if unknown:
-        raise ValueError(f"{unknown} are no parameters of the learner; expected {sorted(params)}.")
+    _check_names(params)
     stored = header["recipe"]
     parameters = {
         name: _from_json(name, value, own)
         for name, value in {**NEWER, **stored["parameters"]}.items()
         if name in recipe.MODEL_PARAMETERS
     }
+    check_name("kind", stored["kind"], recipe.ENTRIES)
     made = Recipe(
         kind=stored["kind"],
         **parameters,
@@ -367,7 +436,13 @@ def _contents(
         given={"front_end": "auto", "column_weights": None}
         | {name: _from_json(name, value, own) for name, value in stored["given"].items()},
     )
-    first, second = (schema and Schema.from_json(schema) for schema in header["schemas"])
+    first = Schema.from_json(header["schemas"][0])
+    second = (other := header["schemas"][1]) and Schema.from_json(other)
+    is_plain = made.front_end is None
+    n_features = header["facts"]["n_features_in_"]
+    _check_table(first, n_features, is_plain=is_plain)
+    if second is not None:
+        _check_table(second, None, is_plain=is_plain)
     has_own = any(map(_holds_own, stored["parameters"].values()))
     return Contents({**params, **own}, made, (first, second), header["facts"], tensors, has_own)
 
@@ -377,7 +452,7 @@ def _from_json(name: str, value: Any, own: Mapping[str, Any]) -> Any:
         return value
     if "own" in value:
         if name not in own:
-            raise ValueError(
+            raise InvalidModelError(
                 f"{name} was an object of your own, {value['own']}, whose code is not in the "
                 f"file; pass load(path, {name}=...)."
             )
@@ -393,7 +468,7 @@ def _from_json(name: str, value: Any, own: Mapping[str, Any]) -> Any:
         return slice(*value["slice"])
     if "dict" in value:
         return {key: _from_json(name, inner, own) for key, inner in value["dict"].items()}
-    kind, items = next(iter(value.items()))
+    ((kind, items),) = value.items()
     return {"list": list, "tuple": tuple}[kind](_from_json(name, item, own) for item in items)
 
 
@@ -415,24 +490,42 @@ def _optimizer(name: str) -> type[torch.optim.Optimizer]:
 def _read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Tensor]]:
     from safetensors import SafetensorError, safe_open
 
+    name = os.fspath(path)
+    metadata = headers.metadata_of(path)
+    text = metadata.get(_HEADER)
     try:
-        with safe_open(os.fspath(path), framework="pt", device="cpu") as file:
-            text = (file.metadata() or {}).get(_HEADER)
+        with safe_open(name, framework="pt", device="cpu") as file:
+            if not isinstance(text, str) or set(metadata) - {_HEADER, headers.DIGEST}:
+                raise InvalidModelError(
+                    f"{name!r} was not written by MIRepresentationLearner.save; expected a file "
+                    "that it wrote."
+                )
+            with damage_is_told(path):
+                header = headers.parse(text)
+                _check_format(name, header["format"], header["version"], headers.DIGEST in metadata)
+                headers.check(header)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise ValueError(f"{os.fspath(path)!r} is not a safetensors file: {error}") from error
-    if text is None:
-        raise ValueError(f"{os.fspath(path)!r} was not written by MIRepresentationLearner.save.")
-    with damage_is_told(path):
-        header = json.loads(text)
-        number, version = int(header["format"]), header["version"]
-    if number != FORMAT:
-        cure = "upgrade" if number > FORMAT else "fit and save the learner again"
-        raise ValueError(
-            f"{os.fspath(path)!r} was written by sklearn-mi {version} in format {number}, but this "
-            f"is {__version__} with format {FORMAT}; {cure}."
-        )
+        raise InvalidModelError(
+            f"{name!r} is not a safetensors file: {error}; copy or download it again."
+        ) from error
     return header, tensors
+
+
+def _check_format(name: str, number: Any, version: Any, has_digest: bool) -> None:
+    """Refuse formats that are not read, and a file that should have a digest and has none."""
+    if number not in range(_OLDEST, FORMAT + 1):
+        is_newer = isinstance(number, int) and number > FORMAT
+        cure = "upgrade" if is_newer else "fit and save the learner again"
+        raise InvalidModelError(
+            f"{name!r} was written by sklearn-mi {version} in format {number}, but this is "
+            f"{__version__} with format {FORMAT}; {cure}."
+        )
+    if has_digest == (number in _WITHOUT_DIGEST):
+        raise InvalidModelError(
+            f"{name!r} has been altered since it was saved: files of format {number} have "
+            f"{'no' if has_digest else 'a'} digest; save the learner again."
+        )
 
 
 def rebuild(contents: Contents, seed: int) -> PairModel:
@@ -450,7 +543,7 @@ def rebuild(contents: Contents, seed: int) -> PairModel:
 
     Raises
     ------
-    ValueError
+    InvalidModelError
         If the tensors of the file do not fit the recipe.
     """
     scales: Any = tuple(
@@ -471,12 +564,95 @@ def rebuild(contents: Contents, seed: int) -> PairModel:
 
     if not contents.has_own:
         # A header could name any size, so compare before anything takes memory.
-        with torch.device("meta"):
+        with torch.device("meta"), _as_many_parts_as(contents.tensors):
             _compare(build().state_dict(), contents.tensors)
     model = build()
     _compare(model.state_dict(), contents.tensors)
+    if not contents.has_own:
+        _compare_kinds(model.state_dict(), contents.tensors)
     model.load_state_dict(contents.tensors)
-    return model.eval()
+    model.eval()
+    if not contents.has_own:
+        _try(model, contents.schemas, seed)
+    return model
+
+
+@contextmanager
+def _as_many_parts_as(tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Refuse to build many more modules, weights and buffers than a file has tensors."""
+    thread, left = threading.get_ident(), [_SPARE_PARTS + 20 * len(tensors)]
+
+    def count(*_: Any) -> None:
+        # The hooks hear of modules that other threads build, too.
+        left[0] -= threading.get_ident() == thread
+        if left[0] < 0:
+            raise InvalidModelError(
+                "The recipe in the file names a model of many more parts than the file has "
+                f"tensors, which are {len(tensors)}; save the learner again."
+            )
+
+    hooks = [register(count) for register in _REGISTERS]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _try(model: PairModel, schemas: tuple[Schema, Schema | None], seed: int) -> None:
+    """Refuse a model that cannot encode rows of zeros, or whose weights are no numbers."""
+    broken = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
+    if broken:
+        raise ValueError(f"the weights {broken} are not finite; training had gone astray")
+    pairs = [(s, layer) for s, layer in zip(schemas, model.scales, strict=True) if s is not None]
+    for schema, layer in pairs:
+        _check_layer(layer, schema)
+    # A network over places takes rows of any size, which the file need not hold.
+    if any(schema.kind.n_inputs > _LARGEST_TRIED for schema, _ in pairs):
+        return
+    rows = [torch.zeros(_ROWS_TRIED, *schema.kind.row_shape) for schema, _ in pairs]
+    encoded = zip((model.transform, model.transform_second), rows, strict=False)
+    with torch.no_grad(), global_stream(model, seed) or nullcontext():
+        codes = [encode(table) for encode, table in encoded]
+        x = (rows[0], rows[-1]) if model.view.pairs_rows else rows[0]
+        made = model.codes(x, None, torch.Generator().manual_seed(0))
+    if not all(code.isfinite().all() for code in (*codes, made.z_x, made.z_y)):
+        raise ValueError("codes of rows of zeros are not finite")
+
+
+def _check_layer(layer: Any, schema: Schema) -> None:
+    """Refuse means and scales that are not those of the columns or channels of a table."""
+    kind = schema.kind
+    n = kind.n_channels if isinstance(kind, Recording) else math.prod(kind.source_shape)
+    for name, numbers in (("means", layer.mean), ("scales", layer.scale)):
+        # The scale of a column that does not vary is infinite.
+        if numbers.shape not in {(1,), (n,)} or numbers.isnan().any():
+            raise ValueError(f"the {name} of columns have shape {tuple(numbers.shape)}, or gaps")
+    if not (layer.scale > 0).all():
+        raise ValueError("the scales of columns are not positive")
+
+
+def _check_table(schema: Schema, n_features: int | None, *, is_plain: bool) -> None:
+    """Refuse a schema whose parts tell different numbers of columns."""
+    names, columns = schema.feature_names, schema.columns
+    counts = {"names": names and len(names), "columns": len(columns) or None}
+    if isinstance(schema.kind, Table):
+        counts["n_features_in_"] = n_features
+    told = {name: count for name, count in counts.items() if count is not None}
+    if not columns and isinstance(schema.kind, Table) and not schema.parts:
+        told["numbers"] = math.prod(schema.kind.source_shape)
+    if len(set(told.values())) > 1:
+        raise ValueError(f"the table has {told}")
+    made = len(schema.owners) if schema.owners is not None else told.get("numbers")
+    is_table = isinstance(schema.kind, Table) and is_plain
+    if is_table and made not in (None, schema.kind.n_inputs):
+        raise ValueError(f"the columns make {made} numbers a row, not {schema.kind.n_inputs}")
+    if any(not set(each) <= set(range(schema.kind.n_inputs)) for each in schema.sets or ()):
+        raise ValueError(f"sets={schema.sets} name numbers that a row does not have")
+    for part in schema.parts:
+        _check_table(part, None, is_plain=is_plain)
+    if schema.confounds is not None:
+        _check_table(schema.confounds, None, is_plain=True)
 
 
 def _first_layer(contents: Contents, name: str, schema: Schema) -> Standardize | FrontLayer:
@@ -521,10 +697,21 @@ def _compare(built: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> None:
             for side in (built, stored)
         )
         if here != there:
-            raise ValueError(
+            raise InvalidModelError(
                 f"The weights in the file are not those of the model: {name} is {there} in the "
                 f"file, but {here} in the model; pass the objects that the learner was fitted "
                 "with, such as load(path, encoder=...)."
+            )
+
+
+def _compare_kinds(built: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> None:
+    """Raise an error if tensors hold another kind of numbers than the model's."""
+    for name, tensor in built.items():
+        if tensor.dtype != stored[name].dtype:
+            raise InvalidModelError(
+                f"The weights in the file are not those of the model: {name} holds "
+                f"{stored[name].dtype} in the file, but {tensor.dtype} in the model; save the "
+                "learner again."
             )
 
 

@@ -77,9 +77,10 @@ class _Setting:
             self._changed.wait_for(lambda: self._users == 0 or self._value == value)
             if self._users == 0:
                 self._value, self._before = value, self._read()
-            self._users += 1
+            # First, as a setting that fails has no user.
             if value is not None:
                 self._write(value)
+            self._users += 1
 
     def _leave(self) -> None:
         with self._changed:
@@ -104,7 +105,7 @@ def threads(number: int | None) -> AbstractContextManager[None]:
     The previous setting returns when the last concurrent fit ends. A fit that needs another number
     waits until then; within a fit nothing changes.
     """
-    return nullcontext() if number is None else _THREADS.at(number)
+    return nullcontext() if number is None else _THREADS.at(int(number))
 
 
 def matmul_precision(tf32: bool) -> AbstractContextManager[None]:

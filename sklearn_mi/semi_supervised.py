@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from numbers import Integral
 from typing import Any, ClassVar
@@ -33,7 +34,14 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_mi._base import DocLinkMixin, is_auto
-from sklearn_mi._checks import check_classes, check_codes, check_values
+from sklearn_mi._checks import (
+    check_classes,
+    check_codes,
+    check_container,
+    check_values,
+    check_weights,
+    without_gradient,
+)
 from sklearn_mi._compat import HasMethods, _safe_indexing
 from sklearn_mi.learner import MIRepresentationLearner
 from sklearn_mi.preparation import Given, Run, early_view
@@ -49,6 +57,7 @@ __all__ = ["FineTuning", "LabeledFold", "SemiSupervisedClassifier", "SemiSupervi
 # rounds. It goes astray unless so large a share of the labelled rows is told right.
 SURE, MOST_UNLABELLED, N_ROUNDS = 0.8, 5000, 5
 RELIABLE, N_SPLITS = 0.9, 5
+LARGEST_TARGET = 1e150
 ALPHAS = np.logspace(-3, 3, 13)
 
 
@@ -210,6 +219,7 @@ class _SemiSupervised(DocLinkMixin, BaseEstimator):
                 f"{type(self).__name__} cannot pass confounds to predict; take them out before "
                 "it, or fit a learner with confounds and a classifier to its codes."
             )
+        check_container("X", X)
         warn_of_labels(X, y)
         values, rows = _rows_of_labels(y, self._marker)
         check_consistent_length(X, values)
@@ -332,8 +342,12 @@ class _SemiSupervised(DocLinkMixin, BaseEstimator):
         else:
             to_learner = {k: v for k, v in given.items() if k != "sample_weight"}
             theirs = {k: v for k, v in given.items() if k == "sample_weight"}
+            _check_takes(self._learner(), to_learner, type(self).__name__)
         if "sample_weight" in theirs:
-            theirs["sample_weight"] = check_values("sample_weight", theirs["sample_weight"], n)
+            theirs["sample_weight"] = check_weights("sample_weight", theirs["sample_weight"], n)
+            check_weights(
+                "sample_weight of the labelled rows", theirs["sample_weight"][rows], len(rows)
+            )
         is_of_rows = {k: hasattr(v, "__len__") and len(v) == n for k, v in theirs.items()}
         cut = {k: _safe_indexing(v, rows) if is_of_rows[k] else v for k, v in theirs.items()}
         return dict(to_learner), cut
@@ -348,6 +362,7 @@ class _SemiSupervised(DocLinkMixin, BaseEstimator):
         weights: Any,
     ) -> None:
         learner: Any = clone(self._learner())
+        X = without_gradient(X)
         how = _how_to_fine_tune(self.fine_tune, learner)
         for_learner = self._labels_for(learner, y, targets, rows)
         learner.fit(X, for_learner, **metadata)
@@ -382,7 +397,7 @@ class _SemiSupervised(DocLinkMixin, BaseEstimator):
 
     def _codes(self, X: Any) -> Any:
         """Return codes: numbers for the default part, else as the learner gives them."""
-        Z = self.learner_.transform(X)
+        Z = self.learner_.transform(without_gradient(X))
         return check_codes("codes", Z) if getattr(self, self._readout) is None else Z
 
     def _read(self, X: Any, method: str) -> NDArray[Any]:
@@ -399,6 +414,20 @@ class _SemiSupervised(DocLinkMixin, BaseEstimator):
                 "against; pass labelled rows. In cross-validation and grids pass "
                 "cv=LabeledFold(5), which tests on labelled rows only."
             )
+
+
+def _check_takes(learner: Any, given: Mapping[str, Any], estimator: str) -> None:
+    """Refuse what ``fit`` of a learner does not take; Pipelines and the like may take anything."""
+    parameters = inspect.signature(learner.fit).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return
+    takes = sorted({*parameters, "sample_weight"} - {"X", "y"})
+    unknown = sorted(set(given) - set(takes))
+    if unknown:
+        raise TypeError(
+            f"{estimator}.fit got {unknown[0]}=..., which {type(learner).__name__}.fit does not "
+            f"take; expected names among {takes}."
+        )
 
 
 def _how_to_fine_tune(wanted: Any, learner: Any) -> FineTuning | None:
@@ -715,7 +744,13 @@ class SemiSupervisedRegressor(RegressorMixin, _SemiSupervised):
             )
         if not np.isfinite(targets).all():
             raise ValueError("y has infinite targets; expected finite numbers, or NaN for none.")
-        return targets.astype(np.float64)
+        numbers = targets.astype(np.float64)
+        if np.abs(numbers).max() > LARGEST_TARGET:
+            raise ValueError(
+                f"y holds {np.abs(numbers).max():g}; expected targets of at most "
+                f"{LARGEST_TARGET:g}, whose squares a float holds: rescale them."
+            )
+        return numbers
 
     def _to_learn(self, targets: NDArray[Any]) -> NDArray[Any]:
         return (targets - targets.mean()) / (targets.std() or 1.0)

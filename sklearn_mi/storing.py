@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_mi.persistence import (
     RESTORED,
     Contents,
+    damage_is_told,
     from_bytes,
     read_estimate,
     rebuild,
@@ -56,6 +57,7 @@ class Stored(BaseEstimator):
             it.
         """
         check_is_fitted(self)
+        self._validate_params()
         if self.net_.team.rank:
             return
         model = self._model
@@ -103,7 +105,8 @@ class Stored(BaseEstimator):
             self._use_what_is_here()
             self.net_ = make_net(self._settings, trained[0], history=trained[1])
         if saved is not None:
-            self._restore(from_bytes(saved, self._settings))
+            with damage_is_told("The stored learner"):
+                self._restore(from_bytes(saved, self._settings))
 
     def _restore(self, contents: Contents) -> None:
         """Take over the fitted state that a file holds; used by `load`."""

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib
+import json
 import math
 import re
 import sys
@@ -13,9 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 import skops.io
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -29,6 +33,8 @@ from sklearn_mi import (
     SemiSupervisedClassifier,
     SemiSupervisedRegressor,
     comparisons,
+    headers,
+    load,
 )
 from sklearn_mi._progress import progress_bar
 from sklearn_mi.bounds import BOUNDS
@@ -298,6 +304,33 @@ def whole_method(comparison, **parameters):
 RECORDINGS = np.random.default_rng(3).normal(size=(20, 12, 2))
 LIST = [recording[: 6 + i % 6] for i, recording in enumerate(RECORDINGS)]
 LONG_FRAME = pd.DataFrame({"who": np.arange(60) // 6, "time": np.arange(60) % 6, "a": ROWS[:, 0]})
+
+
+def reopened(change):
+    """Return a learner from its file after a change of the bytes."""
+    quick().fit(ROWS).save("learner.safetensors")
+    path = Path("learner.safetensors")
+    path.write_bytes(change(path.read_bytes()))
+    return load(path)
+
+
+def rewritten(*place_and_value):
+    """Return a learner from its file after a change of the header, with the digest of now."""
+    *place, last, value = place_and_value
+    quick().fit(ROWS).save("learner.safetensors")
+    with safe_open("learner.safetensors", framework="pt") as file:
+        header = json.loads(file.metadata()["sklearn_mi"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    inner = header
+    for key in place:
+        inner = inner[key]
+    inner[last] = value
+    metadata = {"sklearn_mi": json.dumps(header), **headers.unsealed()}
+    save_file(tensors, "learner.safetensors", metadata=metadata)
+    headers.seal("learner.safetensors")
+    return load("learner.safetensors")
+
+
 COLOURS = np.array(["red", "green", "blue"]).repeat(20)
 DATES = pd.date_range("2020", periods=60)
 FEW = np.where(np.arange(60) < 6, np.arange(60) % 3, -1)
@@ -387,6 +420,20 @@ PROVOKED = {
     ),
     "holds dates before 1678 or after 2261": lambda: quick().fit(
         FRAME.assign(b=datetime.datetime(9999, 12, 31))
+    ),
+    "is a lazy frame, which holds no rows": lambda: quick().fit(polars.DataFrame(FRAME).lazy()),
+    "is a dict; expected a table of rows": lambda: quick().fit(dict(FRAME)),
+    "is an empty list; expected a table": lambda: quick().fit(ROWS, X_pair=[]),
+    "expected a table in each place of the list": lambda: quick().fit(ROWS, X_pair=[ROWS, None]),
+    "expected finite numbers, none of them negative": lambda: few_labels().fit(
+        ROWS, FEW, sample_weight=-np.ones(len(ROWS))
+    ),
+    "cannot score a measurement": lambda: compare(
+        {"raw": None}, ROWS, ROWS[:, 0], scoring="accuracy", n_labels=(5,)
+    ),
+    "span more than a float can hold": lambda: quick().fit(ROWS, confounds=ROWS[:, :1] * 1e300),
+    "looks for the partner of every row": lambda: compare_pairs(
+        {"model": quick()}, ROWS, np.where(np.arange(len(ROWS))[:, None] == 3, np.nan, ROWS)
     ),
     "X holds no value in any column": lambda: quick().fit(FRAME * np.nan),
     "X holds dates or times in columns": lambda: closed().fit(FRAME.assign(b=DATES), ROWS),
@@ -550,6 +597,12 @@ PROVOKED = {
         quick(callbacks=[Uncopyable()])
     ),
     "expected a list of skorch callbacks": lambda: quick(callbacks=[print]).fit(ROWS),
+    "has been altered since it was saved": lambda: reopened(lambda b: b[:-9] + bytes(9)),
+    "its header is damaged": lambda: rewritten("facts", "seed", -1),
+    "is not a safetensors file": lambda: reopened(lambda b: b"PK" + b),
+    "The weights in the file are not those of the model": lambda: rewritten(
+        "recipe", "parameters", "n_components", 10**6
+    ),
     "cannot be stored without pickle": lambda: (
         quick(view=lambda x, generator: (x, x)).fit(ROWS).save("learner.safetensors")
     ),

@@ -28,7 +28,7 @@ LINES = [
     {"_version"},
     {"_about"},
     {"_base", "_compat"},
-    {"_checks", "_html", "_progress"},
+    {"_checks", "_html", "_progress", "headers"},
     {"workers"},
     {"runtime", "processes"},
     {"rows"},
@@ -69,7 +69,7 @@ TOLD = {f"information.{name}" for name in ("estimator", "features", "lags", "nei
 PLUMBING = {
     *("building", "encoding", "export", "matching", "model", "on_pairs", "processes"),
     *("callbacks", "persistence", "recipe", "reports", "runtime", "sides", "storing"),
-    "workers",
+    *("headers", "workers"),
     *(name for name in SOURCES if name.startswith("information.") and name not in TOLD),
     *(f"paper.{name}" for name in ("data", "measures")),
     *(name for name in SOURCES if name.split(".")[0] in ("preparation", "rows", "training")),

@@ -12,7 +12,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 import sklearn_mi
-from sklearn_mi import MIRepresentationLearner
+from sklearn_mi import MIRepresentationLearner, headers
 from sklearn_mi.encoders import MLP, Backbone
 from sklearn_mi.training import Muon
 from sklearn_mi.views import Columns, Compose, Corruption, GaussianNoise, Halves, Neighbors
@@ -37,7 +37,9 @@ def read(path):
 
 
 def write(path, header, tensors):
-    save_file(tensors, path, metadata={"sklearn_mi": json.dumps(header)})
+    """Write a file as somebody would who knows about the digest."""
+    save_file(tensors, path, metadata={"sklearn_mi": json.dumps(header), **headers.unsealed()})
+    headers.seal(path)
 
 
 CASES = {
@@ -173,9 +175,9 @@ def test_what_was_fitted_is_saved_whatever_the_parameters_are_by_then(X, tmp_pat
 def test_format_1_is_refused_in_one_sentence(X, tmp_path):
     learner().fit(X).save(tmp_path / "file")
     header, tensors = read(tmp_path / "file")
-    assert header["format"] == 2
+    assert header["format"] == 3
     write(tmp_path / "older", {**header, "format": 1}, tensors)
-    with pytest.raises(ValueError, match="in format 1, but .* with format 2; fit and save"):
+    with pytest.raises(ValueError, match="in format 1, but .* with format 3; fit and save"):
         sklearn_mi.load(tmp_path / "older")
 
 

@@ -22,11 +22,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 
-from sklearn_mi import MIRepresentationLearner, MIWarning, load
+from sklearn_mi import InvalidModelError, MIRepresentationLearner, MIWarning, load
 from sklearn_mi.encoders import MLP
 from sklearn_mi.negatives import Queue
 from sklearn_mi.rows import Order
-from sklearn_mi.training import InvalidCheckpointError, Keeper, every
+from sklearn_mi.training import Keeper, every
 from sklearn_mi.training.state_files import MAGIC, can_hold, read_state, write_state
 
 RNG = np.random.default_rng(0)
@@ -368,7 +368,7 @@ def test_any_altered_byte_is_refused(written, name):
     altered = bytearray(content)
     altered[place_of(name, content)] ^= 1
     file.write_bytes(altered)
-    with pytest.raises(InvalidCheckpointError, match=r"is not whole \(.*delete the file") as error:
+    with pytest.raises(InvalidModelError, match=r"is not whole \(.*delete the file") as error:
         learner(folder, max_steps=2).fit(ROWS)
     assert str(file) in str(error.value)
     file.write_bytes(content)
@@ -381,11 +381,11 @@ def test_random_altered_bytes_and_lengths_are_refused(written):
         altered = bytearray(content)
         altered[place] ^= int(rng.integers(1, 256))
         file.write_bytes(altered)
-        with pytest.raises(InvalidCheckpointError):
+        with pytest.raises(InvalidModelError):
             read_state(file)
     for cut in (b"", content[:10], content[:40], content[:-1], content + b"x", content[1:]):
         file.write_bytes(cut)
-        with pytest.raises(InvalidCheckpointError):
+        with pytest.raises(InvalidModelError):
             read_state(file)
     file.write_bytes(content)
     read_state(file)

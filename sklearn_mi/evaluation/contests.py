@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple, cast
@@ -14,6 +15,7 @@ from joblib import delayed
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 from sklearn.base import clone
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import (
     GroupKFold,
@@ -24,8 +26,15 @@ from sklearn.model_selection import (
 )
 
 from sklearn_mi._base import resolve
-from sklearn_mi._checks import check_codes, check_random_state, check_values
-from sklearn_mi._compat import _safe_indexing
+from sklearn_mi._checks import (
+    check_codes,
+    check_container,
+    check_random_state,
+    check_values,
+    native_table,
+    without_gradient,
+)
+from sklearn_mi._compat import _num_samples, _safe_indexing
 from sklearn_mi._progress import progress_bar
 from sklearn_mi.diagnostics import alignment, effective_rank, intrinsic_dimension, uniformity
 from sklearn_mi.probes import (
@@ -274,6 +283,26 @@ def _scorer(scoring: Any, is_measurement: bool) -> tuple[Any, list[str]]:
     if taken:
         raise ValueError(f"scoring has the name {taken[0]!r}, which is a column already; rename.")
     return check_scoring(None, scoring=scoring), names
+
+
+def _check_scoring(scoring: Any, scorer: Any, target: _Target) -> None:
+    """Refuse a metric of another kind of target, before hours of training."""
+    names = [scoring] if isinstance(scoring, str) else scoring
+    # A scorer of the user's own may ask more of an estimator than a dummy has.
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return
+    dummy: Any = DummyRegressor() if target.is_measurement else DummyClassifier()
+    rows = np.zeros((len(target.y), 1))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scorer(dummy.fit(rows, target.y), rows, target.y)
+    except (ValueError, TypeError, AttributeError) as error:
+        kind = "a measurement" if target.is_measurement else "classes"
+        raise ValueError(
+            f"scoring={scoring!r} cannot score {kind}, which y holds ({error}); expected a metric "
+            f"such as {'r2' if target.is_measurement else 'accuracy'!r}, or pass discrete_target."
+        ) from error
 
 
 def _check_names(
@@ -548,17 +577,27 @@ def compare(
     3  PCA               5.0   0.9
     """
     classifiers = classifiers or {}
-    n_rows = X.shape[0] if issparse(X) else len(X)
+    check_container("X", X)
+    X = native_table(without_gradient(X))
+    n_rows = _num_samples(X)
+    if issparse(X):
+        X = X.tocsr()  # others cannot be cut into folds
     target = _read_target(y, n_rows, discrete_target, labels_per_class, n_labels)
     probes = PROBES[target.is_measurement] if probes is None else probes
     _check_names(transformers, classifiers, probes, scales, target.is_measurement)
     scorer, metrics = _scorer(scoring, target.is_measurement)
+    _check_scoring(scoring, scorer, target)
     if groups is not None:
         groups = np.unique(check_values("groups", groups, n_rows), return_inverse=True)[1]
     generator = check_random_state(random_state)
     splits = _splits(target, groups, n_folds, cv, generator)
     if not set(only_folds or ()) <= set(range(len(splits))):
         raise ValueError(f"only_folds={only_folds}; expected numbers from 0 to {len(splits) - 1}.")
+    if "r2" in metrics and (fewest := min(len(test) for _, test in splits)) < 2:
+        raise ValueError(
+            f"A fold has {fewest} test rows, and scoring='r2' needs two; take fewer folds, or "
+            "another metric such as scoring='neg_mean_absolute_error'."
+        )
     folds = _folds(target, groups, splits, n_draws, generator)
     folds = folds if only_folds is None else [folds[number] for number in only_folds]
     plan = _Plan(target, scorer, metrics, probes, scales, diagnostics)

@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_mi._base import positive_integer
-from sklearn_mi._checks import check_codes, check_random_state
+from sklearn_mi._checks import check_codes, check_container, check_random_state
 from sklearn_mi._compat import _safe_indexing
 from sklearn_mi._progress import progress_bar
 from sklearn_mi.evaluation.tables import _corrected_t
@@ -138,7 +138,11 @@ def compare_pairs(
     1        0.9        1.0         2
     2        0.8        1.0         2
     """
+    check_container("X", X)
+    check_container("Y", Y)
     check_consistent_length(X, Y, latents, groups)
+    _refuse_lacking("X", X)
+    _refuse_lacking("Y", Y)
     folds = _folds(len(X), groups, n_folds, cv, random_state)
     smallest = min(len(fold.test) for fold in folds)
     ks: Sequence[int] = (k,) if isinstance(k, int | np.integer) else k
@@ -163,6 +167,22 @@ def compare_pairs(
         }
         for (name, fold), row in zip(contests, found, strict=True)
     )
+
+
+def _refuse_lacking(name: str, table: Any) -> None:
+    """Refuse rows without any value: each held-out row is looked for by its partner."""
+    values = getattr(table, "to_pandas", lambda: table)()
+    if not isinstance(values, pd.DataFrame | np.ndarray) or values.ndim != 2:
+        return
+    lacks: Any = np.asarray(pd.DataFrame(values).isna()).all(axis=1)
+    if not values.shape[1]:
+        return
+    if lacks.any():
+        raise ValueError(
+            f"{name} has {lacks.sum()} of {len(lacks)} rows without any value, the first being row "
+            f"{lacks.argmax()}; compare_pairs looks for the partner of every row: drop these rows "
+            "of both tables."
+        )
 
 
 def summarise_pairs(table: pd.DataFrame) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import check_array
 
 from sklearn_mi._base import MIWarning
+from sklearn_mi._checks import check_container, native_table
 from sklearn_mi.information.atoms import Coded, has_few_values
 from sklearn_mi.rows import (
     check_names,
@@ -321,9 +322,10 @@ def _as_table(rows: Any, name: str) -> Any:
             "This MIEstimator estimator requires y to be passed, but the target y is None."
         )
     check_types(rows, name)
-    table = _as_pandas(rows)
+    table = native_table(_as_pandas(rows))
     if table is None:
-        table = _as_array(rows, name)
+        check_container(name, rows)
+        table = native_table(_as_array(rows, name))
         if table.ndim > 2:
             return table
     if table.ndim == 1:

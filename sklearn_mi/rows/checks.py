@@ -17,6 +17,7 @@ from sklearn import get_config
 from sklearn.utils.validation import check_array, validate_data
 
 from sklearn_mi._base import MIWarning, Shape
+from sklearn_mi._checks import check_container, without_gradient
 from sklearn_mi._compat import _convert_to_numpy, device, get_namespace
 from sklearn_mi.rows.columns import Column, Number, describe, is_plain, numbers_of, owners_of
 from sklearn_mi.rows.frames import (
@@ -186,7 +187,9 @@ def read_rows(
     ValueError
         For text, missing values, another shape than in ``fit``, images with channels first.
     """
-    X, names = gathered(X), names_of(X, "X")
+    check_container("X", X)
+    X = gathered(without_gradient(X))
+    names = names_of(X, "X")
     finite, own = _finite(X, known), _own_columns(X, known, input_shape)
     check_types(X, "X", reads_dates=own)
     checks: dict[str, Any] = {
@@ -312,6 +315,8 @@ def read_pair(
     ValueError
         If the numbers of rows differ, or tables, shapes or names are not those of ``fit``.
     """
+    if isinstance(X_pair, list | tuple):
+        _refuse_empty(X_pair)
     several = is_several(X_pair) and not _are_partners(X_pair, known, n_rows)
     tables = list(X_pair) if several else None
     if known is not None and len(known.parts) != (0 if tables is None else len(tables)):
@@ -322,6 +327,21 @@ def read_pair(
         check_labels(X, X_pair)
         return checked
     return _read_several(tables, known, estimator, X, n_rows)
+
+
+def _refuse_empty(X_pair: list[Any] | tuple[Any, ...]) -> None:
+    """Refuse a list without tables, or with None in the place of one."""
+    if not X_pair:
+        raise ValueError(
+            "X_pair is an empty list; expected a table, or a list of tables, with as many rows as "
+            "X; leave X_pair=None if there is no second table."
+        )
+    missing = [k for k, table in enumerate(X_pair) if table is None]
+    if missing:
+        raise ValueError(
+            f"X_pair[{missing[0]}]=None; expected a table in each place of the list. Leave out a "
+            "table that you do not have; rows that lack one have NaN in all of its columns."
+        )
 
 
 def _are_partners(X_pair: Any, known: Schema | None, n_rows: int | None) -> bool:
@@ -376,7 +396,9 @@ def read_table(
     -------
     rows : CheckedRows
     """
-    table, names = gathered(table, name), names_of(table, name)
+    check_container(name, table)
+    table = gathered(without_gradient(table), name)
+    names = names_of(table, name)
     finite, own = _finite(table, known), _own_columns(table, known)
     if known is not None:
         check_names(table, known.feature_names, name, estimator)
@@ -430,7 +452,11 @@ def _as_numbers(array: Any, name: str) -> Any:
     """Convert what scikit-learn accepts as objects, such as categories, to numbers."""
     if not (isinstance(array, np.ndarray) and array.dtype.kind == "O"):
         return array
-    return check_array(array.astype(np.float64), allow_nd=True, input_name=name)
+    try:
+        numbers = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} holds values that are no numbers ({error}).") from error
+    return check_array(numbers, allow_nd=True, input_name=name)
 
 
 def warn_of_large_values(rows: CheckedRows, standardize: bool | str, name: str = "X") -> None:

@@ -135,7 +135,13 @@ def _as_table(confounds: Any) -> Any:
     if isinstance(confounds, pd.Series):
         return confounds.to_frame(confounds.name or "confound")
     if isinstance(confounds, np.memmap | torch.Tensor | list | tuple):
-        confounds = np.asarray(from_torch(confounds))
+        try:
+            confounds = np.asarray(from_torch(confounds))
+        except ValueError as error:
+            raise ValueError(
+                f"confounds has rows of unequal lengths, or lists in place of values ({error}); "
+                "expected a table (n, q)."
+            ) from error
     return confounds[:, None] if len(np.shape(confounds)) == 1 else confounds
 
 
@@ -180,9 +186,15 @@ def fit_confounds(data: Data, index: np.ndarray) -> list[Residual]:
         if side is not None:
             _check_side(side, name)
     moments = StandardScaler()
-    for block in confounds.blocks(index):
-        moments.partial_fit(block.astype(np.float64))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for block in confounds.blocks(index):
+            moments.partial_fit(block.astype(np.float64))
     scaling = np.asarray(moments.mean_), np.asarray(moments.scale_)
+    if not (np.isfinite(scaling[0]) & np.isfinite(scaling[1])).all():
+        columns = np.flatnonzero(~(np.isfinite(scaling[0]) & np.isfinite(scaling[1]))).tolist()
+        raise ValueError(
+            f"Columns {columns} of confounds span more than a float can hold; rescale them."
+        )
     return [_fitted(side.source, confounds, index, *scaling) for side in data.sides if side]
 
 
@@ -213,7 +225,11 @@ def _fitted(
         products = (design[:, :, None] * design[:, None]).reshape(len(c), -1)
         gram += (~np.isnan(block)).T.astype(np.float64) @ products
         right += x.T @ design
-        square += (x**2).sum(axis=0)
+        with np.errstate(over="ignore"):
+            square += (x**2).sum(axis=0)
+    if not np.isfinite(square).all():
+        columns = np.flatnonzero(~np.isfinite(square)).tolist()
+        raise ValueError(f"Columns {columns} of a table are too large for confounds; rescale them.")
     # Columns without gaps share one matrix.
     distinct, which = np.unique(gram, axis=0, return_inverse=True)
     inverse = np.linalg.pinv(distinct.reshape(-1, q, q), rcond=OWN_SHARE, hermitian=True)

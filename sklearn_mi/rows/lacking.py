@@ -35,9 +35,10 @@ def lacking_of(X: Any, sets: Sets | None) -> np.ndarray | None:
     lacking : ndarray of bool of shape (n, n_columns) or None
         None: there are none.
     """
-    if sets is None:
+    columns = [] if sets is None else list(missing_of(X).values())
+    if sets is None or not columns:
         return None
-    missing = np.column_stack(list(missing_of(X).values()))
+    missing = np.column_stack(columns)
     if not sets:
         absent = missing.all(axis=1, keepdims=True)
         return np.repeat(absent, missing.shape[1], axis=1) if absent.any() else None
@@ -134,17 +135,19 @@ def check_common(present: np.ndarray | None, pairs: Sequence[tuple[int, int]]) -
             )
 
 
-def warn_of_lacking(rows: CheckedRows) -> None:
+def warn_of_lacking(rows: CheckedRows, name: str = "X") -> None:
     """Warn of rows that lack the table whose codes are asked for.
 
     Parameters
     ----------
     rows : CheckedRows
-        Rows of ``X``.
+    name : str, default="X"
+        Of the table, for the message.
     """
     present = present_in([rows])
     if present is not None:
-        what = "a set of columns" if present.shape[1] > 1 else "X"
+        several = "a set of columns" if name == "X" else f"a table of {name}"
+        what = several if present.shape[1] > 1 else name
         warnings.warn(
             f"{(~present).any(axis=1).sum()} of {len(present)} rows have no value in {what}, so "
             "their codes of it are NaN.",

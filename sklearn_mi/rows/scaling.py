@@ -26,6 +26,8 @@ __all__ = [
 FEWEST_FLAGS = 0.2
 # From the mean, in scaled units: the squares of single precision end at 1e38.
 FARTHEST = 1e15
+# What single precision holds, with room for a difference.
+FARTHEST_MEAN = 1e30
 
 WIDEST_MIXED = 256
 # Begins the names of what a front end knows, which may be those of anything.
@@ -54,7 +56,9 @@ class Standardize(nn.Module):
         x = x.flatten(1)
         if x.dtype == torch.uint8:
             # Bytes carry few digits: float32 is exact enough and much faster.
-            return (x.float() - self.mean.float()) / self.scale.float()
+            # A table of very small or very large numbers may have been fitted; bytes are neither.
+            mean = self.mean.clamp(-FARTHEST_MEAN, FARTHEST_MEAN).float()
+            return (x.float() - mean) / self.scale.clamp_min(1 / FARTHEST).float()
         scaled = _without_gaps((x.double() - self.mean) / self.scale)
         return scaled.clamp(-FARTHEST, FARTHEST).float()
 

@@ -13,12 +13,10 @@ from sklearn_mi.training.muon import Muon, orthogonalised
 from sklearn_mi.training.net import MINet, NonFiniteLossError, train
 from sklearn_mi.training.optimizers import SCHEDULES, optimizer_parameters
 from sklearn_mi.training.plan import IDLE, Plan
-from sklearn_mi.training.state_files import InvalidCheckpointError
 
 __all__ = [
     "IDLE",
     "SCHEDULES",
-    "InvalidCheckpointError",
     "Keeper",
     "MINet",
     "Muon",

@@ -16,7 +16,8 @@ import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
-from sklearn_mi.training.state_files import InvalidCheckpointError, read_state, write_state
+from sklearn_mi._base import InvalidModelError
+from sklearn_mi.training.state_files import read_state, write_state
 
 __all__ = [
     "Resumable",
@@ -125,7 +126,7 @@ def load_checkpoint(
 
     Raises
     ------
-    InvalidCheckpointError
+    InvalidModelError
         If a byte of the file is missing or altered, or if it belongs to another training; the
         message names the difference.
     """
@@ -150,7 +151,7 @@ def checkpoint_seed(path: str | os.PathLike | None) -> int | None:
 def _read(path: str | os.PathLike, device: Any) -> dict[str, Any]:
     state = read_state(path, device)
     if not isinstance(state, dict) or "fingerprint" not in state:
-        raise InvalidCheckpointError(
+        raise InvalidModelError(
             f"checkpoint={os.fspath(path)!r} does not say which data, parameters and random_state "
             "it belongs to; delete the file, or name another one."
         )
@@ -161,7 +162,7 @@ def _check(path: str | os.PathLike, written: Mapping[str, str], now: Mapping[str
     names = [name for name in {**now, **written} if written.get(name) != now.get(name)]
     if names:
         differing = ", ".join(_difference(n, written.get(n), now.get(n)) for n in names)
-        raise InvalidCheckpointError(
+        raise InvalidModelError(
             f"checkpoint={os.fspath(path)!r} belongs to another training: {differing} differ; "
             "expected the same data, parameters and random_state. Pass these, name another file, "
             "or delete this one."

@@ -107,7 +107,7 @@ class Keeper:
         ------
         OSError
             If the folder cannot be made or written.
-        InvalidCheckpointError
+        InvalidModelError
             If the file is not whole.
         """
         if net.writes_files:

@@ -21,17 +21,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["InvalidCheckpointError", "can_hold", "read_state", "remove_remnants", "write_state"]
+from sklearn_mi._base import InvalidModelError
+
+__all__ = ["can_hold", "read_state", "remove_remnants", "write_state"]
 
 MAGIC = b"sklearn-mi checkpoint 1\n"
 DIGEST_SIZE = hashlib.sha256().digest_size
 HEADER = "header"
 # A part that was not written to its end is left over by a kill; younger ones may be in work.
 REMNANT_AFTER = 3600
-
-
-class InvalidCheckpointError(ValueError):
-    """A checkpoint is not whole, has been altered, or belongs to another training."""
 
 
 def write_state(path: str | os.PathLike, state: Any) -> list[str]:
@@ -123,7 +121,7 @@ def read_state(path: str | os.PathLike, device: Any = "cpu") -> Any:
 
     Raises
     ------
-    InvalidCheckpointError
+    InvalidModelError
         If a byte is missing or has changed.
     """
     from safetensors import SafetensorError
@@ -143,8 +141,8 @@ def read_state(path: str | os.PathLike, device: Any = "cpu") -> Any:
         raise _not_whole(path, f"{type(error).__name__}: {error}") from error
 
 
-def _not_whole(path: str | os.PathLike, reason: str) -> InvalidCheckpointError:
-    return InvalidCheckpointError(
+def _not_whole(path: str | os.PathLike, reason: str) -> InvalidModelError:
+    return InvalidModelError(
         f"checkpoint {os.fspath(path)!r} is not whole ({reason}); delete the file to begin anew."
     )
 

@@ -1,7 +1,7 @@
 """What few labels are worth to one estimator: `SemiSupervisedClassifier()` beside eight rivals.
 
 ``python benchmarks/semi_supervised.py --data digits Chile`` fits what is missing, appends a line
-for each data set, fold and contestant to ``cells.jsonl`` in the folder ``--out``, and writes
+for each fold and contestant to a file for each data set in the folder ``--out``, and writes
 ``semi_supervised.csv`` and ``semi_supervised.txt``. A killed run goes on where it was. ``--list``
 says how long each data set takes, ``--report`` writes the tables alone. UMAP runs where it is
 installed; recordings that are in ``--cache`` need no aeon.
@@ -341,22 +341,21 @@ def attempt(cell: Cell, cache: Path) -> dict[str, Any]:
 
 
 def run(cells: Iterable[Cell], asked: argparse.Namespace) -> None:
-    """Do cells in order, and append each to the file as soon as it is there."""
+    """Do cells in order, and append each to the file of its data as soon as it is there."""
     asked.out.mkdir(parents=True, exist_ok=True)
     around = {"commit": package_commit(), "versions": versions(PACKAGES), "machine": machine()}
     parallel = Parallel(
         n_jobs=asked.jobs, batch_size=1, pre_dispatch="2 * n_jobs", return_as="generator_unordered"
     )
-    with (asked.out / "cells.jsonl").open("a", encoding="utf-8") as file:
-        for row in parallel(delayed(attempt)(cell, asked.cache) for cell in cells):
-            where = f"{row['data']}, {row['name']}, fold {row['fold']}"
-            if "failed" in row:
-                print(where, row["failed"], flush=True)
-                continue
-            # The line break comes first: a line cut by a kill must not spoil the next one.
+    for row in parallel(delayed(attempt)(cell, asked.cache) for cell in cells):
+        where = f"{row['data']}, {row['name']}, fold {row['fold']}"
+        if "failed" in row:
+            print(where, row["failed"], flush=True)
+            continue
+        # The line break comes first: a line cut by a kill must not spoil the next one.
+        with (asked.out / f"{row['data']}.jsonl").open("a", encoding="utf-8") as file:
             file.write("\n" + json.dumps({**row, **around, "jobs": asked.jobs}))
-            file.flush()
-            print(f"{where}: {row['cell_seconds']:.1f} s", flush=True)
+        print(f"{where}: {row['cell_seconds']:.1f} s", flush=True)
 
 
 def read_cells(out: Path) -> dict[Cell, dict[str, Any]]:
@@ -505,7 +504,9 @@ def write_report(cells: Sequence[dict[str, Any]], out: Path) -> str:
     environments = sorted({f"{cell['versions']}. {cell['machine']}" for cell in cells})
     parts = [INTRO, f"{OURS} as of {', '.join(commits) or 'no commit'}.", *environments]
     if len(commits) > 1:
-        parts.append(f"MIXED: cells of {OURS} are of several commits; remove the older ones.")
+        by_commit = pd.DataFrame(mine).groupby("commit")["data"].unique()
+        told = "; ".join(f"{commit}: {', '.join(data)}" for commit, data in by_commit.items())
+        parts.append(f"MIXED: cells of {OURS} are of several commits. {told}.")
     known = [name for name in DATA if name in set(rows["data"])]
     parts += [f"{name}: {DATA[name].about}; {DATA[name].n_rows} rows." for name in known]
     is_table = rows["data"].map(lambda data: DATA[data].kind in TABLES)

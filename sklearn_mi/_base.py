@@ -117,12 +117,16 @@ def resolve(family: str, value: Any, names: Mapping[str, Callable[[], T]]) -> T 
         return value
     if value in names:
         return names[value]()
-    near = difflib.get_close_matches(value, names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ValueError(
         f"{family}={value!r} is not a known name; expected one of {sorted(names)} "
-        f"or an object.{hint}"
+        f"or an object.{did_you_mean(value, names)}"
     )
+
+
+def did_you_mean(value: Any, names: Iterable[Any]) -> str:
+    """Return " Did you mean ...?" with the nearest name, or nothing where none is near."""
+    near = difflib.get_close_matches(str(value), map(str, names), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def positive_integer(name: str, value: Any) -> int:
@@ -148,8 +152,7 @@ def check_name(parameter: str, value: Any, names: Iterable[str]) -> None:
     if not isinstance(value, str):
         raise TypeError(f"{parameter}={value!r}; expected a name.")
     if value not in (names := list(names)):
-        near = difflib.get_close_matches(value, names, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(value, names)
         raise ValueError(f"{parameter}={value!r} is not known; expected one of {names}.{hint}")
 
 

@@ -50,9 +50,14 @@ def _fit(member: Any, X: Any, y: Any, metadata: Mapping[str, Any]) -> Any:
     return member.fit(X, **metadata) if y is None else member.fit(X, y, **metadata)
 
 
-def _codes(members: Sequence[Any], method: str, X: Any, n_jobs: int | None) -> list[NDArray[Any]]:
+def _codes(
+    members: Sequence[Any], method: str, X: Any, n_jobs: int | None, confounds: Any
+) -> list[NDArray[Any]]:
     """Return each member's codes of one table, by ``transform`` or ``transform_pair``."""
-    codes = Parallel(n_jobs=n_jobs)(delayed(getattr(member, method))(X) for member in members)
+    beside = {} if confounds is None else {"confounds": confounds}
+    codes = Parallel(n_jobs=n_jobs)(
+        delayed(getattr(member, method))(X, **beside) for member in members
+    )
     return [np.asarray(Z.toarray() if issparse(Z) else Z) for Z in cast(list, codes)]
 
 
@@ -195,9 +200,9 @@ class Ensemble(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         y : array-like of shape (n_samples,), optional
             Passed to the members, as in a Pipeline; a learner that uses no labels ignores it.
         **metadata : dict
-            Passed to the members' ``fit``: ``X_pair``, ``groups`` or anything else that the
-            learner takes. If scikit-learn's metadata routing is enabled, the learner must request
-            it: ``Ensemble(learner.set_fit_request(X_pair=True))``.
+            Passed to the members' ``fit``: ``X_pair``, ``groups``, ``confounds`` or anything else
+            that the learner takes. If scikit-learn's metadata routing is enabled, the learner must
+            request it: ``Ensemble(learner.set_fit_request(X_pair=True))``.
 
         Returns
         -------
@@ -219,7 +224,8 @@ class Ensemble(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.members_ = cast(
             list, Parallel(n_jobs=self.n_jobs)(fit(member, X, y, metadata) for member in members)
         )
-        codes = _codes(self.members_, "transform", X, self.n_jobs)
+        confounds = metadata.get("confounds")
+        codes = _codes(self.members_, "transform", X, self.n_jobs, confounds)
         self._n_features_out = sum(Z.shape[1] for Z in codes)
         self.centres_ = self.rotations_ = self.centres_pair_ = self.rotations_pair_ = None
         if self.combine == "average":
@@ -227,16 +233,36 @@ class Ensemble(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             self._n_features_out = codes[0].shape[1]
             X_pair = metadata.get("X_pair")
             if X_pair is not None and _learner_takes_pairs(self):
-                pair = _codes(self.members_, "transform_pair", X_pair, self.n_jobs)
+                pair = _codes(self.members_, "transform_pair", X_pair, self.n_jobs, confounds)
                 self.centres_pair_, self.rotations_pair_ = _alignment(pair)
         return self
 
-    def transform(self, X: Any) -> NDArray[Any]:
+    def fit_transform(self, X: Any, y: Any = None, **metadata: Any) -> NDArray[Any]:
+        """Fit every member to the same rows, and return the combined codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+        y : array-like of shape (n_samples,), optional
+        **metadata : dict
+            As for ``fit``.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_features_out)
+            As from ``transform``.
+        """
+        self.fit(X, y, **metadata)
+        return self.transform(X, confounds=metadata.get("confounds"))
+
+    def transform(self, X: Any, *, confounds: Any = None) -> NDArray[Any]:
         """Return the combined codes.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
+        confounds : array-like of shape (n_samples, n_confounds), default=None
+            Needed if ``fit`` was given any.
 
         Returns
         -------
@@ -244,13 +270,13 @@ class Ensemble(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             With ``combine="concat"`` the first columns are the first member's.
         """
         check_is_fitted(self)
-        codes = _codes(self.members_, "transform", X, self.n_jobs)
+        codes = _codes(self.members_, "transform", X, self.n_jobs, confounds)
         if self.centres_ is None or self.rotations_ is None:
             return np.hstack(codes)
         return _average(codes, self.centres_, self.rotations_)
 
     @available_if(_learner_takes_pairs)
-    def transform_pair(self, X_pair: Any) -> Any:
+    def transform_pair(self, X_pair: Any, *, confounds: Any = None) -> Any:
         """Return the combined codes of rows of the second table.
 
         Available if the learner has this method.
@@ -258,6 +284,8 @@ class Ensemble(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Parameters
         ----------
         X_pair : array-like of shape (n_samples, n_features_pair)
+        confounds : array-like of shape (n_samples, n_confounds), default=None
+            Needed if ``fit`` was given any.
 
         Returns
         -------
@@ -271,7 +299,7 @@ class Ensemble(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             If the ensemble was fitted without ``X_pair``.
         """
         check_is_fitted(self)
-        codes = _codes(self.members_, "transform_pair", X_pair, self.n_jobs)
+        codes = _codes(self.members_, "transform_pair", X_pair, self.n_jobs, confounds)
         combined = self._combined_pair(codes)
         prefix = type(self).__name__.lower()
         names = np.array([f"{prefix}{i}" for i in range(combined.shape[1])], dtype=object)
@@ -297,6 +325,9 @@ class Ensemble(DocLinkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         mapping = MethodMapping()
         for caller in ("fit", "fit_transform"):
             mapping.add(caller=caller, callee="fit")
+        # Of confounds alone: fit, too, asks for the codes of its rows.
+        for caller in ("fit_transform", "transform"):
+            mapping.add(caller=caller, callee="transform")
         return MetadataRouter(owner=self).add(learner=self.learner, method_mapping=mapping)
 
     @property

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from sklearn_mi._base import Component, resolve
 
-__all__ = ["as_description", "copied", "dense", "glorot", "made_by", "mlp"]
+__all__ = ["as_description", "copied", "dense", "evaluating", "glorot", "made_by", "mlp"]
 
 T = TypeVar("T", bound=Component)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode without gradients; then each part has its former mode.
+
+    Parameters
+    ----------
+    module : Module
+    """
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
 
 
 def glorot(layer: nn.Linear | nn.Conv2d) -> Any:

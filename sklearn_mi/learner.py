@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
@@ -724,7 +725,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         warn_of_lacking(rows)
         rows = residual_rows(rows, confounds, model.confounds, 0, type(self).__name__)
         check_length(rows, model.scale, model.encoder)
-        return self._encode(rows, model.scale, model.transform)
+        return self._encode(rows, model.scale, partial(model.transform, may_lack=rows.may_lack))
 
     def transform_steps(self, X: Any) -> Any:
         """Return the codes of every step of recordings.

@@ -331,10 +331,13 @@ class PairModel(nn.Module):
             return nullcontext()
         return torch.autocast(device.type, dtype=self.autocast)
 
-    def transform(self, x: Tensor) -> Tensor:
-        """Return the codes of a scaled batch that ``output`` names."""
+    def transform(self, x: Tensor, may_lack: bool = True) -> Tensor:
+        """Return the codes of a scaled batch that ``output`` names.
+
+        ``may_lack`` says whether a row may lack a table: only then can a number be missing.
+        """
         state, output = self.state.tensors(), self.recipe.output
-        lacks = bool(x.isnan().any())
+        lacks = may_lack and bool(x.isnan().any())
         seen = filled(x) if lacks else x
         z = output_of(seen, output, self.view, state, self.encoder, self.encoder_y)
         if not lacks:
@@ -344,9 +347,9 @@ class PairModel(nn.Module):
         widths = {"second": (0, *self.widths[1:]), "both": self.widths}
         return tables.hidden(z, widths.get(output, self.widths[:1]), x.flatten(1))
 
-    def transform_second(self, x: Tensor) -> Tensor:
+    def transform_second(self, x: Tensor, may_lack: bool = True) -> Tensor:
         """Return the codes of a scaled batch of the second table, or of several side by side."""
-        if not x.isnan().any():
+        if not may_lack or not x.isnan().any():
             return self.encoder_y(x)
         tables = Tables([x], self.shapes[1:])
         return tables.hidden(self.encoder_y(filled(x)), self.widths[1:], x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -65,7 +66,7 @@ class OnPairs:
         warn_of_lacking(rows, "X_pair")
         rows = residual_rows(rows, confounds, model.confounds, 1, name)
         check_length(rows, scale, model.encoder_y, "X_pair")
-        codes = self._encode(rows, scale, model.transform_second)
+        codes = self._encode(rows, scale, partial(model.transform_second, may_lack=rows.may_lack))
 
         def names() -> np.ndarray:
             columns = model.pair_columns(schema.kind.row_shape)

@@ -19,6 +19,7 @@ __all__ = [
     "enough_memory",
     "entropy",
     "has_bfloat16",
+    "is_recorded",
     "matmul_precision",
     "own_randomness",
     "seeds_of",
@@ -209,6 +210,16 @@ class own_randomness:  # noqa: N801, a context manager that is used like a funct
         assert self._outside is not None
         self.states, self._outside = self._exchange(self._outside), None
         _GENERATOR_LOCK.release()
+
+
+def is_recorded(tensor: Tensor) -> bool:
+    """Tell whether the step that made a tensor is being recorded for a GPU: no number can be read.
+
+    Parameters
+    ----------
+    tensor : Tensor
+    """
+    return tensor.is_cuda and torch.cuda.is_current_stream_capturing()
 
 
 @contextmanager

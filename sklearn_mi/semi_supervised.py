@@ -123,9 +123,13 @@ def _part_has(method: str) -> Callable[[Any], bool]:
 
 
 def _flags(Z: NDArray[Any]) -> NDArray[np.bool_] | None:
-    """Return which columns hold only 0 and 1 if they make a mixed table, else None."""
-    varies = np.ptp(Z, axis=0) > 0
-    flags = ((Z == 0) | (Z == 1)).all(axis=0) & varies
+    """Return which columns are flags if they make a mixed table, else None.
+
+    Flags are 0 or 1, or two such values moved to their mean, as a learner returns them.
+    """
+    low, span = Z.min(axis=0), np.ptp(Z, axis=0)
+    varies, moved = span > 0, Z - low
+    flags = ((moved == 0) | (moved == span)).all(axis=0) & np.isclose(span, 1, rtol=0, atol=1e-6)
     return flags if are_mixed(flags, varies) else None
 
 
@@ -490,8 +494,8 @@ class SemiSupervisedClassifier(ClassifierMixin, _SemiSupervised):
         and divided by one number, both fitted to all rows. If cross-validation of the labelled
         rows gives a balanced accuracy of at least 0.9, it also learns from up to 5,000 unlabelled
         rows: those to which self-training gives a class with a probability of at least 0.8. Not
-        so with ``sample_weight``, nor if a fifth of the columns or more hold only 0 and 1, as in
-        a table of numbers and categories; there numbers are divided one by one.
+        so with ``sample_weight``, nor if a fifth of the columns or more are 0 or 1, also moved to
+        their mean, as in a table of numbers and categories; there numbers are divided one by one.
     unlabeled : object, default="auto"
         What ``y`` holds for rows without a label. "auto": -1 among integers; NaN among floats;
         None, NaN, pandas' NA or -1 in an array of objects. If all labels are text, all count.

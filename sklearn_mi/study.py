@@ -9,7 +9,7 @@ import platform
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ import torch
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
+from sklearn_mi._compat import _safe_indexing
 from sklearn_mi._progress import progress_bar
 from sklearn_mi._version import __version__
 from sklearn_mi.workers import Turn, WorkerDiedError, finish, is_by_dask
@@ -33,7 +34,8 @@ class Learner(Protocol):
     """An estimator that a study can train: it pauses to be measured, then continues.
 
     `MIRepresentationLearner` and `AdversarialEncoder` are such estimators. If a learner has a
-    method ``bounds``, a study measures its bounds as well.
+    method ``bounds``, a study measures its bounds as well. Where a `Split` has confounds, its
+    methods take ``confounds``.
     """
 
     n_threads: int | None
@@ -68,12 +70,30 @@ class Split:
     X_train, X_test : array of shape (n, ...)
     y_train, y_test : array of shape (n,) or None, default=None
         Labels for the probes; the learner never sees them.
+    confounds_train, confounds_test : array or data frame of shape (n, n_confounds), default=None
+        Known quantities that must not be in a code: passed to ``fit_iter``, ``transform`` and
+        ``bounds`` of the learner as ``confounds``. Both or neither.
+
+    Raises
+    ------
+    ValueError
+        If confounds are given of one part alone.
     """
 
     X_train: Any
     X_test: Any
     y_train: Any = None
     y_test: Any = None
+    confounds_train: Any = None
+    confounds_test: Any = None
+
+    def __post_init__(self) -> None:
+        """Refuse confounds of one part alone: each row needs its own."""
+        if (self.confounds_train is None) != (self.confounds_test is None):
+            missing = "train" if self.confounds_train is None else "test"
+            raise ValueError(
+                f"confounds_{missing} is None; expected the confounds of both parts, or of neither."
+            )
 
 
 @dataclass
@@ -282,7 +302,7 @@ def estimate_hours(
         for learner in learners.values():
             trial = _with_seed(learner, 0, n_threads)
             # The first five steps include building, and cost more than later ones.
-            run = trial.fit_iter(split.X_train, split.y_train, at=(5, 25), checkpoint=None)
+            run = _trained(trial, split, at=(5, 25), checkpoint=None)
             times = [time.perf_counter() for _ in run]
             _measure(trial, split, dict(probes or {}), dict(measures or {}), bound_rows // 10)
             measuring = time.perf_counter() - times[1]
@@ -292,10 +312,18 @@ def estimate_hours(
 
 def _tenth(split: Split) -> Split:
     """Return every tenth row of a split, or about a hundred rows if that is more."""
-    parts = []
-    for rows in (split.X_train, split.X_test, split.y_train, split.y_test):
-        parts.append(None if rows is None else rows[:: max(1, min(10, rows.shape[0] // 100))])
-    return Split(*parts)
+    return _each(split, lambda rows: rows[:: max(1, min(10, rows.shape[0] // 100))])
+
+
+def _each(split: Split, change: Callable[[Any], Any]) -> Split:
+    """Return a split, each of its parts that is given changed."""
+    parts = {part.name: getattr(split, part.name) for part in fields(split)}
+    return Split(**{name: None if rows is None else change(rows) for name, rows in parts.items()})
+
+
+def _confounds(confounds: Any) -> dict[str, Any]:
+    """Return confounds as an argument, none where there are none: not every learner takes them."""
+    return {} if confounds is None else {"confounds": confounds}
 
 
 def read_study(folder: str | os.PathLike) -> pd.DataFrame:
@@ -460,9 +488,7 @@ class _Work:
             split = _arrays(data() if callable(data) else data)
             start = time.perf_counter()
             # An unsupervised learner ignores the labels.
-            run = learner.fit_iter(
-                split.X_train, split.y_train, at=self.stops, checkpoint=checkpoint
-            )
+            run = _trained(learner, split, at=self.stops, checkpoint=checkpoint)
             for step in run:
                 if step in missing:
                     values = _measure(learner, split, self.probes, self.measures, self.bound_rows)
@@ -525,15 +551,17 @@ def _without_addresses(text: str) -> str:
 
 def _arrays(split: Split) -> Split:
     """Return a split without joblib's memory maps, from which the learner would stream batches."""
-    plain = [
-        np.asarray(a) if isinstance(a, np.memmap) else a
-        for a in (split.X_train, split.X_test, split.y_train, split.y_test)
-    ]
-    return Split(*plain)
+    return _each(split, lambda a: np.asarray(a) if isinstance(a, np.memmap) else a)
+
+
+def _trained(learner: Any, split: Split, **how: Any) -> Iterator[int]:
+    return learner.fit_iter(
+        split.X_train, split.y_train, **how, **_confounds(split.confounds_train)
+    )
 
 
 def _measure(
-    learner: Learner,
+    learner: Any,
     split: Split,
     probes: dict[str, Probe],
     measures: dict[str, Measure],
@@ -542,15 +570,15 @@ def _measure(
     chosen = np.sort(np.random.default_rng(0).permutation(len(split.X_train))[:bound_rows])
     values: dict[str, float] = {}
     parts = {
-        "train": _rows(chosen, split.X_train, split.y_train),
-        "test": _rows(slice(bound_rows), split.X_test, split.y_test),
+        "train": (chosen, split.X_train, split.y_train, split.confounds_train),
+        "test": (slice(bound_rows), split.X_test, split.y_test, split.confounds_test),
     }
-    bounds = getattr(learner, "bounds", None)
-    for part, rows in parts.items():
-        for name, value in bounds(*rows).items() if bounds is not None else ():
+    for part, (which, X, y, confounds) in parts.items() if hasattr(learner, "bounds") else ():
+        beside = _confounds(None if confounds is None else _safe_indexing(confounds, which))
+        for name, value in learner.bounds(*_rows(which, X, y), **beside).items():
             values[f"{name.replace('-', '_')}_{part}"] = value
     if probes:
-        codes = learner.transform(split.X_train), learner.transform(split.X_test)
+        codes = [learner.transform(X, **_confounds(c)) for _, X, _, c in parts.values()]
         for name, probe in probes.items():
             values[name] = float(probe(codes[0], split.y_train, codes[1], split.y_test))
     for name, measure in measures.items():

@@ -131,7 +131,8 @@ def test_differences_are_corrected_for_folds_that_overlap(modules, tmp_path):
         np.testing.assert_allclose(found["gain_p"], p_values)
     text = few.write_report(cells, tmp_path)
     assert "Chile at " in text and "MIXED" not in text
-    assert "MIXED" in few.write_report([*cells[1:], cells[0] | {"commit": "2"}], tmp_path)
+    mixed = few.write_report([*cells[1:], cells[0] | {"commit": "2"}], tmp_path)
+    assert "MIXED" in mixed and "; 2: Chile." in mixed
 
 
 def test_a_rival_of_fewer_folds_has_no_difference(modules):
@@ -194,8 +195,9 @@ def test_what_fails_is_told_and_tried_again(few, tmp_path, monkeypatch, capsys):
         "raw",
         "logistic regression",
     }
-    lines = (tmp_path / "cells.jsonl").read_text(encoding="utf-8")
-    (tmp_path / "cells.jsonl").write_text(lines + '\n{"cut by a ki', encoding="utf-8")
+    [file] = tmp_path.glob("*.jsonl")
+    lines = file.read_text(encoding="utf-8")
+    file.write_text(lines + '\n{"cut by a ki', encoding="utf-8")
     assert len(few.read_cells(tmp_path)) == 6
     assert all(json.loads(line) for line in lines.splitlines() if line)
 

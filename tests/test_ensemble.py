@@ -256,3 +256,34 @@ def test_codes_of_the_second_table_come_in_the_container_that_is_asked_for(combi
     named = ensemble.set_output(transform="pandas").transform_pair(B)
     assert list(named) == [f"ensemble{i}" for i in range(plain.shape[1])]
     np.testing.assert_array_equal(named, plain)
+
+
+def test_confounds_reach_each_member_and_its_codes():
+    rng = np.random.default_rng(0)
+    X, B, C = rng.normal(size=(60, 4)), rng.normal(size=(60, 3)), rng.normal(size=(60, 2))
+    learner = MIRepresentationLearner(2, max_steps=2)
+    ensemble = Ensemble(learner, 2, combine="average", random_state=0)
+    plain = clone(ensemble).fit(X, X_pair=B, confounds=C)
+    # What confounds add is taken out again; the codes are those of rows without it.
+    moved = clone(ensemble).fit(X + C[:, :1], X_pair=B - C[:, 1:], confounds=C)
+    Z = plain.transform(X, confounds=C)
+    np.testing.assert_allclose(moved.transform(X + C[:, :1], confounds=C), Z, atol=1e-4)
+    pairs = plain.transform_pair(B, confounds=C)
+    np.testing.assert_allclose(moved.transform_pair(B - C[:, 1:], confounds=C), pairs, atol=1e-4)
+    again = clone(ensemble).fit_transform(X, X_pair=B, confounds=C)
+    np.testing.assert_array_equal(again, Z)
+    with pytest.raises(ValueError, match="was given confounds"):
+        plain.transform(X)
+
+
+def test_confounds_are_routed_through_a_pipeline():
+    rng = np.random.default_rng(0)
+    X, C = rng.normal(size=(60, 4)), rng.normal(size=(60, 1))
+    alone = Ensemble(MIRepresentationLearner(2, max_steps=2), 2, random_state=0)
+    Z = alone.fit(X, confounds=C).transform(X, confounds=C)
+    with sklearn.config_context(enable_metadata_routing=True):
+        learner = MIRepresentationLearner(2, max_steps=2)
+        learner.set_fit_request(confounds=True).set_transform_request(confounds=True)
+        pipe = make_pipeline(Ensemble(learner, 2, random_state=0), "passthrough")
+        pipe.fit(X, confounds=C)
+        np.testing.assert_array_equal(pipe.transform(X, confounds=C), Z)

@@ -270,3 +270,15 @@ def test_rows_that_lack_tables_help(seed):
         probe = LinearRegression().fit(Z[:200], latent[600:800])
         found[name] = probe.score(Z[200:], latent[800:])
     assert found["every"] > found["complete"] + 0.1
+
+
+@pytest.mark.parametrize("given", [{}, {"X_pair": WHOLE[1]}], ids=["one table", "two"])
+def test_codes_look_for_gaps_only_where_rows_may_lack_a_table(monkeypatch, given):
+    fitted, isnan, looks = learner().fit(WHOLE[0], **given), torch.Tensor.isnan, []
+    monkeypatch.setattr(torch.Tensor, "isnan", lambda x: looks.append(1) or isnan(x))
+    fitted.transform(WHOLE[0])
+    assert len(looks) == 1  # the first layer, which fills gaps, once a block
+    if given:
+        codes = fitted.transform(A)
+        assert len(looks) > 2
+        np.testing.assert_array_equal(np.isnan(codes).all(axis=1), ~PRESENT[:, 0])

@@ -259,7 +259,7 @@ def test_a_recorded_step_gives_offsets_out_of_reach_no_weight(monkeypatch):
     module = build(Predictive(n_negatives=4), (3, 9))
     codes, report = unequal_codes(module, lengths=[3, 2, 1, 3, 3, 2]), InfoNCE().build(1, 1)
     expected = mean_over(module(codes, None), report)
-    monkeypatch.setattr("sklearn_mi.comparisons.predictive._is_recorded", lambda tensor: True)
+    monkeypatch.setattr("sklearn_mi.comparisons.predictive.is_recorded", lambda tensor: True)
     compared = module(codes, None)
     assert len(compared) == 8
     torch.testing.assert_close(mean_over(compared, report), expected)

@@ -218,15 +218,49 @@ def test_default_learns_from_sure_rows_where_classes_are_told_apart():
     np.testing.assert_allclose(model.predict_proba(X), hand.predict_proba(codes), rtol=1e-5)
 
 
-def test_default_leaves_flags_of_a_mixed_table_as_they_are():
+@pytest.mark.parametrize("centre", [0.0, 0.1])
+def test_default_leaves_flags_of_a_mixed_table_as_they_are(centre):
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.normal(5, 9, 80), rng.normal(size=80), rng.random(80) < 0.1])
     y = np.where(np.arange(80) % 2, -1, (X[:, 0] > 5) + 2 * X[:, 2].astype(int))
+    X[:, 2] -= centre
     model = SemiSupervisedClassifier(FunctionTransformer()).fit(X, y)
     numbers = StandardScaler().fit_transform(X[:, :2])
     np.testing.assert_allclose(
         model.classifier_[0].transform(X), np.column_stack([numbers, X[:, 2]])
     )
+
+
+def test_default_reads_codes_of_a_table_with_words_as_those_of_a_mixed_table():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(2, size=160)
+    frame = pd.DataFrame(
+        {
+            "size": truth + 0.1 * rng.normal(size=160),
+            "age": rng.normal(40, 9, 160),
+            "town": rng.choice(["Oslo", "Rome", "Ulm"], 160),
+            "owns": np.where(rng.random(160) < 0.3, "yes", "no"),
+        }
+    )
+    few = np.where(np.arange(160) % 4 == 0, truth, -1)
+    model = SemiSupervisedClassifier(random_state=0).fit(frame, few)
+    # No scale of a whole code and no self-training, though the classes are told apart.
+    Z = MIRepresentationLearner(random_state=0).fit(frame).transform(frame)
+    known, numbers = few != -1, Z[:, :2]
+    codes = np.hstack([StandardScaler().fit_transform(numbers), Z[:, 2:]])
+    assert Z.shape[1] == 6 and set(np.round(np.ptp(Z[:, 2:], axis=0), 6)) == {1.0}
+    hand = LogisticRegression(max_iter=2000).fit(codes[known], few[known])
+    np.testing.assert_allclose(model.predict_proba(frame), hand.predict_proba(codes), atol=1e-4)
+
+
+def test_columns_of_two_values_that_are_no_flags_share_a_scale():
+    # Rare words, weighted: each stands in a row or two.
+    X = np.zeros((60, 12))
+    X[np.arange(60), np.arange(60) % 10] = 0.3
+    X[:, 10:] = np.random.default_rng(0).normal(size=(60, 2))
+    y = np.where(np.arange(60) % 2, -1, X[:, 10] > 0)
+    model = SemiSupervisedClassifier(FunctionTransformer()).fit(X, y)
+    assert len(np.unique(model.classifier_[0].scale_)) == 1
 
 
 def test_weights_reach_the_default_classifier_and_stop_self_training(blobs):

@@ -89,6 +89,16 @@ def test_values_of_hidden_steps_change_nothing(encoder):
 
 
 @pytest.mark.parametrize("pool", POOLS)
+def test_a_gru_begins_at_the_first_observed_step(pool):
+    module, x = build(GRU(6, pool=pool), (9, 3)), recordings([9, 5, 3, 1], width=9)
+    late = torch.cat([torch.zeros(4, 4, 3), x], dim=1)
+    torch.testing.assert_close(module.steps(late)[:, :, 4:], module.steps(x))
+    torch.testing.assert_close(module(late), module(x))
+    nothing = torch.zeros(1, 9, 3)
+    assert not module(nothing).any() and not module.steps(nothing).any()
+
+
+@pytest.mark.parametrize("pool", POOLS)
 def test_pools_are_those_of_a_loop_over_observed_steps(pool):
     steps = torch.randn(6, 3, 9, generator=torch.Generator().manual_seed(0)) - 2
     seen = torch.rand(6, 9, generator=torch.Generator().manual_seed(1)) < 0.5

@@ -275,3 +275,34 @@ def test_long_names_do_not_merge_cells(tmp_path):
     assert table["n_test"].tolist() == [38, 38, 20, 20]
     assert table["learner"].tolist() == [name, f"{name}!"] * 2
     assert len(list((tmp_path / "cells").glob("*.json"))) == 4
+
+
+def test_confounds_of_a_split_reach_fit_codes_and_bounds(tmp_path):
+    rng = np.random.default_rng(0)
+    X, C = rng.normal(size=(120, 4)), pd.DataFrame({"site": np.repeat(list("abcd"), 30)})
+    rows, tests = np.arange(0, 120, 2), np.arange(1, 120, 2)
+    given = {"confounds_train": C.iloc[rows], "confounds_test": C.iloc[tests]}
+    split = Split(X[rows], X[tests], np.zeros(60), np.zeros(60), **given)
+    learner = MIRepresentationLearner(2)
+
+    def code(Z_train, y_train, Z_test, y_test):
+        return Z_test.mean()
+
+    table = run_study(
+        {"one": learner}, {"rows": split}, seeds=[3], at=[4], folder=tmp_path, progress=False,
+        probes={"code": code},
+    )  # fmt: skip
+    assert table["error"].tolist() == [""]
+    alone = clone(learner).set_params(random_state=3, n_threads=1)
+    assert [*alone.fit_iter(X[rows], at=[4], confounds=C.iloc[rows])] == [4]
+    bounds = alone.bounds(X[tests], confounds=C.iloc[tests])
+    assert table["infonce_test"].item() == bounds["infonce"]
+    assert table["code"].item() == alone.transform(X[tests], confounds=C.iloc[tests]).mean()
+    data = {"rows": split}
+    assert estimate_hours({"one": learner}, data, seeds=[0], at=[4], probes={"code": code}) > 0
+
+
+def test_confounds_of_one_part_alone_are_refused():
+    X = np.zeros((4, 2))
+    with pytest.raises(ValueError, match="confounds_test is None; expected the confounds of both"):
+        Split(X, X, confounds_train=X)

@@ -55,7 +55,7 @@ FEW_LABELS = (1, 5, 20)
     type=Names(),
     help="Columns of X; the information is then that beyond what they tell.",
 )
-@click.option("--groups", metavar="COLUMN", help="Subject of each row; a column of X.")
+@click.option("--groups", metavar="COLUMN", help="Subject or recording of each row; a column of X.")
 @click.option(
     "--blocks", type=Blocks(), help="For a series: rows that depend on one another, or auto."
 )

@@ -21,6 +21,7 @@ from sklearn_mi.comparisons.base import (
     scored,
 )
 from sklearn_mi.layers import mlp
+from sklearn_mi.runtime import is_recorded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -162,9 +163,7 @@ class _LocalGlobalModule(ComparisonModule):
 
     def _refuse_unobserved(self, seen: Tensor) -> None:
         # A step that is being recorded for a GPU cannot look; those before it did.
-        if seen.is_cuda and torch.cuda.is_current_stream_capturing():
-            return
-        if not seen.all():
+        if not is_recorded(seen) and not seen.all():
             raise ValueError(
                 f"{self.of!r} compares all places of a map, but some steps of the recordings were "
                 "not observed; expected recordings of one length, or take comparison='cpc'."

@@ -13,6 +13,7 @@ from torch import nn
 
 from sklearn_mi._base import Codes, Objective, Shape, check_name, positive_integer
 from sklearn_mi.comparisons.base import Comparison, ComparisonModule, Maps, refuse_codes, scored
+from sklearn_mi.runtime import is_recorded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -209,15 +210,10 @@ def _seen_places(codes: Codes) -> tuple[Tensor, Tensor] | None:
     return x, torch.ones_like(x) if y is None else y
 
 
-def _is_recorded(tensor: Tensor) -> bool:
-    """Tell whether the step is being recorded for a GPU."""
-    return tensor.is_cuda and torch.cuda.is_current_stream_capturing()
-
-
 def _reached(compared: list[Codes]) -> list[Codes]:
     """Return the codes of the offsets that some recording reaches."""
     reached: Any = torch.stack([one.positives.any() for one in compared])  # type: ignore[union-attr]
-    if _is_recorded(reached):
+    if is_recorded(reached):
         # Such a step cannot look at numbers: an offset out of reach gets no weight.
         for one, is_reached in zip(compared, reached, strict=True):
             one.positives[0, 0] |= ~is_reached  # type: ignore[index]

@@ -145,9 +145,9 @@ def to_sequences(frame: Any, by: str, time: str, columns: Sequence[str] | None =
 
 
 def _as_pandas(frame: Any) -> pd.DataFrame:
-    from sklearn_mi.rows import listed  # which imports torch
+    from sklearn_mi.rows import is_polars_frame, listed  # which imports torch
 
-    if hasattr(frame, "get_columns"):  # polars; its own way to pandas needs pyarrow
+    if is_polars_frame(frame):  # its own way to pandas needs pyarrow
         frame = pd.DataFrame({column.name: column.to_numpy() for column in frame.get_columns()})
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(

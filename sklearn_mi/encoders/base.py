@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_mi._base import Component, Shape, positive_integer
-from sklearn_mi.layers import copied, made_by
+from sklearn_mi.layers import copied, evaluating, made_by
 
 __all__ = ["DEFAULT_WIDTH", "Encoder", "Factory", "InvertibleModule", "Ready", "code_width"]
 
@@ -195,18 +195,13 @@ def code_width(module: nn.Module, input_shape: Shape) -> int:
         t for t in itertools.chain(module.parameters(), module.buffers()) if t.is_floating_point()
     )
     like = next(floating, torch.empty(0))
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
     try:
-        with torch.no_grad():
+        with evaluating(module):
             code = module(torch.zeros(2, *input_shape, dtype=like.dtype, device=like.device))
     except Exception as error:  # a foreign module may fail in any way; the cause is chained
         raise ValueError(
             f"input_shape={input_shape}; encoder {name} does not accept such rows: {error}"
         ) from error
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
     if not isinstance(code, Tensor) or code.ndim != 2 or len(code) != 2:
         got = tuple(code.shape) if isinstance(code, Tensor) else type(code).__name__
         raise ValueError(

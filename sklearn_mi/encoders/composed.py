@@ -23,6 +23,7 @@ from sklearn_mi.encoders.images import Backbone, ConvNet, DIMNet, LeNet, check_i
 from sklearn_mi.encoders.recurrent import GRU
 from sklearn_mi.encoders.sequences import SequenceModule
 from sklearn_mi.layers import as_description
+from sklearn_mi.runtime import is_recorded
 
 __all__ = ["ENCODERS", "Passthrough", "Patches", "Tiled", "Tokens", "as_encoder"]
 
@@ -297,7 +298,7 @@ class _Embedded(SequenceModule):
 
     def _recordings(self, rows: Tensor) -> Tensor:
         # A step that is being recorded for a GPU cannot look at numbers.
-        if not (rows.is_cuda and torch.cuda.is_current_stream_capturing()):
+        if not is_recorded(rows):
             self.of.check_rows(rows)
         x = self.embedding(rows.long())
         return torch.cat([x, rows.ne(0)[..., None].to(x.dtype)], dim=2)

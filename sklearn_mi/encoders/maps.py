@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sklearn_mi._base import Shape
+from sklearn_mi._base import Shape, did_you_mean
+from sklearn_mi.layers import evaluating
 
 if TYPE_CHECKING:
     from sklearn_mi.encoders.base import Encoder
@@ -50,8 +50,7 @@ def layer_paths(
         paths[layer] = named.get(layer, layer)
         if paths[layer] not in inside:
             known = sorted(named) or sorted(inside)
-            near = difflib.get_close_matches(layer, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(layer, known)
             raise ValueError(
                 f"layer={layer!r} is no layer of encoder={encoder!r}; expected one of {known}, or "
                 f"the path of a module in it.{hint}"
@@ -125,13 +124,9 @@ def map_shapes(module: nn.Module, input_shape: Shape, paths: Mapping[str, str]) 
         If the output of a layer is no map: it has no axes beyond its channels.
     """
     like = next(module.parameters(), torch.empty(0))
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    with torch.no_grad():
+    with evaluating(module):
         rows = torch.zeros(2, *input_shape, dtype=like.dtype, device=like.device)
         _, maps = code_and_maps(module, rows, paths)
-    for part, mode in modes.items():
-        part.training = mode
     for layer, made in maps.items():
         if not isinstance(made, Tensor) or made.ndim < 3 or len(made) != 2:
             got = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__

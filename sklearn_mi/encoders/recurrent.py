@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from sklearn_mi._base import Shape, positive_integer
@@ -23,8 +24,16 @@ class _Recurrence(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         mask = rows[..., -1:]
-        states, _ = self.network(rows[..., :-1] * mask)
-        return (self.to_code(states) * mask).transpose(1, 2)
+        # Steps before the first observed one would move the state; behind the others they do not.
+        first = (mask > 0).int().argmax(1)
+        states, _ = self.network(_rolled(rows[..., :-1] * mask, first))
+        return (self.to_code(_rolled(states, -first)) * mask).transpose(1, 2)
+
+
+def _rolled(x: Tensor, steps: Tensor) -> Tensor:
+    """Return recordings, each rolled to the left by its own number of steps, of shape (b, 1)."""
+    places = (torch.arange(x.shape[1], device=x.device) + steps) % x.shape[1]
+    return x.gather(1, places[..., None].expand(-1, -1, x.shape[2]))
 
 
 @dataclass(repr=False, eq=False)
@@ -33,8 +42,9 @@ class GRU(Encoder):
 
     Use it if order matters over the whole recording. A linear map turns the state of every step
     into a code, of the layer "steps" and of shape (b, width, steps); the code of the recording
-    pools these. A step sees no input after its own, so padding changes no code. Input weights start
-    Glorot-uniform, recurrent ones orthogonal, biases at zero. Own width: `DEFAULT_WIDTH`.
+    pools these. A step sees no input after its own, so padding changes no code, nor do
+    unobserved steps before the first observed one. Input weights start Glorot-uniform, recurrent
+    ones orthogonal, biases at zero. Own width: `DEFAULT_WIDTH`.
 
     Parameters
     ----------

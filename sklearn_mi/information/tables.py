@@ -25,8 +25,10 @@ from sklearn_mi.rows import (
     check_types,
     columns_are_told,
     from_torch,
+    is_polars,
     listed,
     names_of,
+    spelling,
     told_of_values,
 )
 
@@ -279,9 +281,9 @@ class _Levels:
             raise _mixed(name, [column.name]) from None
         self.values, self.n = np.array(values), len(values)
         self._exact = {value: code for code, value in enumerate(values)}
-        spellings = [_spelling(value) for value in values]
-        often = Counter(spellings)
-        self._spelled = {s: code for code, s in enumerate(spellings) if often[s] == 1}
+        meanings = [_meaning(value) for value in values]
+        often = Counter(meanings)
+        self._meant = {s: code for code, s in enumerate(meanings) if often[s] == 1}
 
     def codes(self, column: pd.Series) -> tuple[np.ndarray, list[Any]]:
         """Return the code of each row, ``n`` if its value is unknown, and the unknown values."""
@@ -292,12 +294,12 @@ class _Levels:
         return np.array(codes, dtype=int)[positions], unseen
 
     def _code(self, value: Any) -> int:
-        return self._exact.get(value, self._spelled.get(_spelling(value), self.n))
+        return self._exact.get(value, self._meant.get(_meaning(value), self.n))
 
 
-def _spelling(value: Any) -> str:
+def _meaning(value: Any) -> str:
     """Return one text for what means the same: 0, 0.0, "0" and "0.0"; True and "True"."""
-    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    text = spelling(value)
     try:
         return repr(float(text))
     except ValueError:
@@ -345,7 +347,7 @@ def _as_table(rows: Any, name: str) -> Any:
 
 def _as_pandas(rows: Any) -> pd.DataFrame | pd.Series | None:
     """Return a data frame or Series of pandas or polars as one of pandas, else None."""
-    if type(rows).__module__.partition(".")[0] == "polars":
+    if is_polars(rows):
         rows = rows.collect() if hasattr(rows, "collect") else rows
         if not hasattr(rows, "get_columns"):
             return pd.Series(rows.to_numpy(), name=rows.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from textwrap import fill
@@ -14,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
+from sklearn_mi._base import did_you_mean
 from sklearn_mi.plots.style import (
     COLOURS,
     MARKERS,
@@ -217,8 +217,7 @@ def _rows_of(
         raise ValueError(f"The table has no number in column 'mean' for probe={probe!r}.")
     names = list(dict.fromkeys(drawn["name"]))
     if highlight is not None and highlight not in names:
-        near = difflib.get_close_matches(str(highlight), map(str, names), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(highlight, names)
         raise ValueError(f"highlight={highlight!r}; expected one of {names}.{hint}")
     twice = drawn[drawn.duplicated(["name", "labels_per_class"])]
     if len(twice):

@@ -15,6 +15,7 @@ from sklearn_mi.rows.checks import (
     warn_of_large_values,
     warn_of_targets,
 )
+from sklearn_mi.rows.columns import is_polars, is_polars_frame, spelling
 from sklearn_mi.rows.confounds import (
     Residual,
     fit_confounds,
@@ -113,6 +114,8 @@ __all__ = [
     "residual_rows",
     "row_hashes",
     "input_names",
+    "is_polars",
+    "is_polars_frame",
     "is_several",
     "kind_of",
     "listed",
@@ -127,6 +130,7 @@ __all__ = [
     "read_table",
     "rows_to_draw",
     "shares_of",
+    "spelling",
     "split_rows",
     "stored",
     "told_of_values",

@@ -113,6 +113,11 @@ class CheckedRows:
             tables=tables_of(self),
         )
 
+    @property
+    def may_lack(self) -> bool:
+        """Whether rows may lack a table, or a set of columns, as a whole."""
+        return tables_of(self) is not None
+
     def of_kind(self, kind: Kind) -> CheckedRows:
         """Return the same rows as another kind."""
         return dataclasses.replace(self, schema=dataclasses.replace(self.schema, kind=kind))

@@ -31,9 +31,12 @@ __all__ = [
     "expanded_names",
     "flags_of",
     "is_plain",
+    "is_polars",
+    "is_polars_frame",
     "missing_of",
     "numbers_of",
     "owners_of",
+    "spelling",
 ]
 
 MOST_LEVELS = 100
@@ -269,7 +272,7 @@ def is_plain(X: Any) -> bool:
             isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in X.dtypes
         )
         return are_numbers and not any(_lacks(X[name].to_numpy()) for name in X)
-    if _is_polars(X):
+    if is_polars_frame(X):
         return all(dtype.is_numeric() for dtype in X.schema.values()) and not any(
             column.has_nulls() or (column.dtype.is_float() and column.is_nan().any())
             for column in X.get_columns()
@@ -283,8 +286,24 @@ def is_plain(X: Any) -> bool:
     return X.dtype.kind in "biuc" or (X.dtype.kind == "f" and not _lacks(X))
 
 
-def _is_polars(X: Any) -> bool:
-    return type(X).__module__.partition(".")[0] == "polars" and hasattr(X, "get_columns")
+def is_polars(rows: Any) -> bool:
+    """Return whether rows are an object of polars: a frame, a lazy one, or a Series.
+
+    Parameters
+    ----------
+    rows : object
+    """
+    return type(rows).__module__.partition(".")[0] == "polars"
+
+
+def is_polars_frame(rows: Any) -> bool:
+    """Return whether rows are a data frame of polars.
+
+    Parameters
+    ----------
+    rows : object
+    """
+    return is_polars(rows) and hasattr(rows, "get_columns")
 
 
 def _as_array(rows: Any) -> np.ndarray | None:
@@ -304,7 +323,7 @@ def _lacks(values: np.ndarray) -> bool:
 
 def series_of(X: Any) -> list[pd.Series]:
     """Return the columns of a table of any container, each with the type of its values."""
-    if _is_polars(X):
+    if is_polars_frame(X):
         return [_of_polars(column) for column in X.get_columns()]
     if not isinstance(X, pd.DataFrame):
         if isinstance(X, np.ma.MaskedArray):
@@ -466,12 +485,18 @@ def _is_as_number(text: str) -> bool:
 def _spelled(values: pd.Series) -> pd.Series:
     """Return values as texts, so that 1, 1.0 and "1" are one level; an empty text is missing."""
     codes, found = pd.factorize(values)
-    texts = [_spelling(value) for value in found]
+    texts = [spelling(value) for value in found]
     kept = np.array([*(text or None for text in texts), None], dtype=object)
     return pd.Series(kept[codes], dtype=object)
 
 
-def _spelling(value: Any) -> str:
+def spelling(value: Any) -> str:
+    """Return a level as text: 1 and 1.0 are "1", and spaces around it do not count.
+
+    Parameters
+    ----------
+    value : object
+    """
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     if isinstance(value, float | np.floating) and float(value).is_integer():

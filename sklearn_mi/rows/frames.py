@@ -20,6 +20,7 @@ from sklearn_mi._compat import (
     _check_feature_names_in,
     _get_feature_names,
 )
+from sklearn_mi.rows.columns import is_polars_frame
 from sklearn_mi.rows.kinds import Schema
 from sklearn_mi.rows.words import listed, told_of_values
 
@@ -242,7 +243,7 @@ def _dates(X: Any) -> list[Any]:
         X = X.to_frame()
     if isinstance(X, pd.DataFrame):
         return [column for column, dtype in X.dtypes.items() if _is_date(X, column, dtype)]
-    if type(X).__module__.partition(".")[0] == "polars" and _get_feature_names(X) is not None:
+    if is_polars_frame(X):
         return [column for column, dtype in X.schema.items() if dtype.is_temporal()]
     return []
 

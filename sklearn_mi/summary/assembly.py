@@ -142,8 +142,9 @@ def report(
 
     A label is a class, or a measurement where its numbers are not whole or have more than 30
     different values; pass ``y.astype(str)`` where such numbers name classes. Rows without a label
-    are left out. Numbers that are missing are filled by the median; text of at most 20 different
-    values becomes indicators; the page names the columns that it leaves out.
+    are left out. Confounds cannot be passed: a page compares features with the columns as they are,
+    so take them out of ``X`` first. Numbers that are missing are filled by the median; text of at
+    most 20 different values becomes indicators; the page names the columns that it leaves out.
 
     Parameters
     ----------

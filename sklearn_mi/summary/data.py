@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from sklearn_mi._checks import check_values, is_continuous
-from sklearn_mi.rows import as_source, gathered
+from sklearn_mi.rows import as_source, gathered, is_polars_frame
 from sklearn_mi.rows.recordings import refuse_gaps
 
 __all__ = [
@@ -204,7 +204,7 @@ def _read_rows(X: Any) -> Any:
     """Return rows as a data frame of pandas, or as an array of numbers."""
     if issparse(X):
         raise TypeError("X is sparse; expected an array or a data frame: X.toarray().")
-    if hasattr(X, "get_columns"):  # polars; its own way to pandas needs pyarrow
+    if is_polars_frame(X):  # its own way to pandas needs pyarrow
         X = pd.DataFrame({column.name: column.to_list() for column in X.get_columns()})
     if isinstance(X, pd.DataFrame):
         _check_names(X)

@@ -26,6 +26,8 @@ from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from skorch.callbacks import Callback
+from test_building import WrongInHalf, images
+from torch import nn
 
 import sklearn_mi
 from sklearn_mi import (
@@ -50,6 +52,8 @@ from sklearn_mi.front_ends import FRONT_ENDS, Factors, RecordingFeatures
 from sklearn_mi.information import mutual_info_lags
 from sklearn_mi.negatives import NEGATIVES, Queue
 from sklearn_mi.objectives import OBJECTIVES
+from sklearn_mi.preparation.assembly import _check_parts
+from sklearn_mi.processes import Team
 from sklearn_mi.recipe import ENTRIES
 from sklearn_mi.rows import window_order
 from sklearn_mi.study import _Work
@@ -425,6 +429,23 @@ def begun():
     return learner
 
 
+class Two(Team):
+    """Two processes, of which the other was given other rows."""
+
+    def everyone(self, value):
+        return [value, {"rows": "others"}]
+
+
+NORMED = nn.Sequential(nn.Linear(ROWS.shape[1], 4), nn.BatchNorm1d(4))
+
+
+def parts(team):
+    fitted = quick(encoder=NORMED).fit(ROWS)
+    plan = SimpleNamespace(batch_size=32)
+    _check_parts(fitted.get_params(), fitted._model, plan, team)
+    return fitted
+
+
 PROVOKED = {
     "Input X contains NaN": lambda: closed().fit(GAPS, ROWS),
     "Input X contains infinity": lambda: quick().fit(ROWS / 0.0),
@@ -790,6 +811,16 @@ PROVOKED = {
     "folds in the place of n_folds": lambda: MIEstimator(
         "closed-form", split_test=False, random_state=0
     ).fit(ROWS[:16, :1], ROWS[:16, 1]),
+    "no launcher started this process": lambda: quick(distributed=True).fit(ROWS),
+    "processes train one model, but": lambda: Two(0, 2).check_same({"rows": "these"}),
+    "processes share each batch": lambda: parts(Team(0, 99)),
+    "normalises over the rows of each process alone": lambda: parts(Team(0, 2)),
+    "normalises over the batch, which must then be whole": lambda: quick(
+        encoder=NORMED, chunk_size=8
+    ).fit(ROWS),
+    "computes bfloat16 wrongly": lambda: quick(
+        encoder=WrongInHalf(), n_components=4, precision="bfloat16"
+    ).fit(images()),
 }
 # Beyond a test on a CPU, or of another library.
 NOT_PROVOKED = {"The GPU is out of memory", "MemoryError", "Killed", "already exists", "mi_"}

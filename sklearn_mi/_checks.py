@@ -5,6 +5,7 @@ Every error names the argument, what is wrong with it, and the cure. Imports not
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -110,12 +111,17 @@ def check_container(name: str, X: Any) -> None:
     Raises
     ------
     TypeError
-        For a lazy frame, a dict or a list of dicts, and what has no rows at all.
+        For a lazy frame, a dict or a list of dicts, a path, a group of arrays, rows that can only
+        be iterated, and what has no rows at all.
     """
     if issparse(X):
         return
     if hasattr(X, "collect") and not hasattr(X, "__len__"):
         raise TypeError(f"{name} is a lazy frame, which holds no rows; pass {name}.collect().")
+    package = type(X).__module__.partition(".")[0]
+    if package in ("h5py", "zarr") and not hasattr(X, "shape"):
+        kind = type(X).__name__
+        raise TypeError(f"{name} is a {kind} of {package}; pass one of its arrays, {name}['...'].")
     if isinstance(X, Mapping):
         raise TypeError(
             f"{name} is a dict; expected a table of rows: pass pandas.DataFrame({name}), or "
@@ -125,8 +131,14 @@ def check_container(name: str, X: Any) -> None:
         raise TypeError(f"{name} is a list of dicts; pass pandas.DataFrame({name}).")
     if isinstance(X, pd.Series) and X.dtype == object and len(X) and np.ndim(X.iloc[0]):
         raise TypeError(f"{name} is a Series of arrays; pass numpy.stack({name}).")
-    if X is None or isinstance(X, str | bytes):
+    if X is None or isinstance(X, str | bytes | os.PathLike):
         raise TypeError(f"{name}={X!r}; expected rows of shape (n_samples, n_features).")
+    numbered = ("__getitem__", "__array__", "__dataframe__", "__arrow_c_stream__")
+    if hasattr(X, "__iter__") and not any(hasattr(X, each) for each in numbered):
+        raise TypeError(
+            f"{name} is a {type(X).__name__}, whose rows come one after the other; expected rows "
+            f"with numbers: pass numpy.concatenate(list({name})), or numpy.stack of single rows."
+        )
 
 
 def check_weights(name: str, weights: Any, n_rows: int) -> NDArray[np.float64]:

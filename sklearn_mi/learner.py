@@ -591,6 +591,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         X_pair: Any = None,
         groups: Any = None,
         confounds: Any = None,
+        validation_data: Any = None,
         at: Sequence[int],
         checkpoint: str | os.PathLike | None = None,
     ) -> Iterator[int]:
@@ -604,6 +605,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         X_pair : array-like of shape (n_samples, n_features_pair), or list of them, default=None
         groups : array-like of shape (n_samples,), default=None
         confounds : array-like of shape (n_samples, n_confounds), default=None
+        validation_data : array-like, or (X_val, X_pair_val), default=None
+            As for ``fit``.
         at : sequence of int
             Increasing numbers of steps. The last one is the length of training and replaces
             ``max_steps``. 0 is the untrained learner.
@@ -621,8 +624,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         Raises
         ------
         ValueError
-            If ``at`` does not increase, ``early_stopping`` is set, or the checkpoint is broken or
-            belongs to another training.
+            If ``at`` does not increase, ``early_stopping`` or ``checkpoint_dir`` is set, or the
+            checkpoint is broken or belongs to another training.
 
         Examples
         --------
@@ -638,11 +641,17 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             raise ValueError(f"at={at!r}; expected increasing numbers of steps, such as (0, 1000).")
         if self.early_stopping:
             raise ValueError("fit_iter stops at given steps only; set early_stopping=False.")
+        if self.checkpoint_dir is not None:
+            raise ValueError(
+                f"checkpoint_dir={str(self.checkpoint_dir)!r} goes with fit; of fit_iter "
+                "checkpoint='file' names a file. Set checkpoint_dir=None."
+            )
         check_callbacks(self.callbacks)
         check_stops(self.callbacks)
         known = checkpoint_seed(checkpoint) if self.random_state is None else None
         with threads(self.n_threads), self._unchanged_on_error():
-            given, steps = Given(X_pair, groups, y, confounds), max(stops[-1], 1)
+            given = Given(X_pair, groups, y, confounds, validation_data)
+            steps = max(stops[-1], 1)
             run = self._prepare(X, given, fresh=True, steps=steps, seed=known)
             fingerprint = {} if checkpoint is None else fingerprint_of(self._settings, run)
             done = load_checkpoint(run.net, checkpoint, fingerprint)
@@ -688,7 +697,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             Anything that ``transform`` takes; what is on disk stays there.
         path : path-like
             Ends in .npy, .zarr, .h5 (data set "codes") or .parquet. It is written whole or not at
-            all, in the place of an earlier one.
+            all, in the place of earlier codes.
         confounds : array-like of shape (n_samples, n_confounds), default=None
 
         Returns
@@ -698,7 +707,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         Raises
         ------
         ValueError
-            For another ending, or an iterable of unknown length and .npy.
+            For another ending, an iterable of unknown length and .npy, or a path that holds
+            anything but codes.
 
         Examples
         --------

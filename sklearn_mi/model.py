@@ -308,7 +308,7 @@ class PairModel(nn.Module):
         What a network computed on the way is then computed again for the gradients, so memory
         grows with the chunk, not with the batch.
         """
-        n = self.chunk_size
+        n = self.chunk_size and int(self.chunk_size)  # True is 1, as for scikit-learn
         if n is None or not self.training or len(x) <= n:
             return self._encode_at_once(x, side)
         chunks = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -132,7 +133,8 @@ def write_codes(
     Raises
     ------
     ValueError
-        For another ending, or .npy without a number of rows.
+        For another ending, .npy without a number of rows, or a path that holds anything but codes:
+        a folder that is no array of zarr, or a file of HDF5 with other data sets.
     ImportError
         If the library that writes the file is missing.
     """
@@ -145,9 +147,45 @@ def write_codes(
             f"path={os.fspath(path)!r}, but nobody knows how many rows X has, and .npy begins with "
             "the number; name a .zarr, .h5 or .parquet file."
         )
+    _refuse_to_remove(target)
     with _whole_or_not(target) as temporary:
         writer(temporary, (_as_array(block) for block in codes), n_rows, [str(n) for n in names])
     return path
+
+
+def _refuse_to_remove(target: Path) -> None:
+    """Refuse a place that holds what `write_codes` cannot have written, before it is lost."""
+    ending = target.suffix.lower()
+    if ending == ".zarr" and target.exists() and not target.is_dir():
+        told = "is a file; expected a folder"
+    elif target.is_dir() and not (ending == ".zarr" and _is_zarr_array(target)):
+        told = "is a folder that holds more than codes"
+    elif ending == ".h5" and target.is_file() and (others := _data_sets(target) - {"codes"}):
+        told = f"holds {', '.join(sorted(others))}, too"
+    else:
+        return
+    raise ValueError(f"path={os.fspath(target)!r} {told}; name another place, or delete this one.")
+
+
+def _is_zarr_array(folder: Path) -> bool:
+    """Return whether a folder is one array of zarr, and no group of several."""
+    # Format 2 of zarr, and format 3, which describes groups by the same name.
+    if (folder / ".zarray").is_file():
+        return True
+    described = folder / "zarr.json"
+    with suppress(OSError, ValueError, AttributeError):
+        return json.loads(described.read_text()).get("node_type") == "array"
+    return False
+
+
+def _data_sets(path: Path) -> set[str]:
+    """Return the names at the top of a file of HDF5; of any other file, none."""
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        return set()
+    with h5py.File(path, "r") as file:
+        return set(file)
 
 
 def _as_array(block: Any) -> np.ndarray:

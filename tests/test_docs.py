@@ -4,6 +4,7 @@ import datetime
 import importlib
 import json
 import math
+import os
 import re
 import sys
 import tempfile
@@ -393,6 +394,11 @@ def closed_file():
         return file.create_dataset("rows", data=ROWS)
 
 
+def to_folder():
+    os.mkdir("codes.zarr")
+    return quick().fit(ROWS).transform_to(ROWS, "codes.zarr")
+
+
 class Uncopyable(Callback):
     """A callback with something open."""
 
@@ -473,6 +479,10 @@ PROVOKED = {
     ),
     "random chunks at a time": lambda: large_chunks(),
     "cannot be read any more": lambda: quick().fit(ROWS).transform(closed_file()),
+    "whose rows come one after the other; expected rows with numbers": lambda: quick().fit(
+        ROWS, X_pair=Parts()
+    ),
+    "is a folder that holds more than codes": lambda: to_folder(),
     "nobody knows how many rows": lambda: quick().fit(ROWS).transform_to(Parts(), "codes.npy"),
     "is a lazy frame, which holds no rows": lambda: quick().fit(polars.DataFrame(FRAME).lazy()),
     "is a dict; expected a table of rows": lambda: quick().fit(dict(FRAME)),

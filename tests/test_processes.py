@@ -200,7 +200,7 @@ def test_a_team_of_one_changes_nothing():
     ALONE.check_same({"rows": "a"})
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 16])
+@pytest.mark.parametrize("chunk", [True, 7, 16])
 def test_chunks_equal_the_whole_batch(chunk):
     X = several.TABLE
     settings = {**several.PLAIN, "batch_size": 25, "max_steps": 10, "random_state": 0}

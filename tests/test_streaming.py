@@ -1,9 +1,11 @@
 """Rows on disk, rows that are iterated, and codes written to files."""
 
+import json
 import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -549,7 +551,43 @@ WRONG = {
     "expected an end among .npy": lambda X, d: learner().fit(X).transform_to(X, d / "codes.txt"),
     "nobody knows how many rows": lambda X, d: learner().fit(X).transform_to(Again(X), d / "a.npy"),
     "cannot be read any more": lambda X, d: vanished(X, d),
+    "validation_data: X has 5 features": lambda X, d: learner().fit(X, validation_data=X[:, :5]),
+    "validation_data: Found array with 1 sample": lambda X, d: learner().fit(
+        X, validation_data=X[:1]
+    ),
+    "validation_data='codes'|validation_data: X='codes'": lambda X, d: learner().fit(
+        X, validation_data="codes"
+    ),
+    "validation_data: X is a Again, whose rows come one after": lambda X, d: learner().fit(
+        X, validation_data=Again(X)
+    ),
+    r"X gives a row of shape \(3,\) at 7, and of \(\d,\) at 0": lambda X, d: learner().fit(
+        OfOtherShape(X)
+    ),
+    r"X is a File of h5py; pass one of its arrays, X\['...'\]": lambda X, d: learner().fit(
+        h5(X, d).file
+    ),
+    r"Path\('nowhere.npy'\); expected rows of shape": lambda X, d: learner().fit(
+        Path("nowhere.npy")
+    ),
+    "X_pair is a Again, whose rows come one after": lambda X, d: learner(view="auto").fit(
+        X, X_pair=Again(X)
+    ),
+    "validation_data: X is a list_iterator, whose rows come one after": lambda X, d: learner().fit(
+        X, validation_data=iter([X])
+    ),
 }
+
+
+class OfOtherShape(torch.utils.data.Dataset):
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, number):
+        return self.rows[number, :3] if number == 7 else self.rows[number]
 
 
 def vanished(X, folder):
@@ -581,6 +619,20 @@ def test_validation_data_is_what_is_reported_on(X):
     assert any("150 of 150 held-out rows are copies" in told for told in fitted.mi_.warnings)
     halves = learner(early_stopping=True).fit(X, validation_data=X[:150])
     assert halves.mi_.n_pairs == 75
+
+
+def test_a_pause_of_a_stream_resumes_from_a_checkpoint(X, tmp_path):
+    given = {"at": (5, 12), "validation_data": X[:150]}
+    whole = learner()
+    list(whole.fit_iter(Again(X), **given))
+    assert whole.mi_.n_pairs == 150
+    steps = learner().fit_iter(Again(X), **given, checkpoint=tmp_path / "checkpoint")
+    next(steps)
+    next(steps)
+    steps.close()
+    second = learner()
+    assert list(second.fit_iter(Again(X), **given, checkpoint=tmp_path / "checkpoint")) == [12]
+    assert np.array_equal(whole.transform(X), second.transform(X))
 
 
 # Chunks and files
@@ -620,6 +672,11 @@ def test_codes_in_a_file_are_those_of_transform(ending, X, tmp_path, on_disk, mo
         fitted.transform_to(np.where(np.arange(N)[:, None] < N - 5, X, np.inf), path)
     assert np.array_equal(READ[ending](path), expected)
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+    place = tmp_path / f"folder{ending}"
+    (place / "rows").mkdir(parents=True)
+    with pytest.raises(ValueError, match="a folder that holds more than codes"):
+        fitted.transform_to(X, place)
+    assert os.listdir(place) == ["rows"]
     if ending == ".parquet":
         assert [*pd.read_parquet(path)] == list(fitted.get_feature_names_out())
 
@@ -658,3 +715,42 @@ print(peak[0])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 1.5, done.stdout
+
+
+def test_what_else_is_in_a_file_is_not_lost(X, tmp_path):
+    rows, fitted = h5(X, tmp_path), learner().fit(X)
+    path = tmp_path / "rows.h5"
+    with pytest.raises(ValueError, match="holds rows, too; name another place"):
+        fitted.transform_to(rows, path)
+    rows.file.close()
+    with h5py.File(path) as file:
+        assert np.array_equal(file["rows"][:], X)
+    (tmp_path / "empty.h5").write_text("")
+    fitted.transform_to(X, tmp_path / "empty.h5")
+
+
+@pytest.mark.parametrize("node", ["array", "group", None])
+def test_only_an_array_of_zarr_makes_room(node, tmp_path):
+    place = tmp_path / "codes.zarr"
+    place.mkdir()
+    if node is not None:
+        (place / "zarr.json").write_text(json.dumps({"node_type": node}))
+    if node == "array":
+        streaming._refuse_to_remove(place)
+        return
+    with pytest.raises(ValueError, match="a folder that holds more than codes"):
+        streaming._refuse_to_remove(place)
+
+
+def test_a_file_does_not_make_room_for_a_folder(tmp_path):
+    place = tmp_path / "codes.zarr"
+    place.write_text("")
+    with pytest.raises(ValueError, match="is a file; expected a folder"):
+        streaming.write_codes(place, iter([np.ones((2, 2))]), 2, ["a", "b"])
+
+
+@pytest.mark.parametrize("lists", [[[1.0, 2.0], [3.0, 4.0, 5.0, 6.0]], [[1.0], None, [2.0]]])
+def test_lists_of_different_lengths_are_no_rows(lists):
+    arrow = pytest.importorskip("pyarrow")
+    with pytest.raises(ValueError, match="lists of different lengths, or with gaps"):
+        blocks.arrow_column(arrow.chunked_array([arrow.array(lists)]))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +121,9 @@ def read_data(
     held = None
     if given.validation_data is not None:
         _check_held_out(view, given, as_negatives(negatives).needs_groups)
-        held = _read_held_out(learner, given.validation_data, first, pair).windowed(view.window)
+        with _named("validation_data"):
+            held = _read_held_out(learner, given.validation_data, first, pair)
+        held = held.windowed(view.window)
     data = Data(first, pair, groups, y, confounds, present, stream, held).windowed(view.window)
     if known is not None:
         model = known.model
@@ -165,6 +168,16 @@ def _check_held_out(view: View, given: Given, needs_groups: bool) -> None:
             f"validation_data holds rows alone, but these parameters need {asked[0]} of each row; "
             "leave validation_data=None, and validation_fraction holds rows out."
         )
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Tell which argument it was whose table an error calls X."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(error if name in str(error) else f"{name}: {error}") from error
 
 
 def _read_held_out(

@@ -205,6 +205,12 @@ class Items(Storage):
     def read(self, start: int, stop: int) -> np.ndarray:
         """Return consecutive rows."""
         rows = [row_of_item(self.container[i]) for i in range(start, stop)]
+        for number, row in enumerate(rows, start):
+            if row.shape != self.shape[1:]:
+                raise ValueError(
+                    f"X gives a row of shape {row.shape} at {number}, and of {self.shape[1:]} at "
+                    "0; expected rows of one shape."
+                )
         return np.stack(rows) if rows else np.empty((0, *self.shape[1:]), self.dtype)
 
 
@@ -219,7 +225,15 @@ def arrow_column(column: Any) -> np.ndarray:
     kind = str(column.type)
     if "list" not in kind:
         return column.to_numpy()
+    from pyarrow.compute import call_function
+
     joined = column.combine_chunks()
+    lengths = call_function("list_value_length", [joined])
+    if lengths.null_count or len(lengths.unique()) > 1:
+        raise ValueError(
+            "X holds a column of lists of different lengths, or with gaps; expected lists of one "
+            "length, which are rows of one shape."
+        )
     flat = joined.flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(len(column), -1) if len(column) else np.empty((0, 0))
 

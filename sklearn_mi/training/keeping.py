@@ -94,7 +94,7 @@ class Keeper:
         self.steps, self.seconds, self.team = steps, seconds, team
         self.is_told_to_end = False
         self._last_step, self._last_time = 0, time.monotonic()
-        self._has_warned = False
+        self._has_warned = self._has_told = False
 
     def begin(self, net: Resumable) -> None:
         """Resume from the file; without one, write the first, which shows that it can be done.
@@ -203,7 +203,8 @@ class Keeper:
         self.is_told_to_end = is_told
 
     def _tell_what_is_left_out(self, places: list[str]) -> None:
-        if places:
+        if places and not self._has_told:
+            self._has_told = True
             self._warn(
                 f"A checkpoint cannot hold {', '.join(places)}; a training that goes on from it "
                 "lacks them. Numbers, text, arrays and tensors can be held."

@@ -20,8 +20,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bench_data import package_commit, versions
-from features_report import machine
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "speed" / "step_ratio.csv"
@@ -76,6 +74,10 @@ def main() -> None:
     if wanted.here:
         print(json.dumps({name: seconds_a_step(name) for name in SETTINGS}))
         return
+    # These import the package of this tree, and another is measured above.
+    from bench_data import package_commit, versions
+    from features_report import machine
+
     trees = [HERE.parent, *(path.resolve() for path in wanted.before)]
     found = [
         {"tree": k, "round": i, "data": name, "ms": 1e3 * seconds}

@@ -697,7 +697,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             Anything that ``transform`` takes; what is on disk stays there.
         path : path-like
             Ends in .npy, .zarr, .h5 (data set "codes") or .parquet. It is written whole or not at
-            all, in the place of earlier codes.
+            all, in the place of earlier codes. Of several processes that train one model, the first
+            writes.
         confounds : array-like of shape (n_samples, n_confounds), default=None
 
         Returns
@@ -723,6 +724,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         True
         """
         check_is_fitted(self)
+        if self.net_.team.rank:
+            return path
         blocks = blocks_of(X, confounds, bounded=True)
         codes = (self._codes(*block) for block in blocks)
         return write_codes(path, codes, n_rows_of(X), self.get_feature_names_out())

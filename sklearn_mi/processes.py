@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sklearn_mi._base import Codes
 
-__all__ = ["ALONE", "Team", "beside_all", "gathered", "is_first", "join"]
+__all__ = ["ALONE", "Team", "beside_all", "gathered", "join"]
 
 # What torchrun and accelerate tell each process that they start.
 LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -309,8 +309,3 @@ def gathered(codes: Codes, team: Team, n: int, n_extra: int, *, with_views: bool
         seen_y=columns(codes.seen_y),
         present=rows(codes.present),
     )
-
-
-def is_first() -> bool:
-    """Return whether this process writes files: it is alone, or the first."""
-    return not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0

@@ -111,6 +111,21 @@ def test_processes_with_other_rows_are_refused(tmp_path):
 
 
 @pytest.mark.slow
+def test_processes_with_other_seeds_are_refused(tmp_path):
+    script = tmp_path / "seeds.py"
+    script.write_text(
+        "import os, numpy as np\n"
+        "from sklearn_mi import MIRepresentationLearner\n"
+        "X = np.random.default_rng(0).normal(size=(60, 5))\n"
+        "seed = int(os.environ['RANK'])\n"
+        "MIRepresentationLearner(3, max_steps=2, random_state=seed).fit(X)\n"
+    )
+    run = launch(2, script)
+    assert run.returncode != 0
+    assert "2 processes train one model, but parameters differ between them" in run.stderr
+
+
+@pytest.mark.slow
 def test_seeds_are_those_of_the_first_and_only_it_writes(tmp_path):
     script = tmp_path / "unseeded.py"
     script.write_text(
@@ -120,11 +135,13 @@ def test_seeds_are_those_of_the_first_and_only_it_writes(tmp_path):
         "path = f\"{sys.argv[1]}/{os.environ['RANK']}\"\n"
         "np.save(path, learner.transform(X))\n"
         "learner.save(path + '.safetensors')\n"
+        "learner.transform_to(X, path + '.parquet')\n"
     )
     run = launch(2, script, tmp_path)
     assert run.returncode == 0, run.stderr[-2000:]
     assert np.array_equal(np.load(tmp_path / "0.npy"), np.load(tmp_path / "1.npy"))
-    assert (tmp_path / "0.safetensors").exists() and not (tmp_path / "1.safetensors").exists()
+    for end in ("safetensors", "parquet"):
+        assert (tmp_path / f"0.{end}").exists() and not (tmp_path / f"1.{end}").exists()
 
 
 RESUMED = """

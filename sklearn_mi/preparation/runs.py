@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -134,6 +135,8 @@ def said_alike(settings: Settings, run: Run) -> dict[str, str]:
     fixed = {name: getattr(run.net.model.recipe, name) for name in MODEL_PARAMETERS}
     free = {*MODEL_PARAMETERS, *_FREE_TO_CHANGE} - {"max_steps", "max_epochs", "effort"}
     others = {name: value for name, value in settings.items() if name not in free}
+    if isinstance(settings["random_state"], Integral):
+        others["random_state"] = settings["random_state"]
     return {
         "rows": " ".join(rows),
         "parameters": as_text({**fixed, **others, "steps": run.plan.steps}),

@@ -67,7 +67,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "subsection_order": ExplicitOrder([f"../examples/{name}" for name in SECTIONS]),
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"paper/",
+    "ignore_pattern": r"paper/|distributed",
     "capture_repr": ("_repr_html_",),
     "doc_module": ("sklearn_mi",),
     "backreferences_dir": "generated/examples",

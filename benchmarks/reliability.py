@@ -1,7 +1,7 @@
 """Open altered files and fit hostile inputs, and count what happens: results/reliability.csv.
 
 python benchmarks/reliability.py              # all, about 25 minutes on one core
-python benchmarks/reliability.py --files 50 --inputs 20 --out /tmp/reliability.csv
+python benchmarks/reliability.py --files 50 --inputs 20 --out reliability.csv
 """
 
 import os

@@ -17,6 +17,7 @@ from sklearn_mi.comparisons import Comparison, ComparisonModule, as_comparison
 from sklearn_mi.critics import as_critic
 from sklearn_mi.encoders import as_encoder
 from sklearn_mi.encoders.maps import layer_paths, map_shapes
+from sklearn_mi.layers import evaluating
 from sklearn_mi.model import PairModel, halved
 from sklearn_mi.negatives import as_negatives
 from sklearn_mi.objectives import as_objective
@@ -310,10 +311,8 @@ def agrees_in(model: PairModel, dtype: torch.dtype, *, small: bool = False) -> b
         n_rows = min(TRIED_ROWS, max(2, TRIED_NUMBERS // math.prod(shape)))
         draws = torch.Generator().manual_seed(0)
         x = torch.rand(n_rows, *shape, generator=draws)
-        was_training = encoder.training
-        encoder.eval()
-        agree = all(_agree(encoder, seen, dtype) for seen in ([x, halved(x)] if small else [x]))
-        encoder.train(was_training)
+        with evaluating(encoder), torch.enable_grad():
+            agree = all(_agree(encoder, seen, dtype) for seen in ([x, halved(x)] if small else [x]))
         if not agree:
             return False
     return True

@@ -97,32 +97,21 @@ def test_every_case_equals_one_process(tmp_path, n_processes):
 
 
 @pytest.mark.slow
-def test_processes_with_other_rows_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("of_rows", "of_fit", "what"), [("rank", "0", "rows"), ("0", "rank", "parameters")]
+)
+def test_processes_that_were_given_other_things_are_refused(tmp_path, of_rows, of_fit, what):
     script = tmp_path / "other.py"
     script.write_text(
         "import os, numpy as np\n"
         "from sklearn_mi import MIRepresentationLearner\n"
-        "X = np.random.default_rng(int(os.environ['RANK'])).normal(size=(60, 5))\n"
-        "MIRepresentationLearner(3, max_steps=2, random_state=0).fit(X)\n"
+        "rank = int(os.environ['RANK'])\n"
+        f"X = np.random.default_rng({of_rows}).normal(size=(60, 5))\n"
+        f"MIRepresentationLearner(3, max_steps=2, random_state={of_fit}).fit(X)\n"
     )
     run = launch(2, script)
     assert run.returncode != 0
-    assert "2 processes train one model, but rows differ between them" in run.stderr
-
-
-@pytest.mark.slow
-def test_processes_with_other_seeds_are_refused(tmp_path):
-    script = tmp_path / "seeds.py"
-    script.write_text(
-        "import os, numpy as np\n"
-        "from sklearn_mi import MIRepresentationLearner\n"
-        "X = np.random.default_rng(0).normal(size=(60, 5))\n"
-        "seed = int(os.environ['RANK'])\n"
-        "MIRepresentationLearner(3, max_steps=2, random_state=seed).fit(X)\n"
-    )
-    run = launch(2, script)
-    assert run.returncode != 0
-    assert "2 processes train one model, but parameters differ between them" in run.stderr
+    assert f"2 processes train one model, but {what} differ between them" in run.stderr
 
 
 @pytest.mark.slow

@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from features_report import machine
 from information_report import read_cells
 from information_tasks import Cell, forget_peak, peak_mb
 from recordings import installed, options, paired_p, run, shown
@@ -222,10 +221,13 @@ def write_report(out: Path) -> str:
     if not cells:
         return "no cells yet"
     tables = {data: summary(cells, data) for data in DATA if any(c["task"] == data for c in cells)}
-    facts = {name: sorted({str(cell[name]) for cell in cells}) for name in ("commit", "n_steps")}
+    facts = {
+        name: "; ".join(sorted({str(cell[name]) for cell in cells}))
+        for name in ("commit", "n_steps", "versions")
+    }
     parts = [
-        f"Commits {', '.join(facts['commit'])}; steps {', '.join(facts['n_steps'])}. "
-        f"{cells[-1]['versions']}. {machine()}.",
+        f"Commits {facts['commit']}. Steps {facts['n_steps']}. {facts['versions']}. "
+        "Two cores, one thread a fit.",
         f"R2 on a recording that was not seen, means over simulations; ours is {OURS!r}.",
         *(f"{data}\n{shown(table)}" for data, table in tables.items()),
     ]

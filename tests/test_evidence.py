@@ -308,6 +308,8 @@ def test_decoding_is_averaged_within_simulations_first():
         for k, name in enumerate(names)
         for seed in range(6)
     ]
+    # The first recording of a simulation whose others are not there.
+    rows += [{**row, "seed": 6, "ridge": 9.0} for row in rows if row["seed"] == 0]
     t = Tables()
     t._read["decoding"] = pd.DataFrame(rows)
     found = tables.decoded(t, "Lorenz").loc["raw"]

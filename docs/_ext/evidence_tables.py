@@ -502,12 +502,14 @@ def decoded(t: Tables, data: str) -> pd.DataFrame:
     found = t["decoding"][lambda rows: rows["task"] == data]
     if found.empty:
         raise KeyError(data)
+    # Three recordings a simulation, each decoded in turn; one that lacks some does not count.
+    found = found.assign(simulation=found["seed"] // 3)
+    found = found[found.groupby(["setting", "simulation"])["seed"].transform("count") == 3]
     made = found.groupby("setting", sort=False)[["ridge", "knn", "fit_seconds"]]
     made = made.agg({"ridge": "mean", "knn": "mean", "fit_seconds": "median"})
     for decoder in ("ridge", "knn"):
         wide = found.pivot(index="seed", columns="setting", values=decoder)
         ahead = wide.rsub(wide[LAGGED], axis=0)
-        # Three recordings a simulation, each decoded in turn.
         each = ahead.groupby(ahead.index // 3).mean()
         made[f"{decoder}_gain"] = pd.Series({name: interval(each[name].dropna()) for name in each})
     return made

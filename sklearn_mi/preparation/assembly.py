@@ -117,12 +117,7 @@ def prepare(
         order=_order(data, rows, plan, seeds["batches"], model, shares_of(rows, split[0], counts)),
         team=team,
     )
-    if not team.is_alone:
-        model.common = torch.Generator(generator.device)
-        model.common.set_state(generator.get_state())
-    if team.rank:
-        # Draws of a view differ between processes, as their rows do.
-        generator.manual_seed(seeds["views"] + team.rank)
+    model.common = team.own_draws(generator, seeds["views"])
     if earlier is not None:
         net.take_optimizer(earlier.net)
     copies = count_copies(data, split[0], held_split[1], held), count_repeats(data, split[0])

@@ -1052,7 +1052,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         with self._unchanged_on_error():
             known = None if fresh else Known(self._model, self._schemas)
             team.take_gpu(choose_device(self.device))
-            data = read_data(self, settings, X, given, known)
+            data = read_data(self, settings, X, given, known, team)
             if earlier is not None:
                 seed = earlier.seed
             seed = entropy(self.random_state) if seed is None else seed

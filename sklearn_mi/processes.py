@@ -62,6 +62,11 @@ class Team:
         """Return the share of this process among n rows."""
         return slice(*self.bounds(n)[self.rank])
 
+    def count(self, n: int) -> int:
+        """Return how many of n rows are the share of this process."""
+        start, stop = self.bounds(n)[self.rank]
+        return stop - start
+
     def own(self, rows: Tensor, n: int) -> Tensor:
         """Return this process's share of a batch of n rows, and of further rows behind them."""
         if self.is_alone:

@@ -55,9 +55,10 @@ from sklearn_mi.information import mutual_info_lags
 from sklearn_mi.negatives import NEGATIVES, Queue
 from sklearn_mi.objectives import OBJECTIVES
 from sklearn_mi.preparation.assembly import _check_parts
+from sklearn_mi.preparation.inputs import _first_window
 from sklearn_mi.processes import Team
 from sklearn_mi.recipe import ENTRIES
-from sklearn_mi.rows import window_order
+from sklearn_mi.rows import Stream, window_order
 from sklearn_mi.study import _Work
 from sklearn_mi.views import VIEWS, Columns, Neighbors, TimeLag
 from sklearn_mi.workers import Turn, finish
@@ -458,6 +459,13 @@ def heard(error):
         return Local(0, 2, 0).everyone("here")
 
 
+class Machines(Team):
+    """Three processes on two machines, each machine with rows of its own."""
+
+    def everyone(self, value):
+        return [value, value, "other rows"]
+
+
 def unheard():
     """Raise what is told of a process that is gone."""
 
@@ -851,6 +859,9 @@ PROVOKED = {
     "no launcher started this process": lambda: quick(distributed=True).fit(ROWS),
     "processes train one model, but": lambda: Two(0, 2).check_same({"rows": "these"}),
     "failed, so this one has stopped": lambda: heard(ValueError("of its own")),
+    "different shares; expected the same rows in each": lambda: _first_window(
+        Stream(Parts()), Machines(0, 3)
+    ),
     "has ended without a word": lambda: unheard(),
     "has said nothing for": lambda: heard(None),
     "processes share each batch": lambda: parts(Team(0, 99)),

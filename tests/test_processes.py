@@ -174,6 +174,31 @@ def test_where_one_process_fails_all_stop_and_the_next_fit_works(tmp_path, n_pro
         assert all(each[name][1] < 30 and each[name][2] for each in told), name
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("n_processes", [2, 3])
+def test_iterables_are_read_whole_or_in_the_shares_that_they_give(tmp_path, n_processes):
+    script, ranks = HERE / "scripts" / "streams.py", range(n_processes)
+    run = launch(n_processes, script, tmp_path)
+    assert run.returncode == 0, run.stderr[-2000:]
+    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True)
+    alone = np.load(tmp_path / "whole-1-0.npy")
+    told = [json.loads((tmp_path / f"streams-{n_processes}-{k}.json").read_text()) for k in ranks]
+    for rank in ranks:
+        assert np.abs(np.load(tmp_path / f"whole-{n_processes}-{rank}.npy") - alone).max() < 2e-6
+        codes = [np.load(tmp_path / f"split-{k}.npy") for k in (0, rank)]
+        assert np.array_equal(*codes) and np.abs(codes[0] - alone).max() > 1e-3
+        assert told[rank]["resumes"] and told[rank]["stops"] == [8]
+        # Of a share each row is its process's own.
+        assert {number % n_processes for number in told[rank]["split"]} == {rank}
+    # 8 steps of 24 rows are two passes over 96 rows: each row is used once in each.
+    for name in ("whole", "split"):
+        used = [each[name] for each in told]
+        for part in (slice(0, 96 // n_processes), slice(96 // n_processes, None)):
+            assert sorted(n for numbers in used for n in numbers[part]) == list(range(96)), name
+    if n_processes > 2:
+        assert all("gives 3 processes 2 different shares" in each["wrong"] for each in told)
+
+
 RESUMED = """
 import os, signal, sys
 import numpy as np

@@ -45,7 +45,7 @@ from sklearn_mi.preparation import (
     report,
     said_alike,
 )
-from sklearn_mi.processes import join
+from sklearn_mi.processes import Team, together
 from sklearn_mi.recipe import EFFORTS, FAMILIES, Choice, check_unchanged
 from sklearn_mi.reports import MIEstimate
 from sklearn_mi.rows import (
@@ -514,6 +514,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             If the checkpoint of this fit in ``checkpoint_dir`` has been altered or cut.
         OSError
             If ``checkpoint_dir`` cannot be written at the beginning. Later that is a warning.
+        OtherProcessError
+            If another of the processes that train one model fails. It is a RuntimeError.
         KeyboardInterrupt
             If you interrupt training. The learner is fitted with what it has learned so far.
         """
@@ -648,24 +650,25 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             )
         check_callbacks(self.callbacks)
         check_stops(self.callbacks)
-        known = checkpoint_seed(checkpoint) if self.random_state is None else None
-        with threads(self.n_threads), self._unchanged_on_error():
-            given = Given(X_pair, groups, y, confounds, validation_data)
-            steps = max(stops[-1], 1)
-            run = self._prepare(X, given, fresh=True, steps=steps, seed=known)
-            fingerprint = {} if checkpoint is None else fingerprint_of(self._settings, run)
-            done = load_checkpoint(run.net, checkpoint, fingerprint)
-            # No process writes before all have read.
-            run.net.team.agreed(done)
-        try:
-            for stop in (stop for stop in stops if stop > done):
-                with threads(self.n_threads):
-                    self._advance(run, stop - run.net.steps_)
-                yield stop
-                if checkpoint is not None:
-                    save_checkpoint(run.net, checkpoint, stop, fingerprint)
-        finally:
-            run.net.forget()
+        with together(self.distributed) as team:
+            known = checkpoint_seed(checkpoint) if self.random_state is None else None
+            with threads(self.n_threads), self._unchanged_on_error():
+                given = Given(X_pair, groups, y, confounds, validation_data)
+                steps = max(stops[-1], 1)
+                run = self._prepare(X, given, team, fresh=True, steps=steps, seed=known)
+                fingerprint = {} if checkpoint is None else fingerprint_of(self._settings, run)
+                done = load_checkpoint(run.net, checkpoint, fingerprint)
+                # No process writes before all have read.
+                team.agreed(done)
+            try:
+                for stop in (stop for stop in stops if stop > done):
+                    with threads(self.n_threads):
+                        self._advance(run, stop - run.net.steps_)
+                    yield stop
+                    if checkpoint is not None:
+                        save_checkpoint(run.net, checkpoint, stop, fingerprint)
+            finally:
+                run.net.forget()
 
     def transform(self, X: Any, *, confounds: Any = None) -> Any:
         """Return the codes of rows.
@@ -990,9 +993,13 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
     ) -> MIRepresentationLearner:
         # After an early end the learner keeps what it has learned; after any other error it is as
         # it was before.
-        with threads(self.n_threads), self._unchanged_on_error(but=EARLY_ENDS):
+        with (
+            self._unchanged_on_error(but=EARLY_ENDS),
+            together(self.distributed) as team,
+            threads(self.n_threads),
+        ):
             self._refuse_checkpoints(fresh=fresh and passes is None)
-            run = self._prepare(X, given, fresh=fresh, passes=passes)
+            run = self._prepare(X, given, team, fresh=fresh, passes=passes)
             run.net.keeper = keeper = keeper_of(self._settings, run)
             try:
                 with until_told_to_end(keeper):
@@ -1027,6 +1034,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         self,
         X: Any,
         given: Given,
+        team: Team,
         *,
         fresh: bool,
         passes: int | None = None,
@@ -1043,16 +1051,16 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
             earlier = Earlier(self.net_, self._seed, self.n_iter_)
         with self._unchanged_on_error():
             known = None if fresh else Known(self._model, self._schemas)
-            data = read_data(self, settings, X, given, known)
+            team.take_gpu(choose_device(self.device))
+            data = read_data(self, settings, X, given, known, team)
             if earlier is not None:
                 seed = earlier.seed
             seed = entropy(self.random_state) if seed is None else seed
-            team = join(self.distributed, choose_device(self.device))
             how: Any = {"earlier": earlier, "passes": passes, "steps": steps, "team": team}
             run = prepare(settings, data, team.agreed(seed), **how)
             if not team.is_alone:
                 team.check_same(said_alike(settings, run))
-                team.share_weights(run.net.model)
+                team.begin(run.net.model)
             self._adopt(run)
         return run
 

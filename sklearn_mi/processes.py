@@ -7,9 +7,9 @@ import multiprocessing
 import os
 import threading
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
@@ -19,8 +19,9 @@ from torch import distributed as dist
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sklearn_mi._base import Codes
+from sklearn_mi.channel import Channel, OtherProcessError
 
-__all__ = ["ALONE", "Team", "beside_all", "gathered", "join"]
+__all__ = ["ALONE", "Team", "beside_all", "gathered", "join", "together"]
 
 # What torchrun and accelerate tell each process that they start.
 LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -38,10 +39,13 @@ class Team:
     ----------
     rank, size : int
         Number of this process, from 0, and how many there are.
+    channel : Channel or None
+        What they tell one another by; None: there are no others.
     """
 
     rank: int = 0
     size: int = 1
+    channel: Channel | None = field(default=None, compare=False)
 
     @property
     def is_alone(self) -> bool:
@@ -57,6 +61,11 @@ class Team:
     def share(self, n: int) -> slice:
         """Return the share of this process among n rows."""
         return slice(*self.bounds(n)[self.rank])
+
+    def count(self, n: int) -> int:
+        """Return how many of n rows are the share of this process."""
+        start, stop = self.bounds(n)[self.rank]
+        return stop - start
 
     def own(self, rows: Tensor, n: int) -> Tensor:
         """Return this process's share of a batch of n rows, and of further rows behind them."""
@@ -91,41 +100,103 @@ class Team:
         if self.is_alone:
             return value
         total = value.detach().clone()
-        dist.all_reduce(total, group=_own_group())
+        self.wait_for(dist.all_reduce(total, group=_groups.own, async_op=True), total)
         return total / self.size
 
+    def wait_for(self, work: Any, tensor: Tensor) -> None:
+        """Wait for a collective, unless another process fails meanwhile."""
+        # Of a GPU only the stream waits.
+        if self.channel is None or tensor.is_cuda:
+            work.wait()
+        else:
+            self.channel.wait(work)
+
     def agreed(self, value: Any) -> Any:
-        """Return what the first process has, on every process."""
-        if self.is_alone:
-            return value
-        held = [value]
-        dist.broadcast_object_list(held, src=0, group=_own_group())
-        return held[0]
+        """Return what the first process has, on every process; it waits for all."""
+        return self.everyone(None if self.rank and not self.has_failed else value)[0]
 
     def everyone(self, value: Any) -> list[Any]:
-        """Return what each process has, in their order."""
-        if self.is_alone:
-            return [value]
-        held: list[Any] = [None] * self.size
-        dist.all_gather_object(held, value, group=_own_group())
-        return held
+        """Return what each process has, in their order; it waits for all.
 
-    def share_weights(self, module: torch.nn.Module) -> None:
-        """Give every process the trained weights of the first."""
+        Raises
+        ------
+        OtherProcessError
+            If another process has failed.
+        """
+        return [value] if self.channel is None else self.channel.everyone(value)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the fit has failed; from then on this process listens to itself alone."""
+        return self.channel is not None and self.channel.is_broken
+
+    def fail(self, error: BaseException) -> None:
+        """Tell the others that this process has failed, so that they do not wait for it."""
+        if self.channel is not None and not self.has_failed:
+            _groups.drop()
+            self.channel.fail(error)
+
+    @property
+    def group_of_gradients(self) -> Any:
+        """The group in which DistributedDataParallel averages gradients."""
+        return _groups.of_gradients
+
+    def cause_of(self, error: BaseException) -> BaseException:
+        """Return what another process has told, if an error only says that it is gone."""
+        if self.channel is None or not (isinstance(error, RuntimeError) and "gloo" in str(error)):
+            return error
+        return self.channel.failure() or OtherProcessError(
+            f"One of the {self.size} processes that train one model has ended without a word; "
+            "killed, or out of memory?"
+        )
+
+    def begin(self, module: torch.nn.Module) -> None:
+        """Give every process the trained weights of the first; all are ready for it."""
         if self.is_alone:
             return
+        # After a failure some wait in a group for what never comes.
+        if any(self.everyone(_groups.must_be_new)):
+            _groups.renew()
         for weight in module.parameters():
             if weight.requires_grad:
-                dist.broadcast(weight.detach(), src=0, group=_own_group())
+                dist.broadcast(weight.detach(), src=0, group=_groups.own)
 
     def share_statistics(self, module: torch.nn.Module) -> None:
         """Give every process what the first has learned of the rows' moments."""
-        if self.is_alone:
+        if self.is_alone or self.has_failed:
             return
         for part in module.modules():
             if isinstance(part, _BatchNorm):
                 for buffer in part.buffers():
-                    dist.broadcast(buffer, src=0, group=_own_group())
+                    sent = dist.broadcast(buffer, src=0, group=_groups.own, async_op=True)
+                    self.wait_for(sent, buffer)
+
+    def own_draws(self, generator: torch.Generator, seed: int) -> torch.Generator | None:
+        """Let each process draw numbers of its own from now on, as its rows are its own, too.
+
+        Parameters
+        ----------
+        generator : torch.Generator
+            Of the first process it stays as it is.
+        seed : int
+
+        Returns
+        -------
+        common : torch.Generator or None
+            For draws that all processes share; None if there are no others.
+        """
+        if self.is_alone:
+            return None
+        common = torch.Generator(generator.device)
+        common.set_state(generator.get_state())
+        if self.rank:
+            generator.manual_seed(seed + self.rank)
+        return common
+
+    def take_gpu(self, device: torch.device) -> None:
+        """Take the GPU that the launcher means for this process, unless the user named one."""
+        if not self.is_alone and device.type == "cuda" and device.index is None:
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", torch.cuda.current_device())))
 
     def check_same(self, told: Mapping[str, str]) -> None:
         """Refuse processes that were given different things.
@@ -168,17 +239,86 @@ class _Gather(torch.autograd.Function):
         padded = own.new_zeros(max(sizes), *own.shape[1:])
         padded[: len(own)] = own
         parts = [torch.empty_like(padded) for _ in sizes]
-        dist.all_gather(parts, padded, group=_own_group())
+        team.wait_for(dist.all_gather(parts, padded, group=_groups.own, async_op=True), padded)
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         total = gradients[0].contiguous().clone()
-        dist.all_reduce(total, group=_own_group())
+        ctx.team.wait_for(dist.all_reduce(total, group=_groups.own, async_op=True), total)
         return total[ctx.team.share(ctx.n)], None, None
 
 
-def join(wanted: bool | str, device: torch.device) -> Team:
+@dataclass
+class _Groups:
+    """Groups of our own, as what is sent for different ends must not mix.
+
+    All processes make them at once, where they have just spoken to one another.
+
+    Attributes
+    ----------
+    own, of_gradients : ProcessGroup or None
+        For codes and numbers, and for DistributedDataParallel.
+    world : ProcessGroup or None
+        That they belong to.
+    """
+
+    own: Any = None
+    of_gradients: Any = None
+    world: Any = None
+
+    @property
+    def must_be_new(self) -> bool:
+        return self.world is None or self.world is not dist.group.WORLD
+
+    def renew(self) -> None:
+        self.own, self.of_gradients = dist.new_group(), dist.new_group()
+        self.world = dist.group.WORLD
+
+    def drop(self) -> None:
+        if not self.must_be_new:
+            # Who waits there for gradients is told by the end of the connection.
+            dist.destroy_process_group(self.of_gradients)
+        self.own = self.of_gradients = self.world = None
+
+
+_groups = _Groups()
+
+
+@contextmanager
+def together(wanted: bool | str) -> Iterator[Team]:
+    """Join the processes that train one model; they end together, and fail together.
+
+    Parameters
+    ----------
+    wanted : bool or "auto"
+        As for `join`.
+
+    Yields
+    ------
+    team : Team
+
+    Raises
+    ------
+    OtherProcessError
+        If another process fails while this one does not.
+    """
+    team = join(wanted)
+    try:
+        yield team
+        team.everyone("ended")
+    except GeneratorExit:
+        team.fail(RuntimeError("its loop over fit_iter was left"))
+        raise
+    except BaseException as error:
+        team.fail(error)
+        cause = team.cause_of(error)
+        if cause is error:
+            raise
+        raise cause from error
+
+
+def join(wanted: bool | str) -> Team:
     """Return the processes that train together here; join them if a launcher started this one.
 
     Parameters
@@ -186,8 +326,6 @@ def join(wanted: bool | str, device: torch.device) -> Team:
     wanted : bool or "auto"
         "auto": those of ``torchrun`` or ``accelerate launch``, or of a process group of the user's.
         True: the same, and an error without them. False: this process alone.
-    device : torch.device
-        Where training runs.
 
     Returns
     -------
@@ -206,8 +344,9 @@ def join(wanted: bool | str, device: torch.device) -> Team:
             )
         return ALONE
     if not dist.is_initialized():
-        _begin(device)
-    return Team(dist.get_rank(), dist.get_world_size())
+        _begin()
+    rank, size = dist.get_rank(), dist.get_world_size()
+    return ALONE if size == 1 else Team(rank, size, Channel.next(rank, size))
 
 
 def _may_join() -> bool:
@@ -225,9 +364,7 @@ def _may_join() -> bool:
     return dist.is_initialized() or told
 
 
-def _begin(device: torch.device) -> None:
-    if device.type == "cuda" and device.index is None:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+def _begin() -> None:
     dist.init_process_group()
     # Said once by DistributedDataParallel of convolutions: it copies their gradients.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
@@ -236,7 +373,7 @@ def _begin(device: torch.device) -> None:
 
 def _end() -> None:
     # A group that outlives its process group aborts the process at its end.
-    _group_beside.cache_clear()
+    _groups.drop()
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -258,16 +395,6 @@ def beside_all(codes: Codes, rows: slice) -> Codes:
     z_y = codes.z_y
     partners_first = torch.cat([z_y[rows], z_y[: rows.start], z_y[rows.stop :]])
     return Codes(codes.z_x[rows], partners_first, codes.critic)
-
-
-def _own_group() -> Any:
-    """Return a group of our own: what DistributedDataParallel sends must not mix with it."""
-    return _group_beside(dist.group.WORLD)
-
-
-@cache
-def _group_beside(world: Any) -> Any:
-    return dist.new_group()
 
 
 def gathered(codes: Codes, team: Team, n: int, n_extra: int, *, with_views: bool) -> Codes:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,7 +181,21 @@ def in_parallel(
     ------
     result : object
     """
-    backend: Any = get_active_backend()[0]
+    backend: Any = get_active_backend(prefer=settings.get("prefer"))[0]
+    # Processes of its own, the default; what is forked would inherit the handler.
+    is_own = type(backend).__name__ == "LokyBackend"
+    with _unwound_by_sigterm() if is_own else nullcontext():
+        yield from _as_they_come(backend, tasks, n_jobs, bar, ordered, settings)
+
+
+def _as_they_come(
+    backend: Any,
+    tasks: Sequence[Any],
+    n_jobs: int | None,
+    bar: Any,
+    ordered: bool,
+    settings: dict[str, Any],
+) -> Iterator[Any]:
     if backend.supports_return_generator:
         how = "generator" if ordered else "generator_unordered"
         found: Any = Parallel(n_jobs=n_jobs, return_as=how, **settings)(tasks)
@@ -192,6 +208,35 @@ def in_parallel(
     found = Parallel(n_jobs=n_jobs, **settings)(_watched(tasks, ahead, bar))
     bar.update(min(ahead, len(tasks)))
     yield from found
+
+
+@contextmanager
+def _unwound_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end joblib's processes first, which would work on and wait for minutes.
+
+    Then this process ends by it, as it would have at once. Where the user has a handler, or this is
+    not the main thread, nothing changes.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def unwind(number: int, frame: Any) -> None:
+        # Joblib ends its workers at an exception.
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, unwind)
+    is_told = False
+    try:
+        yield
+    except SystemExit as error:
+        is_told = error.code == 128 + signal.SIGTERM
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if is_told:
+            signal.raise_signal(signal.SIGTERM)
 
 
 def _numbered(number: int, call: Call, item: Any, shared: Any) -> tuple[int, Any]:

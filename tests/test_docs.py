@@ -28,7 +28,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from skorch.callbacks import Callback
 from test_building import WrongInHalf, images
-from torch import nn
+from torch import distributed, nn
 
 import sklearn_mi
 from sklearn_mi import (
@@ -44,6 +44,7 @@ from sklearn_mi import (
 from sklearn_mi._progress import progress_bar
 from sklearn_mi.bounds import BOUNDS
 from sklearn_mi.callbacks import OnlineProbe
+from sklearn_mi.channel import Channel
 from sklearn_mi.comparisons import COMPARISONS
 from sklearn_mi.critics import CRITICS
 from sklearn_mi.datasets import beyond_normal, make_two_omics, to_sequences, windows
@@ -54,9 +55,10 @@ from sklearn_mi.information import mutual_info_lags
 from sklearn_mi.negatives import NEGATIVES, Queue
 from sklearn_mi.objectives import OBJECTIVES
 from sklearn_mi.preparation.assembly import _check_parts
+from sklearn_mi.preparation.inputs import _first_window
 from sklearn_mi.processes import Team
 from sklearn_mi.recipe import ENTRIES
-from sklearn_mi.rows import window_order
+from sklearn_mi.rows import Stream, window_order
 from sklearn_mi.study import _Work
 from sklearn_mi.views import VIEWS, Columns, Neighbors, TimeLag
 from sklearn_mi.workers import Turn, finish
@@ -442,6 +444,39 @@ class Two(Team):
         return [value, {"rows": "others"}]
 
 
+def heard(error):
+    """Wait for what the other process does not say, since it has failed or sleeps."""
+    store = distributed.HashStore()
+
+    class Local(Channel):
+        _store = store
+
+    if error is not None:
+        Local(1, 2, 0).fail(error)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("LOOK_EVERY", "PATIENCE"):
+            patch.setattr(f"sklearn_mi.channel.{name}", 0)
+        return Local(0, 2, 0).everyone("here")
+
+
+class Machines(Team):
+    """Three processes on two machines, each machine with rows of its own."""
+
+    def everyone(self, value):
+        return [value, value, "other rows"]
+
+
+def unheard():
+    """Raise what is told of a process that is gone."""
+
+    class Silent(Channel):
+        def failure(self):
+            return None
+
+    error = RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")
+    raise Team(0, 2, Silent(0, 2, 0)).cause_of(error)
+
+
 NORMED = nn.Sequential(nn.Linear(ROWS.shape[1], 4), nn.BatchNorm1d(4))
 
 
@@ -823,6 +858,12 @@ PROVOKED = {
     ).fit(ROWS[:16, :1], ROWS[:16, 1]),
     "no launcher started this process": lambda: quick(distributed=True).fit(ROWS),
     "processes train one model, but": lambda: Two(0, 2).check_same({"rows": "these"}),
+    "failed, so this one has stopped": lambda: heard(ValueError("of its own")),
+    "different shares; expected the same rows in each": lambda: _first_window(
+        Stream(Parts()), Machines(0, 3)
+    ),
+    "has ended without a word": lambda: unheard(),
+    "has said nothing for": lambda: heard(None),
     "processes share each batch": lambda: parts(Team(0, 99)),
     "normalises over the rows of each process alone": lambda: parts(Team(0, 2)),
     "normalises over the batch, which must then be whole": lambda: quick(

@@ -30,7 +30,8 @@ LINES = [
     {"_base", "_compat"},
     {"_checks", "_html", "_progress", "headers"},
     {"workers"},
-    {"runtime", "processes"},
+    {"runtime", "channel"},
+    {"processes"},
     {"rows"},
     {"layers", "cells", "tiles", "compression"},
     {"views", "encoders", "front_ends", "critics", "negatives", "bounds"},
@@ -67,7 +68,7 @@ HOMES = {"skorch": {"training", "callbacks"}, "matplotlib": {"plots", "summary"}
 TOLD = {f"information.{name}" for name in ("estimator", "features", "lags", "neighbors", "copulas")}
 # Plumbing between the modules: a line says what each is; nobody calls it from outside.
 PLUMBING = {
-    *("building", "encoding", "export", "matching", "model", "on_pairs", "processes"),
+    *("building", "channel", "encoding", "export", "matching", "model", "on_pairs", "processes"),
     *("callbacks", "persistence", "recipe", "reports", "runtime", "sides", "storing"),
     *("headers", "streaming", "workers"),
     *(name for name in SOURCES if name.startswith("information.") and name not in TOLD),

@@ -133,6 +133,72 @@ def test_seeds_are_those_of_the_first_and_only_it_writes(tmp_path):
         assert (tmp_path / f"0.{end}").exists() and not (tmp_path / f"1.{end}").exists()
 
 
+# What the process that fails says, by case of the script.
+FAILURES = {
+    "rows": "ValueError: Found array with 1 sample(s)",
+    "parameter": "InvalidParameterError: The 'batch_size' parameter",
+    "device": "ValueError: device='tpu'; expected 'auto'",
+    "encoder": "ValueError: input_shape=(5,); encoder Linear does not accept such rows",
+    "batch": "ValueError: the callback says no",
+    "epoch": "ValueError: two lines:",
+    "end": "ValueError: at the end",
+    "interrupt": "KeyboardInterrupt",
+    "view": "RuntimeError: the view is tired",
+    "backward": "RuntimeError: no way back",
+    "folder": "NotADirectoryError: checkpoint_dir=",
+    "loop": "ZeroDivisionError: of the loop",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_processes", [2, 3])
+def test_where_one_process_fails_all_stop_and_the_next_fit_works(tmp_path, n_processes):
+    run = launch(n_processes, HERE / "scripts" / "failing.py", tmp_path)
+    assert run.returncode == 0, run.stderr[-2000:]
+    told = [json.loads((tmp_path / f"told-{rank}.json").read_text()) for rank in range(n_processes)]
+    assert all(set(each) == set(FAILURES) for each in told)
+    for name, own in FAILURES.items():
+        said = [each[name][0] for each in told]
+        # A loop's error is the caller's; the generator only learns that it is left.
+        line = "RuntimeError: its loop over fit_iter was left" if name == "loop" else own
+        (rank,) = (k for k, text in enumerate(said) if text.startswith(own) and "was" not in text)
+        for text in said[:rank] + said[rank + 1 :]:
+            if name == "interrupt":
+                assert text == f"KeyboardInterrupt: process {rank} of {n_processes} was interrupted"
+                continue
+            begin = (
+                f"OtherProcessError: Process {rank} of {n_processes} that train one model failed"
+            )
+            assert text.startswith(begin) and f"There it says: {line}" in text
+            assert "of which the first" not in text
+        assert all(each[name][1] < 30 and each[name][2] for each in told), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_processes", [2, 3])
+def test_iterables_are_read_whole_or_in_the_shares_that_they_give(tmp_path, n_processes):
+    script, ranks = HERE / "scripts" / "streams.py", range(n_processes)
+    run = launch(n_processes, script, tmp_path)
+    assert run.returncode == 0, run.stderr[-2000:]
+    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True)
+    alone = np.load(tmp_path / "whole-1-0.npy")
+    told = [json.loads((tmp_path / f"streams-{n_processes}-{k}.json").read_text()) for k in ranks]
+    for rank in ranks:
+        assert np.abs(np.load(tmp_path / f"whole-{n_processes}-{rank}.npy") - alone).max() < 2e-6
+        codes = [np.load(tmp_path / f"split-{k}.npy") for k in (0, rank)]
+        assert np.array_equal(*codes) and np.abs(codes[0] - alone).max() > 1e-3
+        assert told[rank]["resumes"] and told[rank]["stops"] == [8]
+        # Of a share each row is its process's own.
+        assert {number % n_processes for number in told[rank]["split"]} == {rank}
+    # 8 steps of 24 rows are two passes over 96 rows: each row is used once in each.
+    for name in ("whole", "split"):
+        used = [each[name] for each in told]
+        for part in (slice(0, 96 // n_processes), slice(96 // n_processes, None)):
+            assert sorted(n for numbers in used for n in numbers[part]) == list(range(96)), name
+    if n_processes > 2:
+        assert all("gives 3 processes 2 different shares" in each["wrong"] for each in told)
+
+
 RESUMED = """
 import os, signal, sys
 import numpy as np
@@ -186,18 +252,17 @@ def test_the_example_runs(tmp_path):
 
 
 def test_without_a_launcher_nobody_is_joined(monkeypatch):
-    cpu = torch.device("cpu")
-    assert join("auto", cpu) == join(False, cpu) == ALONE
+    assert join("auto") == join(False) == ALONE
     with pytest.raises(ValueError, match="no launcher started this process; .* torchrun"):
         MIRepresentationLearner(3, distributed=True, max_steps=1).fit(np.eye(20))
     # As a worker of joblib or a second thread has them.
     for name in LAUNCHED:
         monkeypatch.setenv(name, "2")
     found = []
-    thread = threading.Thread(target=lambda: found.append(join("auto", cpu)))
+    thread = threading.Thread(target=lambda: found.append(join("auto")))
     thread.start()
     thread.join()
-    assert found == [ALONE] and join(False, cpu) == ALONE
+    assert found == [ALONE] and join(False) == ALONE
 
 
 def test_a_team_of_one_changes_nothing():

@@ -1,9 +1,12 @@
 """Calls in processes that may die, tried without killing any: tests/test_cluster.py kills."""
 
+import signal
 import subprocess
 import sys
+import time
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from pathlib import Path
 
 import joblib
 import pytest
@@ -135,6 +138,48 @@ def test_a_backend_without_generators_gives_the_same(bar):
         for result in in_parallel(tasks, 1, bar):
             seen.append((result, bar.n))
     assert seen == [(number**2, 6) for number in range(6)]
+
+
+SLEEPS = """
+import os, sys, time
+from joblib import delayed
+from sklearn_mi._progress import progress_bar
+from sklearn_mi.workers import in_parallel
+
+def sleep(folder):
+    open(os.path.join(folder, str(os.getpid())), "w").close()
+    time.sleep(100)
+
+if __name__ == "__main__":
+    with progress_bar(2, "call", shown=0) as bar:
+        list(in_parallel([delayed(sleep)(sys.argv[1])] * 2, 2, bar))
+"""
+
+
+def is_there(pid):
+    # One that has ended and was not yet waited for is a zombie.
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
+def test_workers_end_with_their_parent_at_sigterm(tmp_path):
+    script, folder = tmp_path / "sleeps.py", tmp_path / "pids"
+    script.write_text(SLEEPS)
+    folder.mkdir()
+    with subprocess.Popen([sys.executable, str(script), str(folder)]) as parent:
+        end = time.monotonic() + 60
+        while len(list(folder.iterdir())) < 2 and time.monotonic() < end:
+            time.sleep(0.1)
+        pids = [int(file.name) for file in folder.iterdir()]
+        parent.send_signal(signal.SIGTERM)
+        assert parent.wait(30) == -signal.SIGTERM
+    assert len(pids) == 2
+    end = time.monotonic() + 10
+    while any(map(is_there, pids)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(map(is_there, pids))
 
 
 def test_only_the_parent_shows_a_bar():

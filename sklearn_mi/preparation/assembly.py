@@ -103,6 +103,8 @@ def prepare(
         check_half_size(model, data.first.kind.row_shape, plan.half_size)
     plan = _in_sound_precision(plan, model, settings["device"])
     _check_parts(settings, model, plan, team)
+    weights = shares_of(rows, split[0], counts)
+    order = _order(data, rows, plan, seeds["batches"], model, weights, team)
     net = make_net(
         settings,
         model,
@@ -114,15 +116,10 @@ def prepare(
         if settings["callbacks"]
         else None,
         history=[] if earlier is None else list(earlier.net.history),
-        order=_order(data, rows, plan, seeds["batches"], model, shares_of(rows, split[0], counts)),
+        order=order,
         team=team,
     )
-    if not team.is_alone:
-        model.common = torch.Generator(generator.device)
-        model.common.set_state(generator.get_state())
-    if team.rank:
-        # Draws of a view differ between processes, as their rows do.
-        generator.manual_seed(seeds["views"] + team.rank)
+    model.common = team.own_draws(generator, seeds["views"])
     if earlier is not None:
         net.take_optimizer(earlier.net)
     copies = count_copies(data, split[0], held_split[1], held), count_repeats(data, split[0])
@@ -144,7 +141,7 @@ def _held(
 
 
 def _order(
-    data: Data, rows: AnyRows, plan: Plan, seed: int, model: PairModel, weights: Any
+    data: Data, rows: AnyRows, plan: Plan, seed: int, model: PairModel, weights: Any, team: Team
 ) -> AnyOrder:
     """Return the order of training rows: of all, of blocks on disk, or as they come."""
     if data.stream is None:
@@ -156,7 +153,9 @@ def _order(
         checked = read_table(block, schema, "X", "MIRepresentationLearner")
         return checked.rows(scale, device, stream=True)
 
-    return StreamOrder(data.stream, served, plan.n_rows, plan.batch_size, seed, model.n_extra)
+    own = team.count(plan.batch_size), team.count(model.n_extra)
+    how = model.n_extra, own if data.stream.is_split else None
+    return StreamOrder(data.stream, served, plan.n_rows, plan.batch_size, seed, *how)
 
 
 def _check_parts(settings: Settings, model: PairModel, plan: Plan, team: Team) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import joblib
 from sklearn.base import BaseEstimator
 
 from sklearn_mi._base import is_auto
@@ -15,6 +16,7 @@ from sklearn_mi._checks import check_values
 from sklearn_mi.encoding import check_length
 from sklearn_mi.model import PairModel
 from sklearn_mi.negatives import as_negatives
+from sklearn_mi.processes import ALONE, Team
 from sklearn_mi.recipe import refuse_two_kinds
 from sklearn_mi.rows import (
     CheckedRows,
@@ -71,7 +73,12 @@ class Known:
 
 
 def read_data(
-    learner: BaseEstimator, settings: Settings, X: Any, given: Given, known: Known | None
+    learner: BaseEstimator,
+    settings: Settings,
+    X: Any,
+    given: Given,
+    known: Known | None,
+    team: Team = ALONE,
 ) -> Data:
     """Check rows and the other inputs of a fit.
 
@@ -84,6 +91,8 @@ def read_data(
     given : Given
     known : Known or None
         None: rows of a new fit.
+    team : Team, default=ALONE
+        The processes that train together.
 
     Returns
     -------
@@ -96,7 +105,7 @@ def read_data(
     stream = as_stream(X)
     if stream is not None:
         _check_stream(stream, given, settings["max_epochs"])
-        X = stream.first()
+        X = _first_window(stream, team)
     first = read_rows(learner, X, shape, known=schema, min_rows=2, sets=view.sets)
     n = len(first)
     pair = _read_second(learner, view, X, given, known, n)
@@ -134,6 +143,26 @@ def read_data(
             if side is not None:
                 check_length(side, layer, encoder, name)
     return data
+
+
+def _first_window(stream: Stream, team: Team) -> Any:
+    """Return the rows that a fit begins with; if each process has its own, those of the first.
+
+    Nothing else tells whether a data set gives each process its share: libraries do it by the
+    environment, a sampler or a method.
+    """
+    block = stream.first()
+    n_different = len(set(team.everyone(joblib.hash(block))))
+    if n_different == 1:
+        return block
+    if n_different < team.size:
+        raise ValueError(
+            f"X is a {type(stream.items).__name__} that gives {team.size} processes {n_different} "
+            "different shares; expected the same rows in each, or a share of its own for each "
+            "process, as by datasets.distributed.split_dataset_by_node(X, rank, world_size)."
+        )
+    stream.is_split = True
+    return team.agreed(block)
 
 
 def _check_stream(stream: Stream, given: Given, max_epochs: int | None) -> None:

@@ -134,7 +134,12 @@ class Batches:
     def _on_device(self) -> Iterator[Batch]:
         order = self.order
         if isinstance(order, StreamOrder):
+            n_in_all = order.batch_size + order.n_extra
             for window, numbers in order.rest_of_pass():
+                if order.is_split:
+                    # The others' rows are not here; all count them alike.
+                    yield window[numbers], torch.arange(n_in_all, device=window.device), None
+                    continue
                 own = numbers if self.share is None else self.share(numbers)
                 yield window[own], numbers, None
             return

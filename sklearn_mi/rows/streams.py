@@ -50,6 +50,8 @@ class Stream:
         is_data_set = isinstance(items, IterableDataset) or "datasets" in package_of(items)
         self._yields_rows = None if not (is_loader or is_data_set) else not is_loader
         self._position, self._passes = 0, 0
+        # Whether each of several processes is given rows of its own.
+        self.is_split = False
 
     def windows(self) -> Generator[Any, None, None]:
         """Yield the rows of one iteration, some ten thousand at a time.
@@ -192,6 +194,9 @@ class StreamOrder(Positioned):
     seed : int
     n_extra : int, default=0
         Rows appended to each batch, drawn from its window.
+    own : tuple of int or None
+        Rows, and further rows, of each batch that come from here, where a stream gives each of
+        several processes its share; None: all.
     """
 
     def __init__(
@@ -202,8 +207,11 @@ class StreamOrder(Positioned):
         batch_size: int,
         seed: int,
         n_extra: int = 0,
+        own: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(n_rows, batch_size)
+        self.is_split = own is not None
+        self._n_taken, self._n_more = own or (self.batch_size, n_extra)
         self.stream, self.rows_of, self.n_extra = stream, rows_of, n_extra
         self._generator = torch.Generator().manual_seed(seed)
         self._source = self._windows()
@@ -217,11 +225,11 @@ class StreamOrder(Positioned):
         self._place %= self.steps_a_pass
         while self._place < self.steps_a_pass and self.steps_left:
             window = self._next_window()
-            chosen = self._permutation[self._used : self._used + self.batch_size]
-            self._used += self.batch_size
+            chosen = self._permutation[self._used : self._used + self._n_taken]
+            self._used += self._n_taken
             self._place, self.steps_left = self._place + 1, self.steps_left - 1
-            if self.n_extra:
-                extra = torch.randint(len(window), (self.n_extra,), generator=self._generator)
+            if self._n_more:
+                extra = torch.randint(len(window), (self._n_more,), generator=self._generator)
                 chosen = torch.cat([chosen, extra])
             chosen = chosen.to(window.device)
             yield window, chosen
@@ -233,7 +241,7 @@ class StreamOrder(Positioned):
 
     def _next_window(self) -> Rows:
         """Return the window of the next batch, the present one or a new one."""
-        while self._window is None or self._used + self.batch_size > len(self._window):
+        while self._window is None or self._used + self._n_taken > len(self._window):
             block, self._begun = next(self._source)
             self._begun["generator"] = self._generator.get_state()
             self._window, self._used = self.rows_of(block), 0
@@ -255,12 +263,12 @@ class StreamOrder(Positioned):
             enough = False
             state = self.stream.state()
             for block in self.stream.windows():
-                enough = enough or len(block) >= self.batch_size
+                enough = enough or len(block) >= self._n_taken
                 yield block, {"stream": state}
                 state = self.stream.state()
             if not enough:
                 raise ValueError(
-                    f"{self.stream.name} gives fewer rows than a batch of {self.batch_size}, and "
+                    f"{self.stream.name} gives fewer rows than a batch of {self._n_taken}, and "
                     f"gave {self.n_rows} at first; expected the same rows in each iteration."
                 )
 

@@ -521,6 +521,7 @@ def train(net: MINet, rows: AnyRows, steps: int) -> None:
         net.fit_loop(rows, epochs=net.order.allow(steps))
     except BaseException as error:
         if not (isinstance(error, KeyboardInterrupt) and _is_stopped(net)):
+            net.team.fail(error)
             # A Checkpoint with nothing written yet must not hide why training ended.
             with suppress(FileNotFoundError):
                 _end(net, rows)
@@ -543,7 +544,7 @@ def _end(net: MINet, rows: AnyRows) -> None:
     net.notify("on_train_end", X=rows, y=None)
 
 
-def _parallel(model: PairModel) -> Callable[..., Tensor]:
+def _parallel(model: PairModel, team: Team) -> Callable[..., Tensor]:
     """Return the model as a function whose gradients are means over processes.
 
     Its processes began with equal weights, and only weights change alike: a view's rows are never
@@ -554,6 +555,7 @@ def _parallel(model: PairModel) -> Callable[..., Tensor]:
     buffers = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
     graph = "find_unused_parameters" if model.lacks else "static_graph"
     how: dict[str, Any] = {buffers: False, graph: True, "init_sync": False}
+    how["process_group"] = team.group_of_gradients
     parallel = DistributedDataParallel(model, **how)
     # skorch would take the module itself for a part of the net.
     return parallel.__call__
@@ -561,7 +563,7 @@ def _parallel(model: PairModel) -> Callable[..., Tensor]:
 
 def _begin(net: MINet, rows: AnyRows) -> None:
     """Notify the callbacks; resumed training keeps its learning rates."""
-    net.through_ = None if net.team.is_alone else _parallel(net.model)
+    net.through_ = None if net.team.is_alone else _parallel(net.model, net.team)
     groups = net.optimizer_.param_groups
     rates = [group["lr"] for group in groups]
     net.notify("on_train_begin", X=rows, y=None)

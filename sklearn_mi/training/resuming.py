@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from skorch.callbacks import Callback, EpochTimer
 
+from sklearn_mi.rows import StreamOrder
 from sklearn_mi.training.state_files import can_hold
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def state_of(net: MINet) -> dict[str, Any]:
         "weights": net.changing_weights(),
         "requires_grad": [weight.requires_grad for weight in net.module_.parameters()],
         "optimizer": net.optimizer_.state_dict(),
-        "order": net.order.state_dict(),
+        "order": _told(net),
         # Of each process: they draw for their own rows.
         "view_generator": net.team.everyone(net.view_generator.get_state()),
         "randomness": net.team.everyone(net.randomness and net.randomness.current()),
@@ -47,6 +48,13 @@ def state_of(net: MINet) -> dict[str, Any]:
     }
 
 
+def _told(net: MINet) -> Any:
+    """Return where the rows stand; of each process if each reads its own."""
+    state = net.order.state_dict()
+    is_split = isinstance(net.order, StreamOrder) and net.order.is_split
+    return net.team.everyone(state) if is_split else state
+
+
 def load_state(net: MINet, state: dict[str, Any]) -> None:
     """Set a net that was just made to a state; callbacks follow, once training begins.
 
@@ -57,7 +65,11 @@ def load_state(net: MINet, state: dict[str, Any]) -> None:
     """
     net.module_.load_state_dict(state["weights"], strict=False)
     net.optimizer_.load_state_dict(state["optimizer"])
-    net.order.load_state_dict(state["order"])
+    order = state["order"]
+    if not isinstance(order, list):
+        net.order.load_state_dict(order)
+    elif net.team.rank < len(order):
+        net.order.load_state_dict(order[net.team.rank])
     # Of more processes than there were, the others begin with draws of their own.
     if net.team.rank < len(state["view_generator"]):
         net.view_generator.set_state(state["view_generator"][net.team.rank])

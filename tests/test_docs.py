@@ -427,11 +427,11 @@ def a_file():
     return "file"
 
 
-def begun():
-    """Return a learner whose checkpoint has lost its last byte."""
+def begun(change):
+    """Return a learner whose checkpoint has been changed."""
     learner = quick(checkpoint_dir="folder").fit(ROWS)
     [file] = Path("folder").rglob("*.checkpoint")
-    file.write_bytes(file.read_bytes()[:-1])
+    file.write_bytes(change(file.read_bytes()))
     return learner
 
 
@@ -769,7 +769,11 @@ PROVOKED = {
     "x and y have different indices": lambda: mutual_info_lags(FRAME["a"], FRAME["b"][::-1], [0]),
     "fill these rows, as a lag counts rows": lambda: mutual_info_lags(GAPS, ROWS, [0]),
     "expected integers, such as range(-20, 21)": lambda: mutual_info_lags(ROWS, ROWS, [0.5]),
-    "bytes are missing or have changed": lambda: begun().fit(ROWS),
+    "bytes are missing or have changed": lambda: begun(lambda b: b[:-1]).fit(ROWS),
+    "is no checkpoint of sklearn-mi": lambda: begun(lambda b: b[9:]).fit(ROWS),
+    "was written in format 2, but this is sklearn-mi": lambda: begun(
+        lambda b: b.replace(b"checkpoint 1", b"checkpoint 2", 1)
+    ).fit(ROWS),
     "belongs to another training": lambda: [
         list(quick().set_params(random_state=seed).fit_iter(ROWS, at=(1, 2), checkpoint="run"))
         for seed in (0, 1)
@@ -779,7 +783,11 @@ PROVOKED = {
     ),
     "is a file; expected a folder": lambda: quick(checkpoint_dir=a_file()).fit(ROWS),
     "cannot be made": lambda: quick(checkpoint_dir=f"{a_file()}/below").fit(ROWS),
-    "could not be written": lambda: list(
+    "could not be written": lambda: quick().fit(ROWS).save("x" * 250),
+    "expected the name of a file or folder": lambda: load(""),
+    "is a folder; expected a file": lambda: load("."),
+    "there is no such file": lambda: load("nowhere"),
+    "there is no folder": lambda: list(
         quick().fit_iter(ROWS, at=(1, 2), checkpoint="no folder/run")
     ),
     "goes with a fit from its first step": lambda: quick(checkpoint_dir="folder").partial_fit(ROWS),

@@ -56,7 +56,9 @@ from sklearn_mi.objectives import OBJECTIVES
 from sklearn_mi.preparation.assembly import _check_parts
 from sklearn_mi.processes import Team
 from sklearn_mi.recipe import ENTRIES
-from sklearn_mi.rows import window_order
+from sklearn_mi.rows import BlockSource, window_order
+from sklearn_mi.rows.blocks import Sliced
+from sklearn_mi.rows.moments import Limits
 from sklearn_mi.study import _Work
 from sklearn_mi.views import VIEWS, Columns, Neighbors, TimeLag
 from sklearn_mi.workers import Turn, finish
@@ -478,6 +480,10 @@ PROVOKED = {
         Parts(), validation_data=ROWS
     ),
     "random chunks at a time": lambda: large_chunks(),
+    "the rows have changed meanwhile": lambda: Limits(
+        np.zeros(1), np.ones(1), np.ones(1, bool)
+    ).check(np.array([[2.0]]), np.arange(1), "X"),
+    "The first one is in row": lambda: BlockSource(Sliced(ROWS / 0.0)).take(slice(0, 2)),
     "cannot be read any more": lambda: quick().fit(ROWS).transform(closed_file()),
     "whose rows come one after the other; expected rows with numbers": lambda: quick().fit(
         ROWS, X_pair=Parts()

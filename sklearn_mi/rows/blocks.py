@@ -395,7 +395,7 @@ class BlockSource(Source):
 
     def __init__(self, storage: Storage, name: str = "X") -> None:
         super().__init__(storage, by_batch=True)
-        self.storage, self._name, self._edges = storage, name, storage.edges
+        self.storage, self.name, self._edges = storage, name, storage.edges
 
     @property
     def shape(self) -> Shape:
@@ -424,21 +424,27 @@ class BlockSource(Source):
         OSError
             If they cannot be read any more, such as from a file that was deleted.
         ValueError
-            For infinity or NaN, where they may not be.
+            For infinity or NaN, where they may not be; the message names the row.
         """
-        with _readable(self._name):
+        with _readable(self.name):
             block = read(*rows)
-        assert_all_finite(block, allow_nan=self.allow_nan, input_name=self._name)
+        try:
+            assert_all_finite(block, allow_nan=self.allow_nan, input_name=self.name)
+        except ValueError as error:
+            wrong = np.isinf(block) if self.allow_nan else ~np.isfinite(block)
+            place = int(wrong.reshape(len(block), -1).any(axis=1).argmax())
+            numbers = rows[0] if len(rows) == 1 else np.arange(*rows)
+            raise ValueError(f"{error} The first one is in row {numbers[place]}.") from error
         return block if self.as_numbers is None else self.as_numbers(block)
 
     def head(self) -> Any:
         """Return two rows at most, as the user would pass them, unchecked."""
-        with _readable(self._name):
+        with _readable(self.name):
             return self.storage.head()
 
     def as_passed(self, start: int, stop: int) -> Any:
         """Return consecutive rows as the user would pass them, unchecked."""
-        with _readable(self._name):
+        with _readable(self.name):
             return self.storage.as_passed(start, stop)
 
     def take(self, rows: np.ndarray | slice) -> Tensor:

@@ -57,7 +57,7 @@ from sklearn_mi.preparation.assembly import _check_parts
 from sklearn_mi.processes import Team
 from sklearn_mi.recipe import ENTRIES
 from sklearn_mi.rows import BlockSource, window_order
-from sklearn_mi.rows.blocks import Sliced
+from sklearn_mi.rows.blocks import Sliced, without_labels
 from sklearn_mi.rows.moments import Limits
 from sklearn_mi.study import _Work
 from sklearn_mi.views import VIEWS, Columns, Neighbors, TimeLag
@@ -484,6 +484,8 @@ PROVOKED = {
         np.zeros(1), np.ones(1), np.ones(1, bool)
     ).check(np.array([[2.0]]), np.arange(1), "X"),
     "The first one is in row": lambda: BlockSource(Sliced(ROWS / 0.0)).take(slice(0, 2)),
+    "as its name is one of labels": lambda: without_labels({"a": 1, "b": 1, "y": 1}, tells=True),
+    "which names labels, and no rows": lambda: without_labels({"y": 1}),
     "cannot be read any more": lambda: quick().fit(ROWS).transform(closed_file()),
     "whose rows come one after the other; expected rows with numbers": lambda: quick().fit(
         ROWS, X_pair=Parts()

@@ -602,6 +602,46 @@ def test_items_may_be_dicts_of_columns(X):
     assert np.array_equal(block, X[:300])
 
 
+class OfItems(torch.utils.data.Dataset):
+    """A map-style data set of any items."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, number):
+        return self.items[number]
+
+
+@pytest.mark.parametrize("name", ["y", "label", "labels", "target", "Label"])
+def test_labels_of_items_are_no_columns(name, X):
+    items = [{"x": row, name: i % 2} for i, row in enumerate(X[:200])]
+    assert np.array_equal(stored(OfItems(items)), X[:200])
+    assert np.array_equal(stored(OfItems([(item, 1) for item in items])), X[:200])
+    assert np.array_equal(Stream(OfTorch(items)).first(), X[:200])
+    batches = torch.utils.data.DataLoader(OfItems(items), batch_size=64)
+    assert np.array_equal(Stream(batches).first(), X[:200])
+
+
+def test_labels_beside_several_columns_are_told(X):
+    items = [{"x": row[0], "y": row[1], "z": row[2]} for row in X[:200]]
+    told = "made of 'x', 'z'; 'y' is left out"
+    for read in (lambda: stored(OfItems(items)), lambda: Stream(OfTorch(items)).first()):
+        with pytest.warns(MIWarning, match=told) as warned:
+            assert np.array_equal(read(), X[:200, [0, 2]])
+        assert len(warned) == 1
+    with pytest.raises(ValueError, match="holds 'y', which names labels, and no rows; rename it"):
+        stored(OfItems([{"y": 1.0}]))
+
+
+@pytest.mark.slow
+def test_labels_of_hugging_face_are_no_columns(X):
+    made = pytest.importorskip("datasets").Dataset.from_dict({"x": X, "label": np.arange(N) % 2})
+    assert np.array_equal(stored(made), X)
+
+
 def test_arrays_and_lists_are_no_streams(X):
     for rows in (X, X.tolist(), pd.DataFrame(X), torch.from_numpy(X), {"a": 1}, "abc", None, 3):
         assert as_stream(rows) is None

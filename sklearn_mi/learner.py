@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Real
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch import nn
 from sklearn_mi._base import Auto, DocLinkMixin, Shape, is_auto, resolve
 from sklearn_mi._compat import Interval, StrOptions, check_same_namespace
 from sklearn_mi._html import learner_html
+from sklearn_mi._places import place_of
 from sklearn_mi._progress import is_heard, say
 from sklearn_mi.callbacks import check_callbacks, check_stops, copy_callbacks
 from sklearn_mi.encoders import InvertibleModule, SequenceModule
@@ -689,9 +691,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         check_is_fitted(self)
         return joined([self._codes(*block) for block in blocks_of(X, confounds)])
 
-    def transform_to(
-        self, X: Any, path: str | os.PathLike, *, confounds: Any = None
-    ) -> str | os.PathLike:
+    def transform_to(self, X: Any, path: str | os.PathLike, *, confounds: Any = None) -> Path:
         """Write the codes of rows to a file, block by block; they equal those of ``transform``.
 
         Parameters
@@ -706,13 +706,15 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
 
         Returns
         -------
-        path : path-like
+        path : Path
 
         Raises
         ------
         ValueError
             For another ending, an iterable of unknown length and .npy, or a path that holds
             anything but codes.
+        OSError
+            If the folder is not there or cannot be written.
 
         Examples
         --------
@@ -727,8 +729,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         True
         """
         check_is_fitted(self)
-        if self.net_.team.rank:
-            return path
+        if not self.net_.writes_files:
+            return place_of(path)
         blocks = blocks_of(X, confounds, bounded=True)
         codes = (self._codes(*block) for block in blocks)
         return write_codes(path, codes, n_rows_of(X), self.get_feature_names_out())
@@ -1125,6 +1127,8 @@ def load(path: str | os.PathLike, **own: Any) -> MIRepresentationLearner:
     InvalidModelError
         If the file was not written by ``save``, has been altered since, has another format, or
         needs an object of yours that is missing. It is a ValueError.
+    OSError
+        If there is no file, or none that can be read.
 
     Examples
     --------

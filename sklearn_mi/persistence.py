@@ -39,6 +39,7 @@ from sklearn_mi import (
     views,
 )
 from sklearn_mi._base import Component, InvalidModelError, check_name
+from sklearn_mi._places import check_file, folder_of, place_of, written_whole
 from sklearn_mi._version import __version__
 from sklearn_mi.building import build_model
 from sklearn_mi.front_ends import as_front_end
@@ -160,17 +161,17 @@ def write_file(
 
     Raises
     ------
-    FileNotFoundError
-        If the folder does not exist.
+    OSError
+        If the folder does not exist, or the file cannot be written.
     ValueError
         If a parameter cannot be stored: a callable, a callback, a generator. Nothing is written.
     """
-    from safetensors.torch import save_file  # here and below, since most users never save
+    from safetensors import SafetensorError  # here and below, since most users never save
+    from safetensors.torch import save_file
 
     _check_names(params)
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"path={os.fspath(path)!r}: there is no folder {folder!r}.")
+    place = place_of(path)
+    folder_of(place)
     header = {
         "format": FORMAT,
         "version": __version__,
@@ -180,15 +181,16 @@ def write_file(
         "facts": dict(facts),
     }
     text = json.dumps(header, default=float)
-    temporary = f"{os.fspath(path)}.part"
-    try:
-        tensors = _separate(model.state_dict())
-        save_file(tensors, temporary, metadata={_HEADER: text, **headers.unsealed()})
-        headers.seal(temporary)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+    with written_whole(place) as part:
+        # Its folder is tried first, for safetensors has no errors of the system.
+        part.touch()
+        try:
+            tensors = _separate(model.state_dict())
+            save_file(tensors, part, metadata={_HEADER: text, **headers.unsealed()})
+        except SafetensorError as error:
+            told = f"path={str(place)!r} could not be written ({error}); is the disk full?"
+            raise OSError(told) from error
+        headers.seal(part)
 
 
 def to_bytes(
@@ -354,6 +356,8 @@ def read_file(path: str | os.PathLike, own: Mapping[str, Any]) -> Contents:
     InvalidModelError
         If `write_file` did not write the file, if it is damaged, altered or has another format, or
         if an object of the user's own is missing.
+    OSError
+        If there is no file, or none that can be read.
     ValueError
         If ``own`` names no parameter of the learner.
     """
@@ -490,8 +494,9 @@ def _optimizer(name: str) -> type[torch.optim.Optimizer]:
 def _read(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Tensor]]:
     from safetensors import SafetensorError, safe_open
 
-    name = os.fspath(path)
-    metadata = headers.metadata_of(path)
+    place = check_file(path)
+    name = str(place)
+    metadata = headers.metadata_of(place)
     text = metadata.get(_HEADER)
     try:
         with safe_open(name, framework="pt", device="cpu") as file:

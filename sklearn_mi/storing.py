@@ -55,10 +55,12 @@ class Stored(BaseEstimator):
         ValueError
             If a parameter cannot be stored, such as a callable or a callback; the message names
             it.
+        OSError
+            If the folder is not there or cannot be written, or the path is a folder.
         """
         check_is_fitted(self)
         self._validate_params()
-        if self.net_.team.rank:
+        if not self.net_.writes_files:
             return
         model = self._model
         # A folder of this machine is of no use on another one.

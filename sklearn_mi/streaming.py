@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from scipy import sparse
 from sklearn.utils import gen_batches
 
 from sklearn_mi._compat import _safe_indexing
+from sklearn_mi._places import place_of, written_whole
 from sklearn_mi.rows import BlockSource, as_stream, stored
 
 __all__ = ["blocks_of", "joined", "n_rows_of", "write_codes"]
@@ -113,7 +113,7 @@ def n_rows_of(X: Any) -> int | None:
 
 def write_codes(
     path: str | os.PathLike, codes: Iterator[Any], n_rows: int | None, names: Any
-) -> str | os.PathLike:
+) -> Path:
     """Write codes to a file, whole or not at all.
 
     Parameters
@@ -128,29 +128,31 @@ def write_codes(
 
     Returns
     -------
-    path : path-like
+    path : Path
 
     Raises
     ------
     ValueError
         For another ending, .npy without a number of rows, or a path that holds anything but codes:
         a folder that is no array of zarr, or a file of HDF5 with other data sets.
+    OSError
+        If its folder is not there or cannot be written.
     ImportError
         If the library that writes the file is missing.
     """
-    target = Path(path)
+    target = place_of(path)
     writer = WRITERS.get(target.suffix.lower())
     if writer is None:
-        raise ValueError(f"path={os.fspath(path)!r}; expected an end among {', '.join(WRITERS)}.")
+        raise ValueError(f"path={str(target)!r}; expected an end among {', '.join(WRITERS)}.")
     if n_rows is None and writer is _to_npy:
         raise ValueError(
-            f"path={os.fspath(path)!r}, but nobody knows how many rows X has, and .npy begins with "
+            f"path={str(target)!r}, but nobody knows how many rows X has, and .npy begins with "
             "the number; name a .zarr, .h5 or .parquet file."
         )
     _refuse_to_remove(target)
-    with _whole_or_not(target) as temporary:
-        writer(temporary, (_as_array(block) for block in codes), n_rows, [str(n) for n in names])
-    return path
+    with written_whole(target, is_folder=writer is _to_zarr) as part:
+        writer(part, (_as_array(block) for block in codes), n_rows, [str(n) for n in names])
+    return target
 
 
 def _refuse_to_remove(target: Path) -> None:
@@ -164,7 +166,7 @@ def _refuse_to_remove(target: Path) -> None:
         told = f"holds {', '.join(sorted(others))}, too"
     else:
         return
-    raise ValueError(f"path={os.fspath(target)!r} {told}; name another place, or delete this one.")
+    raise ValueError(f"path={str(target)!r} {told}; name another place, or delete this one.")
 
 
 def _is_zarr_array(folder: Path) -> bool:
@@ -190,25 +192,6 @@ def _data_sets(path: Path) -> set[str]:
 
 def _as_array(block: Any) -> np.ndarray:
     return block.detach().cpu().numpy() if isinstance(block, torch.Tensor) else np.asarray(block)
-
-
-@contextmanager
-def _whole_or_not(target: Path) -> Iterator[Path]:
-    """Give a path to write to; put it in the place of the target once all is written."""
-    temporary = target.with_name(f".{os.getpid()}-{target.name}")
-    earlier = target.with_name(f".{os.getpid()}-earlier-{target.name}")
-    try:
-        yield temporary
-        if target.is_dir():
-            os.replace(target, earlier)
-        os.replace(temporary, target)
-    finally:
-        for left in (temporary, earlier):
-            if left.is_dir():
-                shutil.rmtree(left)
-            else:
-                with suppress(FileNotFoundError):
-                    left.unlink()
 
 
 def _to_npy(path: Path, codes: Iterator[np.ndarray], n_rows: int | None, names: Any) -> None:

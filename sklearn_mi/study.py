@@ -23,6 +23,7 @@ from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
 from sklearn_mi._compat import _safe_indexing
+from sklearn_mi._places import place_of
 from sklearn_mi._progress import progress_bar
 from sklearn_mi._version import __version__
 from sklearn_mi.workers import Turn, WorkerDiedError, finish, is_by_dask
@@ -246,7 +247,7 @@ def run_study(
     work = _Work(
         [int(stop) for stop in at],
         # Workers may stand in other folders.
-        Path(folder).absolute(),
+        place_of(folder, "folder").absolute(),
         dict(probes or {}),
         dict(measures or {}),
         bound_rows,
@@ -339,7 +340,7 @@ def read_study(folder: str | os.PathLike) -> pd.DataFrame:
     table : DataFrame
         Without the columns of parameters.
     """
-    files = sorted((Path(folder) / "cells").glob("*.json"))
+    files = sorted((place_of(folder, "folder") / "cells").glob("*.json"))
     return pd.DataFrame([row for file in files for row in json.loads(file.read_text())])
 
 

@@ -58,7 +58,9 @@ from sklearn_mi.preparation.assembly import _check_parts
 from sklearn_mi.preparation.inputs import _first_window
 from sklearn_mi.processes import Team
 from sklearn_mi.recipe import ENTRIES
-from sklearn_mi.rows import Stream, window_order
+from sklearn_mi.rows import BlockSource, Stream, window_order
+from sklearn_mi.rows.blocks import Sliced, without_labels
+from sklearn_mi.rows.moments import Limits
 from sklearn_mi.study import _Work
 from sklearn_mi.views import VIEWS, Columns, Neighbors, TimeLag
 from sklearn_mi.workers import Turn, finish
@@ -429,11 +431,11 @@ def a_file():
     return "file"
 
 
-def begun():
-    """Return a learner whose checkpoint has lost its last byte."""
+def begun(change):
+    """Return a learner whose checkpoint has been changed."""
     learner = quick(checkpoint_dir="folder").fit(ROWS)
     [file] = Path("folder").rglob("*.checkpoint")
-    file.write_bytes(file.read_bytes()[:-1])
+    file.write_bytes(change(file.read_bytes()))
     return learner
 
 
@@ -513,6 +515,12 @@ PROVOKED = {
         Parts(), validation_data=ROWS
     ),
     "random chunks at a time": lambda: large_chunks(),
+    "the rows have changed meanwhile": lambda: Limits(
+        np.zeros(1), np.ones(1), np.ones(1, bool)
+    ).check(np.array([[2.0]]), np.arange(1), "X"),
+    "The first one is in row": lambda: BlockSource(Sliced(ROWS / 0.0)).take(slice(0, 2)),
+    "as its name is one of labels": lambda: without_labels({"a": 1, "b": 1, "y": 1}, tells=True),
+    "which names labels, and no rows": lambda: without_labels({"y": 1}),
     "cannot be read any more": lambda: quick().fit(ROWS).transform(closed_file()),
     "whose rows come one after the other; expected rows with numbers": lambda: quick().fit(
         ROWS, X_pair=Parts()
@@ -804,7 +812,11 @@ PROVOKED = {
     "x and y have different indices": lambda: mutual_info_lags(FRAME["a"], FRAME["b"][::-1], [0]),
     "fill these rows, as a lag counts rows": lambda: mutual_info_lags(GAPS, ROWS, [0]),
     "expected integers, such as range(-20, 21)": lambda: mutual_info_lags(ROWS, ROWS, [0.5]),
-    "bytes are missing or have changed": lambda: begun().fit(ROWS),
+    "bytes are missing or have changed": lambda: begun(lambda b: b[:-1]).fit(ROWS),
+    "is no checkpoint of sklearn-mi": lambda: begun(lambda b: b[9:]).fit(ROWS),
+    "was written in format 2, but this is sklearn-mi": lambda: begun(
+        lambda b: b.replace(b"checkpoint 1", b"checkpoint 2", 1)
+    ).fit(ROWS),
     "belongs to another training": lambda: [
         list(quick().set_params(random_state=seed).fit_iter(ROWS, at=(1, 2), checkpoint="run"))
         for seed in (0, 1)
@@ -814,7 +826,11 @@ PROVOKED = {
     ),
     "is a file; expected a folder": lambda: quick(checkpoint_dir=a_file()).fit(ROWS),
     "cannot be made": lambda: quick(checkpoint_dir=f"{a_file()}/below").fit(ROWS),
-    "could not be written": lambda: list(
+    "could not be written": lambda: quick().fit(ROWS).save("x" * 250),
+    "expected the name of a file or folder": lambda: load(""),
+    "is a folder; expected a file": lambda: load("."),
+    "there is no such file": lambda: load("nowhere"),
+    "there is no folder": lambda: list(
         quick().fit_iter(ROWS, at=(1, 2), checkpoint="no folder/run")
     ),
     "goes with a fit from its first step": lambda: quick(checkpoint_dir="folder").partial_fit(ROWS),

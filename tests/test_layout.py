@@ -28,7 +28,7 @@ LINES = [
     {"_version"},
     {"_about"},
     {"_base", "_compat"},
-    {"_checks", "_html", "_progress", "headers"},
+    {"_checks", "_html", "_places", "_progress", "headers"},
     {"workers"},
     {"runtime", "channel"},
     {"processes"},

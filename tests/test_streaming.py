@@ -14,6 +14,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from skorch.callbacks import Callback
 
 import sklearn_mi.preparation.assembly as assembly
 import sklearn_mi.rows.blocks as blocks
@@ -256,6 +257,100 @@ def test_numbers_of_any_unit_on_disk(unit, X, tmp_path, on_disk):
     fitted = learner(max_steps=2).fit(memmap(X * unit, tmp_path))
     expected = fit_standardize_of(X * unit, fitted)
     assert np.allclose(fitted.net_.model.scale.scale, expected.scale, rtol=1e-12)
+
+
+class Rewrites(Callback):
+    """Change a file once the first pass of training is over."""
+
+    def __init__(self, path, rows, value):
+        self.path, self.rows, self.value = path, rows, value
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 1:
+            rows = np.load(self.path, mmap_mode="r+")
+            rows[self.rows] = self.value
+            rows.flush()
+
+
+def rewritten(X, folder, rows, value, **how):
+    """Fit to a file that changes meanwhile."""
+    given = memmap(X, folder)
+    change = Rewrites(folder / "rows.npy", rows, value)
+    how = {"max_steps": None, "max_epochs": 3, "callbacks": [change], **how}
+    return learner(**how).fit(given)
+
+
+CHANGES = {
+    "nan": (
+        np.nan,
+        r"X is nan in row 1[0-9]\d\d, column 2, but when fit began .* between -4.* and",
+    ),
+    "inf": (np.inf, r"Input X contains infinity .* The first one is in row 1[0-9]\d\d\."),
+    "large": (1e30, r"X is 1e\+30 in row 1[0-9]\d\d, column 2, .* changed meanwhile; let nobody"),
+}
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("kind", CHANGES)
+def test_rows_that_change_during_a_fit_are_told(kind, gaps, X, tmp_path, on_disk):
+    value, told = CHANGES[kind]
+    X = X.copy()
+    X[5, 2] = -4.5
+    X[::7, 1] = np.nan if gaps else 0.0
+    with pytest.raises(ValueError, match=told):
+        rewritten(X, tmp_path, (slice(1000, 1200), 2), value)
+    # A column that had gaps may have others, and within the limits nobody can tell.
+    assert rewritten(X, tmp_path, (slice(1000, 1200), 1), X[0, 1]).n_iter_ > 12
+
+
+def test_confounds_on_disk_are_rounded_and_not_taken_for_changes(X, tmp_path, on_disk):
+    age = np.random.default_rng(1).normal(size=N)
+    X = X + age[:, None].astype(np.float32)
+    fitted = learner(max_steps=None, max_epochs=3).fit(memmap(X, tmp_path), confounds=age)
+    assert type(fitted.net_.order) is WindowOrder and np.isfinite(float(fitted.mi_))
+    rows = training_rows(fitted)
+    known = np.linalg.lstsq(np.column_stack([np.ones(len(rows)), age[rows]]), X[rows], rcond=None)
+    [found] = fitted.net_.model.confounds
+    slopes = found.weights[1] / found.scale
+    assert np.allclose(slopes, known[0][1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("place, told", [(2, "NaN at step 2 in ch"), (slice(None), "no observed")])
+def test_recordings_that_change_during_a_fit_are_told(place, told, tmp_path, on_disk):
+    recordings = np.random.default_rng(0).normal(size=(300, 6, 2)).astype(np.float32)
+    recordings[::3, 5:] = np.nan
+    how = {"front_end": None, "encoder": "conv1d", "view": "auto", "batch_size": 64}
+    with pytest.raises(ValueError, match=rf"X\[1\d\d\].*{told}"):
+        rewritten(recordings, tmp_path, (slice(100, 200), place), np.nan, **how)
+    assert rewritten(recordings, tmp_path, (slice(100, 200), 5), np.nan, **how).n_iter_ > 0
+
+
+def test_images_that_change_during_a_fit_are_told(tmp_path, on_disk):
+    images = np.random.default_rng(0).normal(size=(300, 6, 6, 3)).astype(np.float32)
+    with pytest.raises(ValueError, match="Input X contains NaN. The first one is in row 1"):
+        rewritten(images, tmp_path, slice(100, 200), np.nan, view="auto", batch_size=64)
+
+
+def test_limits_are_those_of_a_naive_loop():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3))
+    X[rng.random(X.shape) < 0.2] = np.nan
+    X[:, 2] = rng.normal(size=40)
+    moments = Moments()
+    for start in range(0, 40, 16):
+        moments.add(X[start : start + 16])
+    limits = moments.limits(40)
+    for _ in range(300):
+        row, column = int(rng.integers(40)), int(rng.integers(3))
+        value = rng.choice([np.nan, *np.linspace(-4, 4, 9)])
+        changed = X.copy()
+        changed[row, column] = value
+        lies = np.nanmin(X[:, column]) <= value <= np.nanmax(X[:, column])
+        if lies or (np.isnan(value) and column < 2):
+            limits.check(changed, np.arange(40), "X")
+            continue
+        with pytest.raises(ValueError, match=f"X is .* in row {row + 7}, column {column},"):
+            limits.check(changed, np.arange(7, 47), "X")
 
 
 def test_copies_on_disk_are_counted(X, tmp_path, on_disk):
@@ -505,6 +600,46 @@ def test_items_may_be_dicts_of_columns(X):
 
     block = Stream(Dicts()).first()
     assert np.array_equal(block, X[:300])
+
+
+class OfItems(torch.utils.data.Dataset):
+    """A map-style data set of any items."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, number):
+        return self.items[number]
+
+
+@pytest.mark.parametrize("name", ["y", "label", "labels", "target", "Label"])
+def test_labels_of_items_are_no_columns(name, X):
+    items = [{"x": row, name: i % 2} for i, row in enumerate(X[:200])]
+    assert np.array_equal(stored(OfItems(items)), X[:200])
+    assert np.array_equal(stored(OfItems([(item, 1) for item in items])), X[:200])
+    assert np.array_equal(Stream(OfTorch(items)).first(), X[:200])
+    batches = torch.utils.data.DataLoader(OfItems(items), batch_size=64)
+    assert np.array_equal(Stream(batches).first(), X[:200])
+
+
+def test_labels_beside_several_columns_are_told(X):
+    items = [{"x": row[0], "y": row[1], "z": row[2]} for row in X[:200]]
+    told = "made of 'x', 'z'; 'y' is left out"
+    for read in (lambda: stored(OfItems(items)), lambda: Stream(OfTorch(items)).first()):
+        with pytest.warns(MIWarning, match=told) as warned:
+            assert np.array_equal(read(), X[:200, [0, 2]])
+        assert len(warned) == 1
+    with pytest.raises(ValueError, match="holds 'y', which names labels, and no rows; rename it"):
+        stored(OfItems([{"y": 1.0}]))
+
+
+@pytest.mark.slow
+def test_labels_of_hugging_face_are_no_columns(X):
+    made = pytest.importorskip("datasets").Dataset.from_dict({"x": X, "label": np.arange(N) % 2})
+    assert np.array_equal(stored(made), X)
 
 
 def test_arrays_and_lists_are_no_streams(X):

@@ -16,6 +16,7 @@ from sklearn_mi.cli.files import read, read_aside, size_of, write, written
 from sklearn_mi.cli.label import label as label_command
 from sklearn_mi.cli.numbers import as_lines, compare, mi
 from sklearn_mi.cli.options import (
+    Place,
     Rows,
     confound,
     effort,
@@ -110,7 +111,7 @@ def main(ctx: click.Context) -> None:
 @options(*training)
 @click.option(
     "--checkpoint-dir",
-    type=click.Path(file_okay=False),
+    type=Place(file_okay=False),
     help="Folder to go on from after a crash: run the same command again.",
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -161,7 +162,7 @@ def fit(
         "transform model.safetensors gait.csv --by patient --time second --out codes.csv",
     )
 )
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("model", type=Place(exists=True, dir_okay=False))
 @click.argument("data", type=Rows())
 @output(".csv", ".tsv", ".parquet", ".npy")
 @click.option("--label", metavar="COLUMN", multiple=True, help="Column to carry; repeatable.")
@@ -268,7 +269,7 @@ def report(
 @main.command(epilog=examples("demo", "demo --out pictures"))
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Place(file_okay=False),
     help="Folder for the table and, with matplotlib, a picture.",
 )
 @click.option("--overwrite", is_flag=True, help="Write over files that are there.")

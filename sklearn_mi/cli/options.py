@@ -9,11 +9,14 @@ from typing import Any
 
 import click
 
+from sklearn_mi._places import place_of
+
 __all__ = [
     "Blocks",
     "Names",
     "Numbers",
     "Output",
+    "Place",
     "Rows",
     "Shape",
     "given",
@@ -33,11 +36,21 @@ class Rows(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         """Return the path of the file."""
-        path = Path(value)
+        path = _place(self, value, param, ctx)
         _check_suffix(self, path, READ, param, ctx)
         if not path.is_file():
             self.fail(f"{path}: there is no such file.", param, ctx)
         return path
+
+
+class Place(click.Path):
+    """A file or folder, with ``~`` as the home of the user, whatever the shell makes of it."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        """Return the path."""
+        place = _place(self, value, param, ctx)
+        super().convert(place, param, ctx)
+        return place
 
 
 class Output(click.ParamType):
@@ -56,7 +69,7 @@ class Output(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         """Return the path of the file."""
-        path = Path(value)
+        path = _place(self, value, param, ctx)
         _check_suffix(self, path, self.suffixes, param, ctx)
         if path.is_dir():
             self.fail(f"{path} is a folder; expected a file.", param, ctx)
@@ -119,6 +132,13 @@ class Blocks(click.ParamType):
         if not (str(value).isdigit() and int(value)):
             self.fail(f"{value!r}; expected a positive number of rows, or auto.", param, ctx)
         return int(value)
+
+
+def _place(kind: click.ParamType, value: Any, param: Any, ctx: Any) -> Path:
+    try:
+        return place_of(value)
+    except ValueError:
+        kind.fail(f"{value!r}; expected the name of a file or folder.", param, ctx)
 
 
 def _check_suffix(

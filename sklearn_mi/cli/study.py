@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sklearn_mi.cli.base import SeveralValues, examples, refuse
-from sklearn_mi.cli.options import number
+from sklearn_mi.cli.options import Place, number
 
 __all__ = ["study"]
 
@@ -43,7 +43,7 @@ def study() -> None:
 @number("--rows", "Rows; default: those of the scale.")
 @click.option(
     "--folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Place(file_okay=False),
     default=Path("results/paper"),
     show_default=True,
     help="Where to write, and to resume from.",

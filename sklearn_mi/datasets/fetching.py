@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import get_data_home
 
+from sklearn_mi._places import place_of
+
 __all__ = ["data_home", "fetch_cifar10", "fetch_mnist"]
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -22,7 +24,7 @@ def data_home() -> Path:
         ``$SKLEARN_MI_DATA``, or ``sklearn_mi`` in scikit-learn's own data folder.
     """
     named = os.environ.get("SKLEARN_MI_DATA")
-    return Path(named) if named else Path(get_data_home()) / "sklearn_mi"
+    return place_of(named, "SKLEARN_MI_DATA") if named else Path(get_data_home()) / "sklearn_mi"
 
 
 def fetch_mnist() -> Arrays:

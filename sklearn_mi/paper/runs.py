@@ -8,6 +8,7 @@ from functools import partial
 
 import pandas as pd
 
+from sklearn_mi._places import place_of
 from sklearn_mi.paper.figures import FIGURES, Figure
 from sklearn_mi.study import Learner, Split, estimate_hours, read_study, run_study
 
@@ -61,7 +62,7 @@ def run_figure(
         _first_rows(figure, rows),
         seeds=seeds,
         at=at,
-        folder=os.path.join(folder, f"figure_{name}"),
+        folder=place_of(folder, "folder") / f"figure_{name}",
         probes=figure.probes,
         measures=figure.measures,
         bound_rows=figure.bound_rows,
@@ -85,7 +86,8 @@ def read_figure(name: str, folder: str | os.PathLike) -> pd.DataFrame:
     table : DataFrame
         As from `run_figure`.
     """
-    return _with_facts(name, FIGURES[name](), read_study(os.path.join(folder, f"figure_{name}")))
+    table = read_study(place_of(folder, "folder") / f"figure_{name}")
+    return _with_facts(name, FIGURES[name](), table)
 
 
 def _with_facts(name: str, figure: Figure, table: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from sklearn_mi._base import resolve
+from sklearn_mi._places import place_of
 from sklearn_mi.callbacks import Progress, check_callbacks, sets_rate, with_early_stopping
 from sklearn_mi.model import PairModel, global_stream
 from sklearn_mi.objectives import as_objective
@@ -104,6 +105,8 @@ def check_settings(settings: Settings) -> None:
             f"training; leave one of them out."
         )
     every(settings["checkpoint_every"])
+    if settings["checkpoint_dir"] is not None:
+        place_of(settings["checkpoint_dir"], "checkpoint_dir")
     if settings["checkpoint_dir"] is not None and settings["random_state"] is None:
         raise ValueError(
             f"checkpoint_dir={str(settings['checkpoint_dir'])!r}, but random_state=None draws "

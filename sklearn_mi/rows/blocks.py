@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from sklearn.utils import assert_all_finite
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
-from sklearn_mi._base import Shape
+from sklearn_mi._base import MIWarning, Shape
 from sklearn_mi.rows.sources import Source, in_memory
 
 __all__ = [
@@ -26,10 +27,13 @@ __all__ = [
     "package_of",
     "row_of_item",
     "stored",
+    "without_labels",
 ]
 
 # Larger rows stay where they are stored: the size of all as the numbers that are worked on.
 MOST_IN_MEMORY = 2**30
+# What items of skorch and Hugging Face call labels.
+LABELS = {"y", "label", "labels", "target", "targets"}
 # Storage without chunks of its own is read in blocks of about so many bytes.
 BLOCK_BYTES = 2**20
 
@@ -187,19 +191,19 @@ class HuggingFace(Storage):
 
     def __init__(self, container: Any) -> None:
         self._numbers = container.with_format("numpy")
-        sample = columns_to_rows(self._numbers[:2])
+        sample = columns_to_rows(without_labels(self._numbers[:2], tells=True))
         super().__init__(container, (len(container), *sample.shape[1:]), sample.dtype)
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Return consecutive rows."""
-        return columns_to_rows(self._numbers[start:stop])
+        return columns_to_rows(without_labels(self._numbers[start:stop]))
 
 
 class Items(Storage):
     """A map-style data set of torch, one item a row; of a tuple (x, y) the first counts."""
 
     def __init__(self, container: Any) -> None:
-        sample = row_of_item(container[0])
+        sample = row_of_item(container[0], tells=True)
         super().__init__(container, (len(container), *sample.shape), sample.dtype)
 
     def read(self, start: int, stop: int) -> np.ndarray:
@@ -269,22 +273,61 @@ def columns_to_rows(columns: Mapping[str, Any]) -> np.ndarray:
     return np.column_stack([array.reshape(len(array), -1) for array in values])
 
 
-def row_of_item(item: Any) -> np.ndarray:
+def without_labels(columns: Mapping[str, Any], *, tells: bool = False) -> dict[str, Any]:
+    """Return columns of a data set of items by name, without labels, which are never rows.
+
+    Parameters
+    ----------
+    columns : mapping
+    tells : bool, default=False
+        Whether to warn of columns that may be no labels: beside several others.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing but labels.
+
+    Warns
+    -----
+    MIWarning
+    """
+    kept = {name: values for name, values in columns.items() if str(name).lower() not in LABELS}
+    left = [name for name in columns if name not in kept]
+    if left and not kept:
+        raise ValueError(
+            f"X holds {', '.join(map(repr, left))}, which names labels, and no rows; rename it if "
+            "it is no label."
+        )
+    if left and len(kept) > 1 and tells:
+        warnings.warn(
+            f"Rows of X are made of {', '.join(map(repr, kept))}; {', '.join(map(repr, left))} is "
+            "left out, as its name is one of labels: rename it if it is none.",
+            MIWarning,
+            stacklevel=2,
+        )
+    return kept
+
+
+def row_of_item(item: Any, *, tells: bool = False) -> np.ndarray:
     """Return what an item of a data set says of rows: of (x, y) the first, of a dict its columns.
 
     Parameters
     ----------
     item : Tensor, array-like, tuple, or dict of numbers
+        Labels of a dict are left out.
+    tells : bool, default=False
+        As of `without_labels`.
     """
-    if isinstance(item, Mapping):
-        return columns_to_rows({name: np.asarray(value)[None] for name, value in item.items()})[0]
     if isinstance(item, tuple | list) and len(item) and _has_rows(item[0]):
         item = item[0]
+    if isinstance(item, Mapping):
+        kept = without_labels(item, tells=tells)
+        return columns_to_rows({name: np.asarray(value)[None] for name, value in kept.items()})[0]
     return np.asarray(item.detach().cpu() if isinstance(item, Tensor) else item)
 
 
 def _has_rows(value: Any) -> bool:
-    return len(getattr(value, "shape", ())) > 0 or isinstance(value, list | tuple)
+    return len(getattr(value, "shape", ())) > 0 or isinstance(value, list | tuple | Mapping)
 
 
 def package_of(X: Any) -> set[str]:
@@ -395,7 +438,7 @@ class BlockSource(Source):
 
     def __init__(self, storage: Storage, name: str = "X") -> None:
         super().__init__(storage, by_batch=True)
-        self.storage, self._name, self._edges = storage, name, storage.edges
+        self.storage, self.name, self._edges = storage, name, storage.edges
 
     @property
     def shape(self) -> Shape:
@@ -424,21 +467,27 @@ class BlockSource(Source):
         OSError
             If they cannot be read any more, such as from a file that was deleted.
         ValueError
-            For infinity or NaN, where they may not be.
+            For infinity or NaN, where they may not be; the message names the row.
         """
-        with _readable(self._name):
+        with _readable(self.name):
             block = read(*rows)
-        assert_all_finite(block, allow_nan=self.allow_nan, input_name=self._name)
+        try:
+            assert_all_finite(block, allow_nan=self.allow_nan, input_name=self.name)
+        except ValueError as error:
+            wrong = np.isinf(block) if self.allow_nan else ~np.isfinite(block)
+            place = int(wrong.reshape(len(block), -1).any(axis=1).argmax())
+            numbers = rows[0] if len(rows) == 1 else np.arange(*rows)
+            raise ValueError(f"{error} The first one is in row {numbers[place]}.") from error
         return block if self.as_numbers is None else self.as_numbers(block)
 
     def head(self) -> Any:
         """Return two rows at most, as the user would pass them, unchecked."""
-        with _readable(self._name):
+        with _readable(self.name):
             return self.storage.head()
 
     def as_passed(self, start: int, stop: int) -> Any:
         """Return consecutive rows as the user would pass them, unchecked."""
-        with _readable(self._name):
+        with _readable(self.name):
             return self.storage.as_passed(start, stop)
 
     def take(self, rows: np.ndarray | slice) -> Tensor:

@@ -219,7 +219,11 @@ def _fitted(
     """Return the least-squares fit of each column, on the rows where it is not missing."""
     p, q = source.shape[1], 1 + len(mean)
     gram, right, square = np.zeros((p, q * q)), np.zeros((p, q)), np.zeros(p)
-    for block, c in zip(source.blocks(index), confounds.blocks(index), strict=True):
+    begin = 0
+    for block in source.blocks(index):
+        # Blocks of what is on disk are its own.
+        c = confounds.take(index[begin : begin + len(block)]).numpy()
+        begin += len(block)
         design = np.column_stack([np.ones(len(c)), (c - mean) / scale])
         x = np.nan_to_num(block.astype(np.float64))
         products = (design[:, :, None] * design[:, None]).reshape(len(c), -1)

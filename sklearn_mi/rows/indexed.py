@@ -171,13 +171,21 @@ class Rows(Dataset):
         ----------
         ranges : sequence of (start, stop)
             Increasing.
+
+        Raises
+        ------
+        ValueError
+            If they cannot be those that the statistics were taken of.
         """
         if self.edges is None:
             return None
-        values, begin = torch.empty(0), 0
+        values, begin, limits = torch.empty(0), 0, self._source.limits
         total = sum(stop - start for start, stop in ranges)
         for start, stop in ranges:
             part = self._source.take(self._index[start:stop])
+            if limits is not None:
+                flat = part.reshape(len(part), -1).numpy()
+                limits.check(flat, self._index[start:stop], self._source.name)
             if not begin:
                 values = torch.empty((total, *part.shape[1:]), dtype=part.dtype)
             values[begin : begin + len(part)] = part

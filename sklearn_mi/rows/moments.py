@@ -2,12 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-__all__ = ["Moments"]
+__all__ = ["Limits", "Moments"]
 
 # Squares of columns that vary less or more than this lose digits.
 FEWEST, MOST = 1e-280, 1e280
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Between which numbers all rows lay when a first pass read them.
+
+    Parameters
+    ----------
+    low, high : ndarray of shape (p,)
+        NaN where a column had no value.
+    is_full : ndarray of bool of shape (p,)
+        Columns of which no value was missing.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    is_full: np.ndarray
+
+    def check(self, block: np.ndarray, numbers: np.ndarray, name: str) -> None:
+        """Refuse rows that are read again and cannot have been there at first.
+
+        Parameters
+        ----------
+        block : ndarray of shape (b, p)
+        numbers : ndarray of int of shape (b,)
+            Of the rows, for messages.
+        name : str
+            Of the table, for messages.
+
+        Raises
+        ------
+        ValueError
+            It names a row, a column, and the cure.
+        """
+        # Quick where nothing is missing: what is NaN is within no limits.
+        with np.errstate(invalid="ignore"):
+            within = (block.min(axis=0) >= self.low) & (block.max(axis=0) <= self.high)
+        for column in np.flatnonzero(~within):
+            values = block[:, column]
+            missing = np.isnan(values) & ~self.is_full[column]
+            wrong = ~((values >= self.low[column]) & (values <= self.high[column])) & ~missing
+            if wrong.any():
+                place = int(wrong.argmax())
+                raise ValueError(
+                    f"{name} is {values[place]:g} in row {numbers[place]}, column {column}, but "
+                    f"when fit began its training rows lay between {self.low[column]:g} and "
+                    f"{self.high[column]:g} there: the rows have changed meanwhile; let nobody "
+                    "write to them until fit returns."
+                )
 
 
 class Moments:
@@ -54,6 +105,16 @@ class Moments:
         """Mean squared distance from the mean; NaN where a column has no value."""
         with np.errstate(invalid="ignore"):
             return self.squares / self.count
+
+    def limits(self, n_rows: int) -> Limits:
+        """Return between which numbers the values lay.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows that were counted in.
+        """
+        return Limits(self.low, self.high, self.count == n_rows)
 
     @property
     def are_exact(self) -> bool:

@@ -122,19 +122,24 @@ def refuse_gaps(source: Source, name: str = "X") -> None:
         raise ValueError(f"{name} has rows of shape {source.shape[1:]}, which hold no numbers.")
     for block in source.blocks():
         missing = np.isnan(block.reshape(len(block), -1, n_channels))
-        lengths = _lengths(missing)
-        inside = missing & (np.arange(missing.shape[1]) < lengths[:, None])[..., None]
-        if not lengths.all():
-            row = start + int(np.flatnonzero(lengths == 0)[0])
-            raise ValueError(f"{name}[{row}] has no observed step, only NaN; leave it out.")
-        if inside.any():
-            row, step, channel = (int(place[0]) for place in np.nonzero(inside))
-            raise ValueError(
-                f"{name}[{start + row}] is NaN at step {step} in channel {channel}; expected "
-                "numbers up to the last observed step: fill gaps first, as "
-                "pandas.DataFrame.interpolate does. Only whole steps at the end may be NaN."
-            )
+        _refuse_inner(missing, np.arange(start, start + len(block)), name)
         start += len(block)
+
+
+def _refuse_inner(missing: np.ndarray, numbers: np.ndarray, name: str) -> None:
+    """Reject recordings of these numbers, of shape (b, time, channels), by what is missing."""
+    lengths = _lengths(missing)
+    if not lengths.all():
+        row = numbers[np.flatnonzero(lengths == 0)[0]]
+        raise ValueError(f"{name}[{row}] has no observed step, only NaN; leave it out.")
+    inside = missing & (np.arange(missing.shape[1]) < lengths[:, None])[..., None]
+    if inside.any():
+        row, step, channel = (int(place[0]) for place in np.nonzero(inside))
+        raise ValueError(
+            f"{name}[{numbers[row]}] is NaN at step {step} in channel {channel}; expected "
+            "numbers up to the last observed step: fill gaps first, as "
+            "pandas.DataFrame.interpolate does. Only whole steps at the end may be NaN."
+        )
 
 
 def _lengths(missing: np.ndarray) -> np.ndarray:
@@ -182,8 +187,13 @@ class RecordingSource(Source):
         """Return some rows; see `Source.take`."""
         values = self._inner.take(rows)
         values = values.to(getattr(torch, self.dtype))
-        seen = ~values[..., :1].isnan()
-        made = torch.cat([values.where(~values.isnan(), 0.0), seen.to(values.dtype)], dim=2)
+        gone = values.isnan()
+        if self.edges is not None and bool(gone.any()):
+            # What stays on disk may have changed since it was checked.
+            numbers = np.arange(len(self))[rows]
+            _refuse_inner(gone.numpy(), numbers, self._inner.name)
+        seen = ~gone[..., :1]
+        made = torch.cat([values.where(~gone, 0.0), seen.to(values.dtype)], dim=2)
         missing = self._length - made.shape[1]
         return torch.nn.functional.pad(made, (0, 0, 0, missing)) if missing else made
 

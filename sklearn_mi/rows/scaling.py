@@ -16,7 +16,7 @@ from sklearn_mi.rows.checks import CheckedRows
 from sklearn_mi.rows.hashes import hashes_of
 from sklearn_mi.rows.kinds import Recording, Words
 from sklearn_mi.rows.moments import Moments
-from sklearn_mi.rows.sources import Source
+from sklearn_mi.rows.sources import JoinedSource, Source
 
 __all__ = [
     "FrontLayer",
@@ -263,7 +263,7 @@ def _limits(low: np.ndarray, spread: np.ndarray, name: str) -> tuple[np.ndarray,
 
 
 def _one_pass(source: Source, index: np.ndarray) -> Moments:
-    """Return the moments of rows on disk, and hash them on the way."""
+    """Return the moments of rows on disk; hash them on the way, and note between what they lie."""
     moments, begin = Moments(), 0
     keeps = isinstance(source, BlockSource) and len(source) <= MOST_HASHED
     hashes = np.zeros(len(source), np.uint64) if keeps else None
@@ -274,6 +274,9 @@ def _one_pass(source: Source, index: np.ndarray) -> Moments:
         begin += len(part)
     if isinstance(source, BlockSource):
         source.hashes = hashes
+    # What is left of confounds is rounded otherwise in other blocks.
+    if isinstance(source, BlockSource | JoinedSource):
+        source.limits = moments.limits(len(index))
     return moments
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sklearn_mi._base import Shape
 from sklearn_mi._compat import _convert_to_numpy, get_namespace
+from sklearn_mi.rows.moments import Limits
 
 __all__ = [
     "ArraySource",
@@ -44,9 +45,14 @@ class Source(ABC):
     ----------
     may_lack : bool
         Whether numbers may be missing (NaN).
+    name : str
+        Of the table, for messages.
+    limits : Limits or None
+        Between what all training rows lay that a first pass has read.
     """
 
-    may_lack = False
+    may_lack, name = False, "X"
+    limits: Limits | None = None
 
     def __init__(self, array: Any, *, by_batch: bool = False) -> None:
         self._array, self.by_batch = array, by_batch

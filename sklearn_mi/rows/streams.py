@@ -11,7 +11,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from sklearn_mi.rows.blocks import columns_to_rows, is_stored, package_of, row_of_item
+from sklearn_mi.rows.blocks import (
+    columns_to_rows,
+    is_stored,
+    package_of,
+    row_of_item,
+    without_labels,
+)
 from sklearn_mi.rows.indexed import Rows
 from sklearn_mi.rows.positions import Positioned
 
@@ -86,7 +92,7 @@ class Stream:
             raise ValueError(f"{self.name} gives no rows; expected an iterable of rows.")
         self._position, self._passes = 0, self._passes + 1
 
-    _skip = 0
+    _skip, _has_told = 0, False
 
     def first(self) -> Any:
         """Return the rows of the first window, from an iteration of its own."""
@@ -112,14 +118,16 @@ class Stream:
             self._skip = state["position"]
 
     def _block(self, item: Any) -> Any:
-        """Return an item as rows of a table or an array."""
+        """Return an item as rows of a table or an array; tell of labels once."""
+        tells, self._has_told = not self._has_told, True
         if hasattr(item, "to_pandas") and hasattr(item, "schema"):
             item = item.to_pandas()
         if hasattr(item, "iloc"):
             return item
         if self._yields_rows is False and isinstance(item, Mapping):
-            return columns_to_rows({key: np.asarray(value) for key, value in item.items()})
-        rows = row_of_item(item)
+            kept = without_labels(item, tells=tells)
+            return columns_to_rows({key: np.asarray(value) for key, value in kept.items()})
+        rows = row_of_item(item, tells=tells)
         is_row = rows.ndim < 2 if self._yields_rows is None else self._yields_rows
         if rows.dtype.kind not in "biuf" or not rows.ndim:
             raise ValueError(

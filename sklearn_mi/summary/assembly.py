@@ -19,6 +19,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from sklearn_mi._checks import check_random_state
+from sklearn_mi._places import place_of, written_whole
 from sklearn_mi._progress import say
 from sklearn_mi._version import __version__
 from sklearn_mi.evaluation import differences, summarise
@@ -91,22 +92,14 @@ class Report:
         FileNotFoundError
             If the folder is not there.
         """
-        path = Path(path)
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"path={str(path)!r}: there is no folder {str(path.parent)!r}.")
-        if path.is_dir():
-            raise IsADirectoryError(f"path={str(path)!r} is a folder; expected a file.")
-        if path.exists() and not overwrite:
+        place = place_of(path)
+        if place.exists() and not (overwrite or place.is_dir()):
             raise FileExistsError(
-                f"path={str(path)!r} is there already; pass overwrite=True, or another path."
+                f"path={str(place)!r} is there already; pass overwrite=True, or another path."
             )
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            temporary.write_text(self.html, encoding="utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        return path
+        with written_whole(place) as part:
+            part.write_text(self.html, encoding="utf-8")
+        return place
 
     def _repr_html_(self) -> str:
         # In a frame of its own neither page changes the style of the other.

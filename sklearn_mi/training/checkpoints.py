@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from types import CellType, CodeType, FunctionType
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 
 from sklearn_mi._base import InvalidModelError
+from sklearn_mi._places import check_file, cure_of, folder_of, place_of
 from sklearn_mi.training.state_files import read_state, write_state
 
 __all__ = [
@@ -83,27 +84,19 @@ def save_checkpoint(
     written = {"stop": step, "fingerprint": dict(fingerprint), **net.training_state()}
     if not net.writes_files:
         return []
+    place = place_of(path, "checkpoint")
     try:
-        return write_state(path, written)
+        return write_state(place, written)
     except OSError as error:
-        raise OSError(error.errno, _reason(path, step, error), os.fspath(path)) from error
+        raise OSError(error.errno, _reason(place, step, error), str(place)) from error
 
 
-def _reason(path: str | os.PathLike, step: int, error: OSError) -> str:
+def _reason(place: Path, step: int, error: OSError) -> str:
     """Return why a checkpoint was not written, with the cure."""
-    folder = os.path.dirname(os.path.abspath(path))
-    cures = {
-        errno.ENOSPC: "free some space, or name a folder on another disk",
-        errno.EDQUOT: "free some space of your quota, or name a folder on another disk",
-        errno.EFBIG: "raise the limit on the size of files",
-        errno.ENOENT: f"make the folder {folder!r} again",
-        errno.EROFS: "name a folder on a disk that can be written",
-    }
-    cure = cures.get(error.errno or 0, "let this user write there, or name another folder")
-    kept = "; the file of an earlier step is kept" if os.path.exists(path) else ""
+    kept = "; the file of an earlier step is kept" if place.is_file() else ""
     return (
         f"The checkpoint of step {step} could not be written ({error.strerror}){kept}. To write "
-        f"the next one, {cure}"
+        f"the next one, {cure_of(error, place.absolute().parent)}"
     )
 
 
@@ -130,10 +123,11 @@ def load_checkpoint(
         If a byte of the file is missing or altered, or if it belongs to another training; the
         message names the difference.
     """
-    if path is None or not os.path.exists(path):
+    place = _there(path)
+    if place is None:
         return -1
-    state = _read(path, net.device)
-    _check(path, state["fingerprint"], fingerprint)
+    state = _read(place, net.device)
+    _check(place, state["fingerprint"], fingerprint)
     net.load_training_state(state)
     return state["stop"]
 
@@ -143,12 +137,22 @@ def checkpoint_seed(path: str | os.PathLike | None) -> int | None:
 
     A training without its own seed uses this one, so it splits the rows as before.
     """
-    if path is None or not os.path.exists(path):
+    place = _there(path)
+    return None if place is None else int(_read(place, "cpu")["fingerprint"]["seed"])
+
+
+def _there(path: str | os.PathLike | None) -> Path | None:
+    """Return the place of a checkpoint; None if there is none yet, but may be one."""
+    if path is None:
         return None
-    return int(_read(path, "cpu")["fingerprint"]["seed"])
+    place = place_of(path, "checkpoint")
+    if os.path.exists(place):
+        return check_file(place, "checkpoint")
+    folder_of(place, "checkpoint")
+    return None
 
 
-def _read(path: str | os.PathLike, device: Any) -> dict[str, Any]:
+def _read(path: Path, device: Any) -> dict[str, Any]:
     state = read_state(path, device)
     if not isinstance(state, dict) or "fingerprint" not in state:
         raise InvalidModelError(
@@ -158,7 +162,7 @@ def _read(path: str | os.PathLike, device: Any) -> dict[str, Any]:
     return state
 
 
-def _check(path: str | os.PathLike, written: Mapping[str, str], now: Mapping[str, str]) -> None:
+def _check(path: Path, written: Mapping[str, str], now: Mapping[str, str]) -> None:
     names = [name for name in {**now, **written} if written.get(name) != now.get(name)]
     if names:
         differing = ", ".join(_difference(n, written.get(n), now.get(n)) for n in names)

@@ -11,12 +11,12 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from sklearn_mi._base import MIWarning
+from sklearn_mi._places import cure_of, place_of
 from sklearn_mi.processes import ALONE, Team
 from sklearn_mi.training.checkpoints import Resumable, load_checkpoint, save_checkpoint
 from sklearn_mi.training.state_files import remove_remnants
@@ -89,8 +89,8 @@ class Keeper:
     ) -> None:
         text = json.dumps(dict(fingerprint), sort_keys=True)
         digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        self.path = Path(folder, digest, FILE)
-        self.folder, self.fingerprint = folder, fingerprint
+        self.folder, self.fingerprint = place_of(folder, "checkpoint_dir"), fingerprint
+        self.path = self.folder / digest / FILE
         self.steps, self.seconds, self.team = steps, seconds, team
         self.is_told_to_end = False
         self._last_step, self._last_time = 0, time.monotonic()
@@ -121,14 +121,15 @@ class Keeper:
         self._last_step, self._last_time = max(step, 0), time.monotonic()
 
     def _make_folder(self) -> None:
-        shown = f"checkpoint_dir={os.fspath(self.folder)!r}"
-        if os.path.exists(self.folder) and not os.path.isdir(self.folder):
+        shown = f"checkpoint_dir={str(self.folder)!r}"
+        if self.folder.exists() and not self.folder.is_dir():
             raise NotADirectoryError(f"{shown} is a file; expected a folder.")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            told = f"{shown} cannot be made ({error.strerror}); let this user write there, or name"
-            raise OSError(error.errno, f"{told} another folder") from error
+            cure = cure_of(error, self.folder.parent)
+            told = f"{shown} cannot be made ({error.strerror}); {cure}"
+            raise OSError(error.errno, told) from error
 
     def is_due(self, step: int) -> bool:
         """Return whether the state after so many steps is to be written.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -22,10 +23,12 @@ import torch
 from torch import Tensor
 
 from sklearn_mi._base import InvalidModelError
+from sklearn_mi._version import __version__
 
 __all__ = ["can_hold", "read_state", "remove_remnants", "write_state"]
 
-MAGIC = b"sklearn-mi checkpoint 1\n"
+KIND, FORMAT = b"sklearn-mi checkpoint ", 1
+MAGIC = KIND + b"%d\n" % FORMAT
 DIGEST_SIZE = hashlib.sha256().digest_size
 HEADER = "header"
 # A part that was not written to its end is left over by a kill; younger ones may be in work.
@@ -122,7 +125,7 @@ def read_state(path: str | os.PathLike, device: Any = "cpu") -> Any:
     Raises
     ------
     InvalidModelError
-        If a byte is missing or has changed.
+        If a byte is missing or has changed, or if it is no checkpoint, or one of another format.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -130,7 +133,7 @@ def read_state(path: str | os.PathLike, device: Any = "cpu") -> Any:
     content = Path(path).read_bytes()
     start = len(MAGIC) + DIGEST_SIZE
     if not content.startswith(MAGIC):
-        raise _not_whole(path, "it was not written by this release of sklearn-mi")
+        raise _of_others(path, content)
     if hashlib.sha256(memoryview(content)[start:]).digest() != content[len(MAGIC) : start]:
         raise _not_whole(path, "bytes are missing or have changed")
     try:
@@ -139,6 +142,24 @@ def read_state(path: str | os.PathLike, device: Any = "cpu") -> Any:
         return _unpacked(packed, tensors, torch.device(device))
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise _not_whole(path, f"{type(error).__name__}: {error}") from error
+
+
+def _of_others(path: str | os.PathLike, content: bytes) -> InvalidModelError:
+    """Return what to say of a file that does not begin like ours."""
+    number = re.match(re.escape(KIND) + rb"(\d{1,9})\n", content)
+    if number is None and KIND.startswith(content[: len(KIND)]):
+        return _not_whole(path, f"it ends after {len(content)} bytes")
+    if number is None:
+        return InvalidModelError(
+            f"checkpoint {os.fspath(path)!r} is no checkpoint of sklearn-mi, but another file; "
+            "name a new file, or delete this one to begin anew."
+        )
+    written = int(number[1])
+    cure = "upgrade, or " if written > FORMAT else ""
+    return InvalidModelError(
+        f"checkpoint {os.fspath(path)!r} was written in format {written}, but this is sklearn-mi "
+        f"{__version__} with format {FORMAT}; {cure}delete the file to begin anew."
+    )
 
 
 def _not_whole(path: str | os.PathLike, reason: str) -> InvalidModelError:

@@ -15,7 +15,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from sklearn_mi._checks import check_values, is_continuous
+from sklearn_mi._checks import check_container, check_values, is_continuous
 from sklearn_mi.rows import as_source, gathered, is_polars_frame
 from sklearn_mi.rows.recordings import channel_names, refuse_gaps
 
@@ -209,6 +209,9 @@ def _read_rows(X: Any) -> Any:
     """Return rows as a data frame of pandas, or as an array of numbers."""
     if issparse(X):
         raise TypeError("X is sparse; expected an array or a data frame: X.toarray().")
+    check_container("X", X)
+    if type(X).__module__.partition(".")[0] == "pyarrow":
+        X = X.to_pandas()
     if is_polars_frame(X):  # its own way to pandas needs pyarrow
         X = pd.DataFrame({column.name: column.to_list() for column in X.get_columns()})
     if isinstance(X, pd.DataFrame):

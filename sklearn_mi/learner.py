@@ -26,7 +26,7 @@ from sklearn_mi.callbacks import check_callbacks, check_stops, copy_callbacks
 from sklearn_mi.encoders import InvertibleModule, SequenceModule
 from sklearn_mi.encoding import check_length, codes_of_steps, each_step, encode
 from sklearn_mi.export import exported
-from sklearn_mi.front_ends import as_front_end
+from sklearn_mi.front_ends import names_of_features
 from sklearn_mi.model import PairModel
 from sklearn_mi.on_pairs import OnPairs
 from sklearn_mi.persistence import (
@@ -309,7 +309,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         Number of optimiser steps taken.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        Only if the rows have names of columns.
+        Names of the columns, or of the channels of recordings; only if the rows are data frames.
 
     See Also
     --------
@@ -800,17 +800,15 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         Returns
         -------
         names : ndarray of str
-            Columns of ``X`` that pass through keep their names. Learned components are numbered:
+            Columns of ``X`` that pass through keep their names; of recordings, features of values
+            and spectra are named by channel, such as "speed_mean". Learned components are numbered:
             ``mirepresentationlearner0`` and so on.
         """
         check_is_fitted(self)
         kind = self._schemas[0].kind
         names = input_names(self, self._schemas[0], input_features)
         columns = self._model.output_columns(kind.row_shape)
-        front_end = self._model.recipe.front_end
-        if front_end is not None:
-            prefix = type(as_front_end(front_end)).__name__.lower()
-            names = [f"{prefix}{i}" for i in range(kind.n_inputs)]
+        names = names_of_features(self._model.scale, self._schemas[0]) or names
         return names_out(columns, names, type(self).__name__.lower())
 
     @available_if(_can_invert)

@@ -644,6 +644,8 @@ def _check_table(schema: Schema, n_features: int | None, *, is_plain: bool) -> N
     if isinstance(schema.kind, Table):
         counts["n_features_in_"] = n_features
     told = {name: count for name, count in counts.items() if count is not None}
+    if not columns and isinstance(schema.kind, Recording):
+        told["channels"] = schema.kind.n_channels
     if not columns and isinstance(schema.kind, Table) and not schema.parts:
         told["numbers"] = math.prod(schema.kind.source_shape)
     if len(set(told.values())) > 1:

@@ -607,9 +607,11 @@ class SemiSupervisedClassifier(ClassifierMixin, _SemiSupervised):
         Raises
         ------
         ValueError
-            If a row has no label.
+            If a row has no label, or a weight is negative, missing or infinite.
         """
         self._check_scored(y)
+        if sample_weight is not None:
+            sample_weight = check_weights("sample_weight", sample_weight, len(y))
         return float(super().score(X, y, sample_weight))
 
     @property
@@ -725,9 +727,11 @@ class SemiSupervisedRegressor(RegressorMixin, _SemiSupervised):
         Raises
         ------
         ValueError
-            If a row has no target.
+            If a row has no target, or a weight is negative, missing or infinite.
         """
         self._check_scored(y)
+        if sample_weight is not None:
+            sample_weight = check_weights("sample_weight", sample_weight, len(y))
         return float(super().score(X, y, sample_weight))
 
     @property

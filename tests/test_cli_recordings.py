@@ -29,7 +29,7 @@ def long_frame():
 def in_order(frame):
     """Return names and recordings by hand, in the order in which they first appear."""
     names = list(dict.fromkeys(frame["who"]))
-    parts = [frame[frame["who"] == name].sort_values("t")[["a", "b"]].to_numpy() for name in names]
+    parts = [frame[frame["who"] == name].sort_values("t")[["a", "b"]] for name in names]
     return names, parts
 
 
@@ -188,3 +188,23 @@ def test_a_report_of_recordings_is_a_page(tmp_path):
     run(f"report long.csv {BY} --label y --effort quick --out page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "recordings of 2 channels" in page and "<h1" in page
+
+
+def test_channels_have_their_names_whatever_their_order(frame, fitted, tmp_path):
+    assert list(load(fitted).feature_names_in_) == ["a", "b"]
+    frame[["y", "b", "t", "a", "who"]].to_csv("turned.csv", index=False)
+    for name in ("long", "turned"):
+        run(f"transform {fitted} {name}.csv {BY} --label y --out {name}_codes.csv")
+    pd.testing.assert_frame_equal(pd.read_csv("turned_codes.csv"), pd.read_csv("long_codes.csv"))
+    frame.rename(columns={"b": "c"}).to_csv("other.csv", index=False)
+    shown = run(f"transform {fitted} other.csv {BY} --label y --out codes.csv", 1)
+    words = "has other columns than the model was fitted to: without ['b'], with ['c']"
+    assert words in shown.output.replace("\n", " ")
+
+
+def test_a_model_without_names_takes_any(frame):
+    _, X = in_order(frame)
+    plain = MIRepresentationLearner(3, max_steps=2, random_state=0).fit([x.to_numpy() for x in X])
+    plain.save("plain.safetensors")
+    shown = run(f"transform plain.safetensors long.csv {BY} --label y --out codes.csv")
+    assert "Warning" not in shown.output

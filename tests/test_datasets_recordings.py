@@ -58,8 +58,16 @@ def test_sequences_of_polars_and_pandas_are_equal():
             strict=True,
         ):
             np.testing.assert_array_equal(ours, others)
-    assert to_sequences(narrow, "who", "t").recordings[0].dtype == np.float32
-    assert to_sequences(frame, "who", "t").recordings[0].dtype == np.float64
+    assert set(to_sequences(narrow, "who", "t").recordings[0].dtypes) == {np.dtype(np.float32)}
+    assert set(to_sequences(frame, "who", "t").recordings[0].dtypes) == {np.dtype(np.float64)}
+
+
+def test_sequences_keep_the_names_of_channels_and_the_times():
+    frame = long_frame()
+    for recording, key in zip(*to_sequences(frame, "who", "t", ["b", "a"]), strict=True):
+        times = sorted(frame.loc[frame["who"] == key, "t"])
+        assert list(recording.columns) == ["b", "a"]
+        assert recording.index.tolist() == times and recording.index.name == "t"
 
 
 def test_times_may_be_dates_and_keys_numbers():

@@ -737,6 +737,10 @@ PROVOKED = {
     "expected recordings of shape (time, channels) with equal channels": lambda: quick().fit(
         [*LIST, LIST[0].T]
     ),
+    "expected the same channels in the same order": lambda: quick().fit(
+        [LONG_FRAME[["who", "time"]], LONG_FRAME[["time", "who"]]]
+    ),
+    "expected recordings of one kind": lambda: quick().fit([LONG_FRAME, LONG_FRAME.to_numpy()]),
     "expected 2, as in fit": lambda: quick().fit(LIST).transform(RECORDINGS[..., :1]),
     "holds what is no number": lambda: quick().fit([*LIST, LIST[0].astype(str) + "x"]),
     "takes images or tables": lambda: quick(encoder="lenet").fit(RECORDINGS),

@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy import sparse
 
+from sklearn_mi import MIEstimator
 from sklearn_mi._base import MIWarning
 from sklearn_mi.information.tables import TableReader, as_frame
 from sklearn_mi.rows import warn_of_labels
@@ -31,7 +32,6 @@ SAME = {
     "objects": FRAME.astype(object),
     "nullable": FRAME.astype("Float64"),
     "polars": pl.DataFrame({"a": NUMBERS[:, 0], "b": NUMBERS[:, 1]}),
-    "lazy": pl.LazyFrame({"a": NUMBERS[:, 0], "b": NUMBERS[:, 1]}),
     "tensor": torch.tensor(NUMBERS, requires_grad=True),
     "masked": np.ma.masked_invalid(NUMBERS),
     "csr": sparse.csr_matrix(NUMBERS),
@@ -66,6 +66,13 @@ def test_y_may_be_one_axis_and_x_may_not(column):
         np.testing.assert_array_equal(read(known)(column), NUMBERS[:, :1])
     with pytest.raises(ValueError, match=r"Expected 2D array.*Reshape your data: X\.\w+\("):
         read(column, "X")
+
+
+def test_a_lazy_frame_is_refused_with_the_cure():
+    lazy = pl.LazyFrame({"a": NUMBERS[:, 0], "b": NUMBERS[:, 1]})
+    for rows in ((lazy, NUMBERS), (NUMBERS, lazy)):
+        with pytest.raises(TypeError, match=r"[XY] is a lazy frame.*pass [XY]\.collect\(\)"):
+            MIEstimator().fit(*rows)
 
 
 def test_bfloat16_which_numpy_lacks():

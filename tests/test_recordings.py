@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -14,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_mi import MIRepresentationLearner, load
 from sklearn_mi.encoders import GRU, Conv1d
-from sklearn_mi.front_ends import LogMel
+from sklearn_mi.front_ends import LogMel, RecordingFeatures
 from sklearn_mi.rows import Recording, as_source, kind_of, padded
 from sklearn_mi.rows.recordings import WindowSource
 from sklearn_mi.views import TimeLag
@@ -304,3 +305,107 @@ def test_a_window_longer_than_the_recording_is_told():
     X = np.random.default_rng(0).normal(size=(20, 3))
     with pytest.raises(ValueError, match="window=50, but the longest series has 20 rows"):
         learner(view=TimeLag(1, window=50)).fit(X)
+
+
+CHANNELS = ["speed", "turn", "tilt"]
+
+
+def named(X, names=CHANNELS, frame=pd.DataFrame):
+    return [frame(dict(zip(names, x.T, strict=True))) for x in X]
+
+
+def with_column(part, values, name="turn"):
+    return [part.assign(**{name: values})]
+
+
+FRAMES = {
+    "pandas": pd.DataFrame,
+    "polars": pl.DataFrame,
+    "nullable": lambda columns: pd.DataFrame(columns).convert_dtypes(),
+}
+
+
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+def test_names_of_channels_are_kept_and_change_no_code(frame, data, tmp_path):
+    X, y = data
+    rows = named(X, frame=frame)
+    made = learner(output="with-columns", front_end="spectral").fit(rows)
+    assert list(made.feature_names_in_) == CHANNELS and made.n_features_in_ == 3
+    plain = learner(output="with-columns", front_end="spectral").fit(X)
+    np.testing.assert_array_equal(made.transform(rows), plain.transform(X))
+    made.save(tmp_path / "file")
+    for again in (made, load(tmp_path / "file"), pickle.loads(pickle.dumps(made))):
+        assert list(again.feature_names_in_) == CHANNELS
+        with pytest.raises(ValueError, match="must be in the same order"):
+            again.transform([part[CHANNELS[::-1]] for part in rows])
+        with pytest.warns(UserWarning, match="does not have valid feature names"):
+            again.transform(X)
+    with pytest.warns(UserWarning, match="was fitted without feature names"):
+        plain.transform(rows)
+    pipeline = make_pipeline(learner(), LogisticRegression())
+    assert len(cross_val_score(pipeline, rows, y, cv=2, error_score="raise")) == 2
+
+
+def test_features_of_spectra_and_values_are_named_by_channel(data):
+    X, _ = data
+    made = learner(output="with-columns", front_end="spectral").fit(named(X))
+    table = made.set_output(transform="pandas").transform(named(X))
+    # Channels are scaled before the front end, and its features after it.
+    for what, of in {"speed_mean": X[0][:, 0].mean(), "turn_quantile1": X[0][:, 1].max()}.items():
+        values = [x[:, CHANNELS.index(what.split("_")[0])] for x in X]
+        by_hand = np.array([v.mean() if what.endswith("mean") else v.max() for v in values])
+        assert by_hand[0] == of
+        assert np.corrcoef(table[what], by_hand)[0, 1] > 1 - 1e-6
+    pair = [np.corrcoef(x[:, 0], x[:, 2])[0, 1] for x in X]
+    assert np.corrcoef(table["speed_tilt_correlation"], pair)[0, 1] > 1 - 1e-6
+    values = RecordingFeatures("values").set_output(transform="pandas").fit(named(X))
+    steps = values.transform(named(X))
+    assert list(steps.columns[:4]) == ["speed_0", "turn_0", "tilt_0", "speed_1"]
+    tilt = [x[2, 2] for x in X]
+    assert np.corrcoef(steps["tilt_2"], tilt)[0, 1] > 1 - 1e-6
+    names = RecordingFeatures("spectral").fit(X).get_feature_names_out(CHANNELS)
+    assert "turn_lag1" in names and len(set(names)) == len(names)
+    assert RecordingFeatures().fit(named(X)).get_feature_names_out()[0] == "recordingfeatures0"
+
+
+WRONG_CHANNELS = {
+    "another order": (lambda part: [part[CHANNELS[::-1]]], "bring them into one order"),
+    "another channel": (
+        lambda part: [part.rename(columns={"tilt": "roll"})],
+        r"X\[40\] has channels \['speed', 'turn', 'roll'\], but X\[0\] has \['speed', 'turn', 'ti",
+    ),
+    "one fewer": (lambda part: [part[["speed"]]], "drop or add columns"),
+    "an array": (lambda part: [part.to_numpy()], r"X\[40\] is no data frame, but X\[0\] is one"),
+    "text": (lambda part: with_column(part, "fast"), "no number in column 'turn', such as 'fast'"),
+    "a date": (lambda part: with_column(part, pd.Timestamp(0)), "no number in column 'turn'"),
+    "a gap": (
+        lambda part: with_column(part, part["turn"].where(part.index != 1)),
+        r"X\[40\] is NaN at step 1 in channel 'turn'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_CHANNELS)
+def test_what_is_wrong_with_named_channels_is_told(case, data):
+    change, words = WRONG_CHANNELS[case]
+    rows = named(data[0])
+    for step in (learner(), RecordingFeatures()):
+        with pytest.raises(ValueError, match=words):
+            step.fit([*rows, *change(rows[0])])
+    if case != "an array":
+        return
+    fitted = learner().fit(rows)
+    with (
+        pytest.warns(UserWarning, match="valid feature names"),
+        pytest.raises(ValueError, match=r"of 1 channel; expected 3, as in fit: \['speed', 'turn'"),
+    ):
+        fitted.transform([x[:, :1] for x in data[0]])
+    with pytest.raises(ValueError, match="unseen at fit time"):
+        fitted.transform(named(data[0], ["speed", "turn", "roll"]))
+
+
+def test_partners_that_are_recordings_keep_their_names(data):
+    X, _ = data
+    made = learner(encoder="gru").fit(named(X), X_pair=named(X, ["a", "b", "c"]))
+    with pytest.raises(ValueError, match="X_pair: The feature names should match"):
+        made.transform_pair(named(X))

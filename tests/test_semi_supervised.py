@@ -720,3 +720,24 @@ def test_few_labels_of_digits_are_cross_validated(digits):
     right = cross_val_score(model, X, few, cv=LabeledFold(3)).mean()
     wrong = cross_val_score(model, X, few, cv=StratifiedKFold(3), scoring="accuracy").mean()
     assert right > 0.9 > 0.2 > wrong
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        (-np.ones(40), "sample_weight is -1 in row 0"),
+        (np.full(40, np.nan), "sample_weight has 40 missing values"),
+        (np.ones(39), "sample_weight has 39 values, but X has 40 rows"),
+    ],
+)
+def test_weights_of_fit_and_of_score_are_checked(weights, words):
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    for model, y in (
+        (SemiSupervisedClassifier(PCA(2)), np.arange(40) % 2),
+        (SemiSupervisedRegressor(PCA(2)), X[:, 0]),
+    ):
+        with pytest.raises(ValueError, match=words):
+            model.fit(X, y, sample_weight=weights)
+        model.fit(X, y)
+        with pytest.raises(ValueError, match=words):
+            model.score(X, y, sample_weight=weights)

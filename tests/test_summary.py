@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from scipy import sparse
 from scipy.stats import entropy as entropy_of
@@ -530,3 +531,14 @@ def test_a_measurement_of_few_whole_numbers_has_a_colour_bar():
     X = np.random.default_rng(0).normal(size=(80, 2))
     alts = [attrs["alt"] for attrs in Page(quick(X, np.arange(80)).html).all("img")]
     assert len(alts) == 2 and all("coloured by y from " in alt for alt in alts)
+
+
+def test_names_of_arrow_and_of_channels_are_kept_and_what_holds_no_rows_is_refused():
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["a", "b"])
+    assert read_data(pa.Table.from_pandas(frame)).columns["name"].tolist() == ["a", "b"]
+    recordings = read_data([frame[i : i + 3] for i in range(40)])
+    assert recordings.channels == ("a", "b")
+    assert recordings.columns["name"].tolist() == [f"{c} at {t}" for t in range(3) for c in "ab"]
+    for rows, cure in ((pl.from_pandas(frame).lazy(), "X.collect"), ({"a": 1.0}, "pandas.Data")):
+        with pytest.raises(TypeError, match=cure):
+            read_data(rows)

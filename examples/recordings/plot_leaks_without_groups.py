@@ -5,7 +5,8 @@ What leaks without groups: several recordings of one patient
 For anyone with several recordings of each subject, and a label that belongs to the subject. Here
 the gait of 24 patients is simulated. A coin decides who is ill, and nothing in a recording depends
 on it. So no classifier can be better than a coin on a new patient, and whatever seems better is a
-leak.
+leak. The data are simulated, since sets such as JapaneseVowels come with aeon, which asks for older
+releases of pandas and numpy than this page is built with; and only here is the truth known.
 """
 
 import matplotlib.pyplot as plt

@@ -206,19 +206,22 @@ def _confounds(columns: Any, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _as_fitted(data: Path, X: Any, learner: Any) -> Any:
-    """Return the columns that the learner was fitted to, in their order."""
-    names = list(getattr(learner, "feature_names_in_", []))
-    if not names or not hasattr(X, "columns"):
+    """Return the columns or channels that the learner was fitted to, in their order."""
+    names, is_list = list(getattr(learner, "feature_names_in_", [])), isinstance(X, list)
+    if is_list and not names:
+        return [recording.to_numpy() for recording in X]
+    if not names or not (is_list or hasattr(X, "columns")):
         return X
-    more = [name for name in X.columns if name not in names]
-    absent = [name for name in names if name not in X]
+    have = list(X[0].columns if is_list else X.columns)
+    more = [name for name in have if name not in names]
+    absent = [name for name in names if name not in have]
     if more or absent:
         facts = [f"without {absent}"] * bool(absent) + [f"with {more}"] * bool(more)
         cure = "; name those that are no features by --label or --index" if more else ""
         raise click.ClickException(
             f"{data} has other columns than the model was fitted to: {', '.join(facts)}{cure}."
         )
-    return X[names]
+    return [recording[names] for recording in X] if is_list else X[names]
 
 
 @main.command(

@@ -184,7 +184,7 @@ def read_aside(
 
     Returns
     -------
-    rows : DataFrame, ndarray, or list of ndarray of shape (time_i, channels)
+    rows : DataFrame, ndarray, or list of DataFrame of shape (time_i, channels)
         Recordings in the order in which they first appear.
     aside : DataFrame
         A row for each row, or for each recording, which is then its label.
@@ -200,7 +200,7 @@ def read_aside(
 
 def _recordings(
     path: Path, by: str, time: str, columns: list[str], as_text: Sequence[str]
-) -> tuple[list[np.ndarray], pd.DataFrame]:
+) -> tuple[list[pd.DataFrame], pd.DataFrame]:
     from sklearn_mi.datasets import to_sequences
 
     frame = read(path, as_text=[*as_text, by])
@@ -262,7 +262,7 @@ def size_of(rows: Any) -> str:
 
     Parameters
     ----------
-    rows : DataFrame, ndarray or list of ndarray
+    rows : DataFrame, ndarray or list of DataFrame
 
     Returns
     -------

@@ -47,12 +47,13 @@ class Sequences(NamedTuple):
 
     Attributes
     ----------
-    recordings : list of ndarray of shape (time_i, channels)
+    recordings : list of DataFrame of shape (time_i, channels)
+        With the times as index.
     keys : ndarray of shape (n,)
         Which one each is.
     """
 
-    recordings: list[np.ndarray]
+    recordings: list[pd.DataFrame]
     keys: np.ndarray
 
 
@@ -106,8 +107,9 @@ def to_sequences(frame: Any, by: str, time: str, columns: Sequence[str] | None =
     Returns
     -------
     sequences : Sequences
-        ``recordings``, a list of arrays of shape (time_i, channels), and ``keys``, the value of
-        ``by`` of each, in the order in which they first appear.
+        ``recordings``, a list of data frames of pandas of shape (time_i, channels) with the times
+        as index, and ``keys``, the value of ``by`` of each, in the order in which they first
+        appear. A learner that is fitted to data frames knows the names of the channels.
 
     Raises
     ------
@@ -129,8 +131,8 @@ def to_sequences(frame: Any, by: str, time: str, columns: Sequence[str] | None =
     ...     "subject": ["b", "a", "b", "b"], "t": [2, 0, 0, 1], "speed": [3.0, 9.0, 1.0, 2.0],
     ... })
     >>> recordings, keys = to_sequences(frame, by="subject", time="t")
-    >>> list(keys), [recording.tolist() for recording in recordings]
-    (['b', 'a'], [[[1.0], [2.0], [3.0]], [[9.0]]])
+    >>> list(keys), [recording["speed"].tolist() for recording in recordings]
+    (['b', 'a'], [[1.0, 2.0, 3.0], [9.0]])
     """
     table = _as_pandas(frame)
     channels = _channels(table, by, time, columns)
@@ -140,8 +142,13 @@ def to_sequences(frame: Any, by: str, time: str, columns: Sequence[str] | None =
     values = table[channels].to_numpy(dtype=np.float32 if narrow else np.float64)
     which, keys = pd.factorize(table[by])
     order = np.lexsort([table[time].rank(method="dense"), which])
+    ordered = pd.DataFrame(
+        values[order], columns=channels, index=pd.Index(table[time].iloc[order], name=time)
+    )
     ends = np.cumsum(np.bincount(which, minlength=len(keys)))
-    return Sequences(np.split(values[order], ends[:-1]), np.asarray(keys))
+    starts = [0, *ends[:-1]]
+    parts = [ordered.iloc[start:end] for start, end in zip(starts, ends, strict=True)]
+    return Sequences(parts, np.asarray(keys))
 
 
 def _as_pandas(frame: Any) -> pd.DataFrame:

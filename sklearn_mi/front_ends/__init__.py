@@ -5,7 +5,7 @@ from sklearn_mi.front_ends.base import FrontEnd
 from sklearn_mi.front_ends.blocks import Blocks
 from sklearn_mi.front_ends.convolved import Convolved
 from sklearn_mi.front_ends.factors import Factors
-from sklearn_mi.front_ends.fitted import fit_first_layers
+from sklearn_mi.front_ends.fitted import fit_first_layers, names_of_features
 from sklearn_mi.front_ends.names import FRONT_ENDS, as_front_end
 from sklearn_mi.front_ends.spectral import Spectral
 from sklearn_mi.front_ends.transformer import RecordingFeatures
@@ -25,4 +25,5 @@ __all__ = [
     "Values",
     "as_front_end",
     "fit_first_layers",
+    "names_of_features",
 ]

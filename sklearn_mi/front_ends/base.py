@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -108,6 +108,22 @@ class FrontEnd(Component, ABC):
         features : Tensor of shape (b, d)
             In float32.
         """
+
+    def column_names(self, channels: Sequence[str], state: State) -> list[str] | None:
+        """Return names for the features; None, the default: they are numbered.
+
+        Parameters
+        ----------
+        channels : sequence of str
+            Names of the channels.
+        state : dict of Tensor
+            What `fit` returned.
+
+        Returns
+        -------
+        names : list of str or None
+        """
+        return None
 
 
 def checked(parameter: str, value: Any, names: Mapping[str, Callable[[], FrontEnd]]) -> FrontEnd:

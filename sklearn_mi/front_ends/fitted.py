@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from sklearn_mi.rows import (
     weighted,
 )
 
-__all__ = ["fit_first_layers"]
+__all__ = ["fit_first_layers", "names_of_features"]
 
 MOST_ROWS = 4096
 # In the rows that a front end is fitted on: 1 GiB.
@@ -142,3 +143,26 @@ def _last(features: Tensor, front_end: FrontEnd, standardize: bool | str) -> Sta
     kind = Recording if front_end.gives_recordings else Table
     made = CheckedRows(as_source(features), Schema(kind(shape, shape)))
     return fit_standardize(made, np.arange(len(features)), standardize)
+
+
+def names_of_features(layer: Standardize | FrontLayer, schema: Schema) -> Sequence[str] | None:
+    """Return names for the numbers that a first layer makes of a row.
+
+    Parameters
+    ----------
+    layer : Standardize or FrontLayer
+    schema : Schema
+        Of the table, as the front end makes it.
+
+    Returns
+    -------
+    names : sequence of str or None
+        None: there is no front end before them.
+    """
+    if not isinstance(layer, FrontLayer):
+        return None
+    channels, kind, made = schema.feature_names, schema.kind, None
+    if channels and isinstance(kind, Recording) and len(channels) == kind.n_channels:
+        made = layer.front_end.column_names(channels, layer.state)
+    prefix = type(layer.front_end).__name__.lower()
+    return [f"{prefix}{i}" for i in range(kind.n_inputs)] if made is None else made

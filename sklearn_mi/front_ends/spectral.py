@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +94,23 @@ class Spectral(FrontEnd):
         ]
         correlations = _correlations(centred, squares, state["pairs"])
         return torch.cat([*parts, correlations, n.log()], dim=1).float()
+
+    def column_names(self, channels: Sequence[str], state: State) -> list[str]:
+        """Return what each feature is, behind the names of its channels."""
+        moments = [f"{of}{what}" for of in ("", "change_") for what in ("mean", "deviation")]
+        told = [
+            *(f"band{i}" for i in range(len(state["edges"]) - 1)),
+            *(f"lag{k}" for k in state["lags"].tolist()),
+            *(f"quantile{level:g}" for level in QUANTILES),
+            *moments,
+            *(f"quarter{i}" for i in range(N_QUARTERS)),
+        ]
+        pairs = [f"{channels[i]}_{channels[j]}_correlation" for i, j in state["pairs"].tolist()]
+        return [
+            *(f"{channel}_{what}" for what in told for channel in channels),
+            *pairs,
+            "log_length",
+        ]
 
 
 def _spread(first: int, last: int, n: int) -> Tensor:

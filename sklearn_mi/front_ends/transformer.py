@@ -13,10 +13,11 @@ from torch import Tensor
 
 from sklearn_mi._base import DocLinkMixin
 from sklearn_mi._checks import check_random_state
+from sklearn_mi._compat import _check_feature_names
 from sklearn_mi.front_ends.base import FrontEnd
 from sklearn_mi.front_ends.fitted import MOST_ROWS
 from sklearn_mi.front_ends.names import as_front_end
-from sklearn_mi.rows import StandardizeSteps
+from sklearn_mi.rows import StandardizeSteps, one_frame
 from sklearn_mi.rows.recordings import padded
 
 __all__ = ["RecordingFeatures"]
@@ -47,6 +48,8 @@ class RecordingFeatures(
     scale_ : Module
         Scales the channels.
     n_channels_ : int
+    feature_names_in_ : ndarray of str
+        Names of the channels, if the recordings of ``fit`` are data frames.
 
     Examples
     --------
@@ -86,6 +89,7 @@ class RecordingFeatures(
         ValueError
             If X holds no recordings, or the front end gives recordings, not features.
         """
+        _check_feature_names(self, one_frame(X), reset=True)
         front_end = as_front_end(self.front_end)
         if front_end.gives_recordings:
             raise ValueError(
@@ -118,9 +122,29 @@ class RecordingFeatures(
         features : ndarray of shape (n, n_features)
         """
         check_is_fitted(self)
+        _check_feature_names(self, one_frame(X), reset=False)
         rows = torch.as_tensor(_checked(X, self.n_channels_))
         with torch.no_grad():
             return self.front_end_(self.scale_(rows), self.state_).numpy()
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Return the names of the features.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the channels. None: those of the data frames of ``fit``.
+
+        Returns
+        -------
+        names : ndarray of str
+            Of values and spectra the channel and what is told of it, such as "speed_mean", if the
+            channels have names; else ``recordingfeatures0`` and so on.
+        """
+        check_is_fitted(self)
+        channels: Any = getattr(self, "feature_names_in_", input_features)
+        names = None if channels is None else self.front_end_.column_names(channels, self.state_)
+        return super().get_feature_names_out() if names is None else np.array(names, dtype=object)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

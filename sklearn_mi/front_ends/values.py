@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,3 +60,8 @@ class Values(FrontEnd):
             )
             values = sums / shares.clamp_min(1 / (2 * n_averaged))
         return values.transpose(1, 2).flatten(1).float()
+
+    def column_names(self, channels: Sequence[str], state: State) -> list[str]:
+        """Return the names of the channels with the first step of each value."""
+        steps = range(0, int(state["n_steps"]), int(state["n_averaged"]))
+        return [f"{channel}_{step}" for step in steps for channel in channels]

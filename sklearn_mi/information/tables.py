@@ -322,6 +322,8 @@ def _as_table(rows: Any, name: str) -> Any:
             "This MIEstimator estimator requires y to be passed, but the target y is None."
         )
     check_types(rows, name)
+    if not hasattr(rows, "__len__"):  # a lazy frame would be collected in vain
+        check_container(name, rows)
     table = native_table(_as_pandas(rows))
     if table is None:
         check_container(name, rows)

@@ -33,6 +33,7 @@ from sklearn_mi.rows.frames import (
     input_names,
     names_of,
     names_out,
+    one_frame,
     warn_of_labels,
 )
 from sklearn_mi.rows.indexed import Rows
@@ -121,6 +122,7 @@ __all__ = [
     "listed",
     "names_of",
     "names_out",
+    "one_frame",
     "padded",
     "present_in",
     "read_codes",

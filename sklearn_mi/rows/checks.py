@@ -27,6 +27,7 @@ from sklearn_mi.rows.frames import (
     check_types,
     columns_are_told,
     names_of,
+    one_frame,
 )
 from sklearn_mi.rows.indexed import Rows
 from sklearn_mi.rows.kinds import Image, Kind, Recording, Schema, Table, kind_of
@@ -193,8 +194,10 @@ def read_rows(
     # What stays on disk is checked by its first rows, and block by block when it is read.
     X = X if on_disk is None else on_disk.head()
     check_container("X", X)
-    X = gathered(without_gradient(X))
-    names = names_of(X, "X")
+    given = without_gradient(X)
+    # Recordings are gathered to one array, and their names stay with the first of them.
+    names, frame, X = names_of(given, "X"), one_frame(given), gathered(given)
+    are_named = frame is not given and names is not None
     finite, own = _finite(X, known), _own_columns(X, known, input_shape, on_disk)
     check_types(X, "X", reads_dates=own)
     checks: dict[str, Any] = {
@@ -208,12 +211,14 @@ def read_rows(
     columns: tuple[Column, ...] = ()
     is_flat = len(getattr(X, "shape", ())) == 2
     lacks = sets(X.shape[1], names) if sets is not None and is_flat else None
+    if own or are_named:
+        validate_data(estimator, frame, reset=known is None, skip_check_array=True)
     if own:
-        validate_data(estimator, X, reset=known is None, skip_check_array=True)
         columns, numbers = _columns_and_numbers(X, known, "X", lacks)
     with nullcontext() if own else columns_are_told(X, "X"):
-        if own:
-            array: Any = check_array(numbers, estimator=estimator, input_name="X", **checks)
+        if own or are_named:
+            table = numbers if own else X
+            array: Any = check_array(table, estimator=estimator, input_name="X", **checks)
         else:
             array = validate_data(estimator, _plain(X), reset=known is None, **checks)
         source = _source_of(array, "X", on_disk, known, finite, columns)
@@ -224,7 +229,7 @@ def read_rows(
         if isinstance(known.kind, Recording):
             estimator.n_features_in_ = known.kind.n_channels
     _check_shape(source, known, "X", type(estimator).__name__)
-    return CheckedRows(_of_kind(source, known.kind, "X", finite), known, _without_rows(array))
+    return CheckedRows(_of_kind(source, known, "X", finite), known, _without_rows(array))
 
 
 def _source_of(
@@ -285,10 +290,11 @@ def _columns_and_numbers(
     return columns, numbers
 
 
-def _of_kind(source: Source, kind: Kind, name: str, finite: Any) -> Source:
+def _of_kind(source: Source, known: Schema, name: str, finite: Any) -> Source:
     """Return a source as its kind asks: recordings with a channel that says what was observed."""
+    kind = known.kind
     if isinstance(kind, Recording) and len(kind.source_shape) == 2:
-        refuse_gaps(source, name)
+        refuse_gaps(source, name, known.feature_names)
         return RecordingSource(source, kind.row_shape[0] if kind.is_sequence else 0)
     if finite is not True and not source.is_bytes and not isinstance(kind, Table):
         # Checked last, since only now it is known that these are no recordings.
@@ -430,11 +436,11 @@ def read_table(
     on_disk = table if isinstance(table, BlockSource) else None
     table = table if on_disk is None else on_disk.head()
     check_container(name, table)
-    table = gathered(without_gradient(table), name)
-    names = names_of(table, name)
+    given = without_gradient(table)
+    names, table = names_of(given, name), gathered(given, name)
     finite, own = _finite(table, known), _own_columns(table, known, on_disk=on_disk)
     if known is not None:
-        check_names(table, known.feature_names, name, estimator)
+        check_names(given, known.feature_names, name, estimator)
     check_types(table, name, reads_dates=own)
     columns: tuple[Column, ...] = ()
     if own:
@@ -453,7 +459,7 @@ def read_table(
     if known is None:
         known = Schema(kind_of(source, None, name), names, columns=columns, sets=sets)
     _check_shape(source, known, name, estimator)
-    return CheckedRows(_of_kind(source, known.kind, name, finite), known, _without_rows(array))
+    return CheckedRows(_of_kind(source, known, name, finite), known, _without_rows(array))
 
 
 def _check_length(first: str, n_rows: int | None, name: str, n: int, cure: str) -> None:
@@ -573,7 +579,7 @@ def _plain(X: Any) -> Any:
 def _check_shape(source: Source, schema: Schema, name: str, estimator: str) -> None:
     shape, known = source.shape[1:], schema.kind.source_shape
     if len(shape) == 2 and isinstance(schema.kind, Recording) and len(known) == 2:
-        return check_channels(shape, known[1], name)
+        return check_channels(shape, known[1], name, schema.feature_names)
     if shape == known:
         return None
     if len(shape) == len(known) == 1:

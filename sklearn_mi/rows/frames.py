@@ -22,6 +22,7 @@ from sklearn_mi._compat import (
 )
 from sklearn_mi.rows.columns import is_polars_frame
 from sklearn_mi.rows.kinds import Schema
+from sklearn_mi.rows.recordings import channel_names, is_frame
 from sklearn_mi.rows.words import listed, told_of_values
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "input_names",
     "names_of",
     "names_out",
+    "one_frame",
     "warn_of_labels",
 ]
 
@@ -39,24 +41,54 @@ DATES = {"date", "datetime", "datetime64", "period", "time", "timedelta", "timed
 
 
 def names_of(X: Any, name: str) -> tuple[str, ...] | None:
-    """Return the names of the columns of a data frame; None if there are none.
+    """Return the names of the columns of a data frame, or of the channels of a list of them.
+
+    Parameters
+    ----------
+    X : object
+        Rows as the user passes them.
+    name : str
+        Of the table, for messages.
+
+    Returns
+    -------
+    names : tuple of str or None
+        None if there are none.
 
     Raises
     ------
     ValueError
-        If they have several levels, whose names scikit-learn does not keep, or if one repeats.
+        If they have several levels, whose names scikit-learn does not keep, or if one repeats, or
+        if recordings have different ones.
     """
-    if isinstance(X, pd.DataFrame) and not X.columns.is_unique:
+    if isinstance(frame := one_frame(X), pd.DataFrame):
+        _check_columns(frame, name)
+    names = _get_feature_names(X) if frame is X else channel_names(X, name)
+    return None if names is None else tuple(names)
+
+
+def one_frame(X: Any) -> Any:
+    """Return the first of a list of data frames, and anything else unchanged.
+
+    Parameters
+    ----------
+    X : object
+        Rows as the user passes them.
+    """
+    is_list = isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.dtype == object)
+    return X[0] if is_list and len(X) and is_frame(X[0]) else X
+
+
+def _check_columns(X: pd.DataFrame, name: str) -> None:
+    if not X.columns.is_unique:
         twice = X.columns[X.columns.duplicated()].unique().tolist()
         raise ValueError(f"{name} has several columns of one name: {listed(twice)}; rename them.")
-    if isinstance(X, pd.DataFrame) and X.columns.nlevels > 1:
+    if X.columns.nlevels > 1:
         raise ValueError(
             f"{name} has columns of {X.columns.nlevels} levels (MultiIndex), whose names cannot be "
             f"kept; make one of them: {name}.columns = ['_'.join(map(str, column)) for column in "
             f"{name}.columns]."
         )
-    names = _get_feature_names(X)
-    return None if names is None else tuple(names)
 
 
 def check_names(X: Any, known: Sequence[str] | None, name: str, estimator: str) -> None:
@@ -80,7 +112,7 @@ def check_names(X: Any, known: Sequence[str] | None, name: str, estimator: str) 
     if names is not None and known is not None:
         fitted = SimpleNamespace(feature_names_in_=np.array(known, dtype=object))
         try:
-            _check_feature_names(fitted, X, reset=False)
+            _check_feature_names(fitted, one_frame(X), reset=False)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
     elif names is not None:

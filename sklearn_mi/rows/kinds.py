@@ -162,7 +162,7 @@ class Schema:
     ----------
     kind : Kind
     feature_names : tuple of str or None
-        Names of the columns, if they have names.
+        Names of the columns, or of the channels of recordings, if they have names.
     parts : tuple of Schema
         Those of the tables that stand side by side in it; empty: it is one table.
     columns : tuple of Column
@@ -202,7 +202,9 @@ class Schema:
     @property
     def column_names(self) -> Sequence[str]:
         """Names of the numbers of a row, by default x0, x1, ..."""
-        return self.names_of_numbers(self.feature_names or [f"x{i}" for i in range(self.n_columns)])
+        # Those of channels are no names of numbers.
+        known = self.feature_names if len(self.kind.source_shape) == 1 else None
+        return self.names_of_numbers(known or [f"x{i}" for i in range(self.n_columns)])
 
     def names_of_numbers(self, names: Sequence[str]) -> Sequence[str]:
         """Return names for the numbers of a row, given those of the columns."""

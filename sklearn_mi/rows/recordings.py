@@ -7,16 +7,31 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from pandas.api.types import infer_dtype
 from torch import Tensor
 
 from sklearn_mi._base import Shape
+from sklearn_mi._compat import _get_feature_names
+from sklearn_mi.rows.columns import is_polars_frame, series_of
 from sklearn_mi.rows.sources import Source, as_source
+from sklearn_mi.rows.words import listed
 
-__all__ = ["RecordingSource", "WindowSource", "gathered", "padded", "refuse_gaps"]
+__all__ = [
+    "RecordingSource",
+    "WindowSource",
+    "channel_names",
+    "gathered",
+    "is_frame",
+    "padded",
+    "refuse_gaps",
+]
 
 # Windows of more numbers than this are cut out of their series batch by batch.
 MOST_KEPT = 2**28
+# As pandas calls them; it would make numbers of them.
+NO_NUMBERS = {"date", "datetime", "datetime64", "period", "time", "timedelta", "timedelta64"}
 
 
 def gathered(X: Any, name: str = "X") -> Any:
@@ -26,7 +41,8 @@ def gathered(X: Any, name: str = "X") -> Any:
     ----------
     X : object
         A list, a tuple or an array of objects is one of recordings if its first element has two
-        axes, or if its elements are arrays of one axis and of unequal lengths.
+        axes, or if its elements are arrays of one axis and of unequal lengths. Recordings may be
+        data frames of the same columns.
     name : str, default="X"
         For messages.
 
@@ -38,11 +54,12 @@ def gathered(X: Any, name: str = "X") -> Any:
     Raises
     ------
     ValueError, TypeError
-        If a recording is empty or has another number of channels than the first, or if an element
-        is no table of numbers.
+        If a recording is empty or has other channels than the first, or if an element is no table
+        of numbers.
     """
     if not _are_recordings(X):
         return X
+    channel_names(X, name)
     parts = [_one(part, i, name) for i, part in enumerate(X)]
     n_channels, lengths = parts[0].shape[1], [len(part) for part in parts]
     for i, part in enumerate(parts):
@@ -64,16 +81,77 @@ def gathered(X: Any, name: str = "X") -> Any:
 
 def _are_recordings(X: Any) -> bool:
     """Whether the elements of a list have two axes, or are arrays of one axis, unequally long."""
-    is_list = isinstance(X, list | tuple) or (
-        isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
-    )
-    if not is_list or not len(X):
+    if not _is_list(X) or not len(X):
         return False
     shapes = [_shape(part) for part in X]
     if any(len(shape) == 2 for shape in shapes):
         return True
     are_arrays = all(hasattr(part, "shape") for part in X)
     return are_arrays and {len(shape) for shape in shapes} == {1} and len(set(shapes)) > 1
+
+
+def is_frame(part: Any) -> bool:
+    """Return whether something is a data frame of pandas or polars.
+
+    Parameters
+    ----------
+    part : object
+    """
+    return isinstance(part, pd.DataFrame) or is_polars_frame(part)
+
+
+def channel_names(X: Any, name: str = "X") -> tuple[str, ...] | None:
+    """Return the names of the channels of a list of recordings.
+
+    Parameters
+    ----------
+    X : object
+        As in `gathered`.
+    name : str, default="X"
+        For messages.
+
+    Returns
+    -------
+    names : tuple of str or None
+        None if the recordings are no data frames, or their columns are numbered.
+
+    Raises
+    ------
+    ValueError
+        If two of the data frames have other columns, or the same in another order, or if only some
+        of the recordings are data frames with names.
+    """
+    if not _is_list(X) or not any(map(is_frame, X)):
+        return None
+    names = [list(part.columns) if is_frame(part) else None for part in X]
+    first = next(i for i, found in enumerate(names) if found is not None)
+    known = _get_feature_names(X[first])
+    if known is None:
+        return None
+    for i, found in enumerate(names):
+        if found != names[first]:
+            raise ValueError(_told_of_channels(f"{name}[{i}]", found, f"{name}[{first}]", known))
+    return tuple(known)
+
+
+def _told_of_channels(name: str, found: list[Any] | None, first: str, known: Any) -> str:
+    known = list(known)
+    if found is None:
+        return (
+            f"{name} is no data frame, but {first} is one; expected recordings of one kind, so "
+            f"that channels can be told apart: pass data frames with columns {listed(known)}."
+        )
+    have = f"{name} has channels {listed(found)}, but {first} has {listed(known)}"
+    cure = "drop or add columns"
+    if sorted(map(str, found)) == sorted(known):
+        cure = "bring them into one order, as recording[list(X[0].columns)] does"
+    return f"{have}; expected the same channels in the same order: {cure}."
+
+
+def _is_list(X: Any) -> bool:
+    return isinstance(X, list | tuple) or (
+        isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
+    )
 
 
 def _shape(part: Any) -> Shape:
@@ -89,6 +167,8 @@ def _one(part: Any, i: int, name: str) -> np.ndarray:
     """Return one recording as an array of shape (time, channels)."""
     expected = "expected an array of numbers of shape (time, channels)"
     array: Any = part.detach().cpu().numpy() if isinstance(part, Tensor) else part
+    if is_frame(part):
+        array = _numbers(part, f"{name}[{i}]")
     try:
         array = np.asarray(array)
         array = array if array.dtype.kind in "biuf" else array.astype(np.float64)
@@ -103,7 +183,30 @@ def _one(part: Any, i: int, name: str) -> np.ndarray:
     return array
 
 
-def refuse_gaps(source: Source, name: str = "X") -> None:
+def _numbers(frame: Any, name: str) -> np.ndarray:
+    """Return the numbers of a data frame, NaN where one is missing."""
+    values = frame.to_numpy()
+    if values.dtype.kind in "biuf":
+        return values
+    return np.column_stack([_column(column, name) for column in series_of(frame)])
+
+
+def _column(values: pd.Series, name: str) -> np.ndarray:
+    numbers: Any = pd.to_numeric(values, errors="coerce")
+    is_number = numbers.notna() | values.isna()
+    if infer_dtype(values, skipna=True) in NO_NUMBERS:
+        is_number &= values.isna()
+    strange: Any = values[~is_number]
+    if len(strange):
+        raise ValueError(
+            f"{name} holds what is no number in column {values.name!r}, such as "
+            f"{strange.iloc[0]!r}; expected an array of numbers of shape (time, "
+            "channels): encode this column, or leave it out."
+        )
+    return numbers.to_numpy(np.float64, na_value=np.nan)
+
+
+def refuse_gaps(source: Source, name: str = "X", channels: Sequence[str] | None = None) -> None:
     """Reject recordings in which something is missing, except for whole steps at the end.
 
     Parameters
@@ -111,6 +214,8 @@ def refuse_gaps(source: Source, name: str = "X") -> None:
     source : Source
         Of rows of shape (time, channels).
     name : str, default="X"
+    channels : sequence of str or None, default=None
+        Their names; None: they are numbered.
 
     Raises
     ------
@@ -122,11 +227,13 @@ def refuse_gaps(source: Source, name: str = "X") -> None:
         raise ValueError(f"{name} has rows of shape {source.shape[1:]}, which hold no numbers.")
     for block in source.blocks():
         missing = np.isnan(block.reshape(len(block), -1, n_channels))
-        _refuse_inner(missing, np.arange(start, start + len(block)), name)
+        _refuse_inner(missing, np.arange(start, start + len(block)), name, channels)
         start += len(block)
 
 
-def _refuse_inner(missing: np.ndarray, numbers: np.ndarray, name: str) -> None:
+def _refuse_inner(
+    missing: np.ndarray, numbers: np.ndarray, name: str, channels: Sequence[str] | None = None
+) -> None:
     """Reject recordings of these numbers, of shape (b, time, channels), by what is missing."""
     lengths = _lengths(missing)
     if not lengths.all():
@@ -135,8 +242,9 @@ def _refuse_inner(missing: np.ndarray, numbers: np.ndarray, name: str) -> None:
     inside = missing & (np.arange(missing.shape[1]) < lengths[:, None])[..., None]
     if inside.any():
         row, step, channel = (int(place[0]) for place in np.nonzero(inside))
+        which = channel if channels is None else repr(channels[channel])
         raise ValueError(
-            f"{name}[{numbers[row]}] is NaN at step {step} in channel {channel}; expected "
+            f"{name}[{numbers[row]}] is NaN at step {step} in channel {which}; expected "
             "numbers up to the last observed step: fill gaps first, as "
             "pandas.DataFrame.interpolate does. Only whole steps at the end may be NaN."
         )
@@ -300,11 +408,13 @@ def padded(
         )
     check_channels(array.shape[1:], n_channels, name)
     source = as_source(array)
-    refuse_gaps(source, name)
+    refuse_gaps(source, name, channel_names(X, name))
     return RecordingSource(source, length or 0).take(slice(None)).numpy()
 
 
-def check_channels(shape: Sequence[int], n_channels: int | None, name: str) -> None:
+def check_channels(
+    shape: Sequence[int], n_channels: int | None, name: str, channels: Sequence[str] | None = None
+) -> None:
     """Reject recordings with another number of channels.
 
     Parameters
@@ -314,7 +424,12 @@ def check_channels(shape: Sequence[int], n_channels: int | None, name: str) -> N
     n_channels : int or None
         None: any number.
     name : str
+    channels : sequence of str or None, default=None
+        Their names in ``fit``.
     """
     if n_channels is not None and shape[1] != n_channels:
         told = f"{shape[1]} channel{'s' * (shape[1] > 1)}"
-        raise ValueError(f"{name} has recordings of {told}; expected {n_channels}, as in fit.")
+        named = "" if channels is None else f": {listed(list(channels))}"
+        raise ValueError(
+            f"{name} has recordings of {told}; expected {n_channels}, as in fit{named}."
+        )

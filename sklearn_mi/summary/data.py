@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,9 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from sklearn_mi._checks import check_values, is_continuous
+from sklearn_mi._checks import check_container, check_values, is_continuous
 from sklearn_mi.rows import as_source, gathered, is_polars_frame
-from sklearn_mi.rows.recordings import refuse_gaps
+from sklearn_mi.rows.recordings import channel_names, refuse_gaps
 
 __all__ = [
     "FEWEST_ROWS",
@@ -89,6 +90,8 @@ class Data:
         Columns that ``rows`` are cut down to, where that is all that prepares them.
     n_unlabelled : int
         Rows that were left out since they have no label.
+    channels : tuple of str
+        Names of the channels of recordings, where they have names.
     """
 
     rows: Any
@@ -99,6 +102,7 @@ class Data:
     preparation: Preparation | None
     selected: list[Any]
     n_unlabelled: int
+    channels: tuple[str, ...] = ()
 
     @property
     def is_table(self) -> bool:
@@ -153,12 +157,13 @@ def read_data(X: Any, y: Any = None) -> Data:
         raise ValueError(
             f"X has {len(rows)} row{plural}{labelled}; expected at least {FEWEST_ROWS}."
         )
-    columns = _describe(rows, target)
+    channels = channel_names(X) or ()
+    columns = _describe(rows, target, channels)
     _check_use(columns)
     preparation, selected = _plan(rows, columns)
     rows = rows[selected] if selected else rows
-    n_unlabelled = int((~known).sum())
-    return Data(rows, y, name, is_measurement(y), columns, preparation, selected, n_unlabelled)
+    n_unlabelled, of_number = int((~known).sum()), is_measurement(y)
+    return Data(rows, y, name, of_number, columns, preparation, selected, n_unlabelled, channels)
 
 
 def columns_as_numbers(X: pd.DataFrame) -> Any:
@@ -204,6 +209,9 @@ def _read_rows(X: Any) -> Any:
     """Return rows as a data frame of pandas, or as an array of numbers."""
     if issparse(X):
         raise TypeError("X is sparse; expected an array or a data frame: X.toarray().")
+    check_container("X", X)
+    if type(X).__module__.partition(".")[0] == "pyarrow":
+        X = X.to_pandas()
     if is_polars_frame(X):  # its own way to pandas needs pyarrow
         X = pd.DataFrame({column.name: column.to_list() for column in X.get_columns()})
     if isinstance(X, pd.DataFrame):
@@ -220,7 +228,7 @@ def _read_rows(X: Any) -> Any:
     if array.dtype.kind not in "biuf":
         raise ValueError(f"X is of type {array.dtype}; expected numbers.")
     if array.ndim == 3 and array.dtype.kind == "f" and np.isnan(array).any():
-        refuse_gaps(as_source(array))
+        refuse_gaps(as_source(array), channels=channel_names(X))
     elif array.ndim > 2 and np.isnan(array).any():
         raise ValueError("X has NaN in its images; expected numbers: fill them in.")
     if array.ndim > 2 and np.isinf(array).any():
@@ -299,7 +307,7 @@ def is_measurement(y: NDArray[Any] | None) -> bool:
     return is_continuous(y) or len(np.unique(y)) > MOST_CLASSES
 
 
-def _describe(rows: Any, target: str | None) -> pd.DataFrame:
+def _describe(rows: Any, target: str | None, channels: Sequence[str] = ()) -> pd.DataFrame:
     """Return what each column holds, and why it is left out, if it is."""
     if isinstance(rows, pd.DataFrame):
         table = [_describe_column(rows[name], name == target) for name in rows]
@@ -312,7 +320,8 @@ def _describe(rows: Any, target: str | None) -> pd.DataFrame:
         # Recordings may have ended; of each place one at least goes on.
         varies = np.nanmin(flat, axis=0) < np.nanmax(flat, axis=0)
         table = [("number", 0, 2 if varied else 1, "") for varied in varies]
-        names = [f"value {place}" for place in np.ndindex(rows.shape[1:])]
+        places = np.ndindex(rows.shape[1:])
+        names = [f"{channels[p[1]]} at {p[0]}" if channels else f"value {p}" for p in places]
     kinds = pd.DataFrame(table, columns=["kind", "missing", "distinct", "left_out"])
     kinds.insert(0, "name", names)
     return kinds

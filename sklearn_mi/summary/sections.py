@@ -105,6 +105,8 @@ def facts_of(found: Findings) -> list[tuple[str, str]]:
         facts.append(("Missing values", f"{used['missing'].sum():,}"))
     else:
         facts.append(("Each row", " × ".join(map(str, data.rows.shape[1:]))))
+    if data.channels:
+        facts.append(("Channels", listed(data.channels, MOST_COLUMNS)))
     if data.y is not None:
         n_classes = len(np.unique(data.y))
         what = "a measurement" if data.is_measurement else counted(n_classes, "class", "classes")

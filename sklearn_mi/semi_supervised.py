@@ -46,6 +46,7 @@ from sklearn_mi._compat import HasMethods, _safe_indexing
 from sklearn_mi.learner import MIRepresentationLearner
 from sklearn_mi.preparation import Given, Run, early_view
 from sklearn_mi.probes import SCALES
+from sklearn_mi.processes import ALONE
 from sklearn_mi.rows import are_mixed, warn_of_labels
 from sklearn_mi.runtime import choose_device, seeds_of, threads
 from sklearn_mi.training.fine_tuning import FineTuning, fine_tune
@@ -456,7 +457,8 @@ def _fine_tuned(
     twin: Any = copy.deepcopy(learner)
     rows, y, weights = labels
     with threads(twin.n_threads):
-        run: Run = twin._prepare(X, given, fresh=False, steps=how.max_steps)
+        # Few labels: each of several processes does all of it, and comes to the same.
+        run: Run = twin._prepare(X, given, ALONE, fresh=False, steps=how.max_steps)
         net, model = run.net, run.net.model
         fine_tune(
             model,

@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from sklearn_mi import MIRepresentationLearner, load
 from sklearn_mi.preparation import Given
+from sklearn_mi.processes import ALONE
 from sklearn_mi.views import Columns
 
 N = 60
@@ -55,7 +56,7 @@ def test_neighbours_are_those_of_the_weighted_columns():
     pairs = np.repeat(rng.normal(size=30), 2)
     table = np.column_stack([pairs, rng.normal(size=(N, 6))])
     fitted = learner(view="neighbors", column_weights=[1, *[0] * 6], validation_fraction=0)
-    run = fitted._prepare(table, Given(), fresh=True)
+    run = fitted._prepare(table, Given(), ALONE, fresh=True)
     state = run.net.model.state.tensors()
     references = state["references"].numpy() if "references" in state else None
     assert references is not None

@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_mi import MIRepresentationLearner, MIWarning, load
 from sklearn_mi.preparation import Given
+from sklearn_mi.processes import ALONE
 from sklearn_mi.rows import Data, fit_confounds, read_confounds, without_confounds
 from sklearn_mi.rows.checks import read_table
 from sklearn_mi.views import Columns
@@ -97,7 +98,7 @@ def test_codes_are_those_of_the_residuals():
 
 def test_held_out_rows_play_no_part():
     first, second = learner(validation_fraction=0.3), learner(validation_fraction=0.3)
-    held_out = first._prepare(X, Given(confounds=C), fresh=True).split[2]
+    held_out = first._prepare(X, Given(confounds=C), ALONE, fresh=True).split[2]
     changed = X.copy()
     changed[held_out] += 1000 * C[held_out, :1]
     first.fit(X, confounds=C)

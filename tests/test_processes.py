@@ -97,6 +97,31 @@ def test_every_case_equals_one_process(tmp_path, n_processes):
 
 
 @pytest.mark.slow
+def test_each_process_fine_tunes_to_the_same(tmp_path):
+    script = tmp_path / "tuned.py"
+    script.write_text(
+        "import os, sys, numpy as np\n"
+        "from sklearn_mi import MIRepresentationLearner\n"
+        "from sklearn_mi.semi_supervised import FineTuning, SemiSupervisedClassifier\n"
+        "X = np.random.default_rng(0).normal(size=(80, 5))\n"
+        "y = np.where(np.arange(80) % 4, -1, X[:, 0] > 0)\n"
+        "learner = MIRepresentationLearner(3, max_steps=3, random_state=0, encoder='mlp',\n"
+        "    optimizer='sgd', lr=.01, view='same', batch_size=40)\n"
+        "for tuning in (False, FineTuning(max_steps=5, head_steps=5, lr=.05)):\n"
+        "    model = SemiSupervisedClassifier(learner, fine_tune=tuning).fit(X, y)\n"
+        "    name = f\"{bool(tuning)}-{os.environ.get('RANK', 'alone')}\"\n"
+        "    np.save(f'{sys.argv[1]}/{name}', model.learner_.transform(X))\n"
+    )
+    assert (run := launch(2, script, tmp_path)).returncode == 0, run.stderr[-3000:]
+    clean = {key: value for key, value in os.environ.items() if key not in LAUNCHED}
+    subprocess.run([sys.executable, script, tmp_path], check=True, env=clean)
+    codes = {path.stem: np.load(path) for path in tmp_path.glob("*.npy")}
+    assert np.abs(codes["True-alone"] - codes["False-alone"]).max() > 0.1
+    np.testing.assert_array_equal(codes["True-0"], codes["True-1"])
+    np.testing.assert_allclose(codes["True-0"], codes["True-alone"], atol=1e-4)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("of_rows", "of_fit", "what"), [("rank", "0", "rows"), ("0", "rank", "parameters")]
 )

@@ -28,8 +28,9 @@ from sklearn_mi.runtime import own_randomness
 FILE = Path(__file__).parent / "golden.json"
 COMMAND = "python tests/golden.py --write"
 # Of codes relative to their root mean square: a release may round sums otherwise, and training
-# carries that on for a few steps. Formulas are in double precision, without training.
-TOLERANCES = {"codes": 2e-3, "formulas": 1e-9, "information": 1e-6}
+# carries that on for a few steps; torch 2.6 and 2.14 differ by 3e-6. Formulas are in double
+# precision, without training.
+TOLERANCES = {"codes": 1e-4, "formulas": 1e-9, "information": 1e-6}
 
 
 def rng(seed=0):
@@ -78,7 +79,9 @@ def colours():
 
 
 def grey():
-    return load_digits().images[:120].astype(np.float32)
+    images = load_digits().images[:120]
+    # Pixels are whole numbers, and no library promises which of equally close rows it takes.
+    return (images + 0.01 * rng(8).normal(size=images.shape)).astype(np.float32)
 
 
 def halves():
@@ -99,12 +102,17 @@ DATA = {
 
 
 def codes(name):
-    """Return numbers that tell codes: of some rows along some directions, and their sizes."""
+    """Return numbers that tell codes: of some rows along some directions, and their sizes.
+
+    Codes are centred: to critics that compare by distances their mean is nothing, so the gradient
+    of the last bias is 0 but for rounding, which Adam makes steps of.
+    """
     given = DATA[name]()
     learner = MIRepresentationLearner(
         4, max_steps=5, precision="float32", device="cpu", n_threads=1, random_state=0
     ).fit(**given)
     Z = np.asarray(learner.transform(given["X"]), float)
+    Z -= Z.mean(axis=0)
     size = float(np.sqrt((Z**2).mean()))
     directions = rng(5).normal(size=(Z.shape[1], 3)) / np.sqrt(Z.shape[1])
     rows = np.linspace(0, len(Z) - 1, 6).astype(int)

@@ -234,10 +234,16 @@ def test_a_column_without_a_value_is_left_out():
 # Containers
 
 
+def _of_python(value):
+    if pd.isna(value):
+        return None
+    return value.to_pytimedelta() if isinstance(value, pd.Timedelta) else value
+
+
 def forms():
     """Return one table in many containers."""
     frame = people()
-    plain = [[None if pd.isna(v) else v for v in row] for row in frame.to_numpy(dtype=object)]
+    plain = [[_of_python(value) for value in row] for row in frame.to_numpy(dtype=object)]
     data = {name: [row[j] for row in plain] for j, name in enumerate(frame)}
     return {
         "pandas": frame,

@@ -452,6 +452,10 @@ def _days(values: pd.Series, layout: str | None) -> np.ndarray:
     is_utc = layout is not None or _has_zones(values)
     try:
         times = pd.to_datetime(values, errors="coerce", format=layout, utc=is_utc)
+        lost = times.isna() & values.notna()
+        if infer_dtype(values[lost]) in ("date", "datetime"):
+            # Older releases of pandas call them missing.
+            raise OverflowError
         times = times.dt.tz_localize(None) if times.dt.tz is not None else times
         return ((times - pd.Timestamp(0)) / pd.Timedelta(1, "D")).to_numpy(np.float64)
     except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:

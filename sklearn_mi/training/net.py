@@ -555,10 +555,8 @@ def _parallel(model: PairModel, team: Team) -> Callable[..., Tensor]:
     buffers = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
     graph = "find_unused_parameters" if model.lacks else "static_graph"
     how: dict[str, Any] = {buffers: False, graph: True, "init_sync": False}
-    how["process_group"] = team.group_of_gradients
-    parallel = DistributedDataParallel(model, **how)
     # skorch would take the module itself for a part of the net.
-    return parallel.__call__
+    return team.parallel(model, **how).__call__
 
 
 def _begin(net: MINet, rows: AnyRows) -> None:

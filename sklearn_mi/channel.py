@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
@@ -93,11 +94,12 @@ class Channel:
         if self.is_broken:
             return
         self.is_broken = True
-        if self._has("failed"):
-            return
         line = (str(error).strip().splitlines() or [""])[0]
         told = self.rank, type(error).__name__, line
-        self._store.set(self._key("failed"), pickle.dumps(told))
+        # The store itself may have ended with the process that held it.
+        with suppress(dist.DistError):
+            if not self._has("failed"):
+                self._store.set(self._key("failed"), pickle.dumps(told))
 
     def wait(self, work: Any) -> None:
         """Wait for a collective among CPUs.
@@ -112,19 +114,27 @@ class Channel:
             If another process has failed meanwhile, or was interrupted.
         """
         is_last_look = False
-        while True:
-            try:
-                work.wait(timedelta(seconds=LOOK_EVERY))
-                return
-            except RuntimeError as error:
-                # What was sent before a failure may still arrive.
-                if not (is_last_look or work.is_completed()):
-                    is_last_look = self._has("failed")
-                    continue
-                raise self.failure() or error from None
+        while not self._has_ended(work):
+            if is_last_look:
+                raise self.lost()
+            # What was sent before a failure may still arrive.
+            is_last_look = self._has("failed")
+        try:
+            work.wait()
+        except RuntimeError as error:
+            raise self.lost() from error
+
+    @staticmethod
+    def _has_ended(work: Any) -> bool:
+        # When its time is up it raises the same error as when its connection ends, and goes on.
+        with suppress(RuntimeError):
+            work.wait(timedelta(seconds=LOOK_EVERY))
+        return work.is_completed()
 
     @property
     def _store(self) -> Any:
+        # Private, but the same in all releases from 2.6 on; ``ProcessGroup.get_group_store`` is
+        # newer, and a store of our own would need an address that all processes reach.
         return dist.distributed_c10d._get_default_store()
 
     def _key(self, name: str) -> str:
@@ -168,6 +178,16 @@ class Channel:
                     f"{PATIENCE // 60} minutes; look whether it still runs, and whether all "
                     "processes call the same methods in the same order."
                 )
+
+    def lost(self) -> BaseException:
+        """Return why a connection has ended: what another process has told, or that none has."""
+        told = None
+        with suppress(dist.DistError):
+            told = self.failure()
+        return told or OtherProcessError(
+            f"One of the {self.size} processes that train one model has ended without a word; "
+            "killed, or out of memory?"
+        )
 
     def failure(self) -> BaseException | None:
         """Return what another process has told of its failure; None: nothing."""

@@ -294,7 +294,9 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         Held-out InfoNCE: value, standard error, ceiling, number of pairs, status and warnings.
         ``mi_.objective`` is the bound that the objective itself reports.
     choices_ : dict of Choice
-        What was picked for each parameter left open, and why.
+        What was picked for each parameter left open, and why. A ``value`` is what JSON takes, or
+        its repr makes an equal one by the package's public classes; changing it changes no other
+        fit.
     net_ : skorch.NeuralNet
         The trained net.
     encoder_, encoder_y_, critic_ : Module

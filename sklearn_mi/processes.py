@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
 
 from sklearn_mi._base import Codes
-from sklearn_mi.channel import Channel, OtherProcessError
+from sklearn_mi.channel import Channel
 
 __all__ = ["ALONE", "Team", "beside_all", "gathered", "join", "together"]
 
@@ -133,22 +134,38 @@ class Team:
     def fail(self, error: BaseException) -> None:
         """Tell the others that this process has failed, so that they do not wait for it."""
         if self.channel is not None and not self.has_failed:
-            _groups.drop()
             self.channel.fail(error)
+            _groups.drop()
 
-    @property
-    def group_of_gradients(self) -> Any:
-        """The group in which DistributedDataParallel averages gradients."""
-        return _groups.of_gradients
+    def parallel(self, module: torch.nn.Module, **settings: Any) -> DistributedDataParallel:
+        """Return a module whose gradients are means over the processes.
+
+        Parameters
+        ----------
+        module : nn.Module
+        **settings : object
+            For ``DistributedDataParallel``.
+        """
+        parallel = DistributedDataParallel(module, process_group=_groups.of_gradients, **settings)
+        # Of a GPU only the stream waits; a CPU would wait for a process that has failed.
+        if not any(weight.is_cuda for weight in module.parameters()):
+            # Without annotations, which torch refuses as text.
+            parallel.register_comm_hook(None, lambda _, bucket: self._averaged(bucket))
+        return parallel
+
+    def _averaged(self, bucket: Any) -> torch.futures.Future[Tensor]:
+        """Average gradients as DistributedDataParallel does, and look whether others failed."""
+        gradients = bucket.buffer().div_(self.size)
+        group = _groups.of_gradients
+        self.wait_for(dist.all_reduce(gradients, group=group, async_op=True), gradients)
+        done: torch.futures.Future[Tensor] = torch.futures.Future()
+        done.set_result(gradients)
+        return done
 
     def cause_of(self, error: BaseException) -> BaseException:
         """Return what another process has told, if an error only says that it is gone."""
-        if self.channel is None or not (isinstance(error, RuntimeError) and "gloo" in str(error)):
-            return error
-        return self.channel.failure() or OtherProcessError(
-            f"One of the {self.size} processes that train one model has ended without a word; "
-            "killed, or out of memory?"
-        )
+        is_lost = self.channel is not None and isinstance(error, dist.DistError)
+        return self.channel.lost() if is_lost else error  # type: ignore[union-attr]
 
     def begin(self, module: torch.nn.Module) -> None:
         """Give every process the trained weights of the first; all are ready for it."""
@@ -159,7 +176,7 @@ class Team:
             _groups.renew()
         for weight in module.parameters():
             if weight.requires_grad:
-                dist.broadcast(weight.detach(), src=0, group=_groups.own)
+                self._as_the_first(weight.detach())
 
     def share_statistics(self, module: torch.nn.Module) -> None:
         """Give every process what the first has learned of the rows' moments."""
@@ -168,8 +185,11 @@ class Team:
         for part in module.modules():
             if isinstance(part, _BatchNorm):
                 for buffer in part.buffers():
-                    sent = dist.broadcast(buffer, src=0, group=_groups.own, async_op=True)
-                    self.wait_for(sent, buffer)
+                    self._as_the_first(buffer)
+
+    def _as_the_first(self, tensor: Tensor) -> None:
+        sent = dist.broadcast(tensor, src=0, group=_groups.own, async_op=True)
+        self.wait_for(sent, tensor)
 
     def own_draws(self, generator: torch.Generator, seed: int) -> torch.Generator | None:
         """Let each process draw numbers of its own from now on, as its rows are its own, too.
@@ -261,11 +281,14 @@ class _Groups:
         For codes and numbers, and for DistributedDataParallel.
     world : ProcessGroup or None
         That they belong to.
+    inherited : ProcessGroup or None
+        The world of the process that this one was forked from: its connections are not ours.
     """
 
     own: Any = None
     of_gradients: Any = None
     world: Any = None
+    inherited: Any = None
 
     @property
     def must_be_new(self) -> bool:
@@ -276,13 +299,15 @@ class _Groups:
         self.world = dist.group.WORLD
 
     def drop(self) -> None:
-        if not self.must_be_new:
-            # Who waits there for gradients is told by the end of the connection.
-            dist.destroy_process_group(self.of_gradients)
         self.own = self.of_gradients = self.world = None
+
+    def inherit(self) -> None:
+        self.inherited = dist.group.WORLD if dist.is_available() else None
 
 
 _groups = _Groups()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_groups.inherit)
 
 
 @contextmanager
@@ -352,16 +377,16 @@ def join(wanted: bool | str) -> Team:
 def _may_join() -> bool:
     """Return whether there are others, and this is the thread and the process to meet them.
 
-    A worker of joblib inherits what the launcher told its parent, and two threads of one process
-    would answer for one another.
+    A worker of joblib inherits what the launcher told its parent, and, if it is forked, its
+    process group; a process of ``torch.multiprocessing`` may have begun a group of its own. Two
+    threads of one process would answer for one another.
     """
-    if not dist.is_available():
+    if not dist.is_available() or threading.current_thread() is not threading.main_thread():
         return False
-    is_worker = multiprocessing.parent_process() is not None
-    if is_worker or threading.current_thread() is not threading.main_thread():
-        return False
+    if dist.is_initialized():
+        return dist.group.WORLD is not _groups.inherited
     told = all(name in os.environ for name in LAUNCHED) and os.environ["WORLD_SIZE"] != "1"
-    return dist.is_initialized() or told
+    return told and multiprocessing.parent_process() is None
 
 
 def _begin() -> None:

@@ -24,8 +24,6 @@ MOST_DEATHS = 3
 # Dask gives a call up after more deaths than that, and then counts anew for calls that only waited.
 MOST_ROUNDS = 10
 
-Call = Callable[[Any, Any], Any]
-Items = Mapping[int, tuple[Any, Any]]
 Results = Iterator[tuple[int, Any]]
 
 
@@ -79,9 +77,22 @@ class Turn:
         return FileLock(f"{self.path}.lock")
 
 
+@dataclass(frozen=True)
+class _Calls:
+    """Calls to make, each while it holds the turn of its item, and a bar that counts them."""
+
+    call: Callable[[Any, Any], Any]
+    items: Mapping[int, tuple[Any, Any]]
+    turn_of: Callable[[Any], Turn]
+    bar: Any
+
+    def turn(self, number: int) -> Turn:
+        return self.turn_of(self.items[number][0])
+
+
 def finish(
-    call: Call,
-    items: Items,
+    call: Callable[[Any, Any], Any],
+    items: Mapping[int, tuple[Any, Any]],
     *,
     n_jobs: int | None,
     turn: Callable[[Any], Turn],
@@ -114,14 +125,11 @@ def finish(
     result : object
         What the call returned, or a WorkerDiedError.
     """
-    for item, _ in items.values():
-        turn(item).forget()
-    backend: Any = get_active_backend()[0]
+    calls = _Calls(call, items, turn, bar)
+    for number in items:
+        calls.turn(number).forget()
     # Joblib's own way to Dask waits for ever for a call whose workers died.
-    if is_by_dask():
-        yield from _by_dask(backend, call, items, turn, bar)
-    else:
-        yield from _by_joblib(call, items, n_jobs, turn, bar)
+    yield from _by_dask(calls) if is_by_dask() else _by_joblib(calls, n_jobs)
 
 
 def is_by_dask() -> bool:
@@ -129,30 +137,26 @@ def is_by_dask() -> bool:
     return hasattr(get_active_backend()[0], "client")
 
 
-def _by_joblib(
-    call: Call,
-    items: Items,
-    n_jobs: int | None,
-    turn: Callable[[Any], Turn],
-    bar: Any,
-) -> Results:
-    waiting, deaths, rounds = dict(items), Counter[int](), 0
+def _by_joblib(calls: _Calls, n_jobs: int | None) -> Results:
+    waiting, deaths, rounds = dict(calls.items), Counter[int](), 0
     while waiting:
         together = [number for number in waiting if not deaths[number]]
         some = together or [next(iter(waiting))]
-        tasks = [delayed(_numbered)(number, call, *waiting[number]) for number in some]
+        tasks = [delayed(_numbered)(number, calls.call, *waiting[number]) for number in some]
         try:
-            for number, result in in_parallel(tasks, n_jobs, bar, ordered=False, batch_size=1):
+            for number, result in in_parallel(
+                tasks, n_jobs, calls.bar, ordered=False, batch_size=1
+            ):
                 del waiting[number]
                 yield number, result
         except Exception as error:
             rounds += 1
-            cut_off = [n for n in some if n in waiting and turn(items[n][0]).was_cut_off()]
+            cut_off = [n for n in some if n in waiting and calls.turn(n).was_cut_off()]
             # Workers that die before they begin do so whatever they are given.
             if not _is_death(error) or (not cut_off and rounds >= MOST_DEATHS):
                 raise
             for number in cut_off:
-                turn(items[number][0]).forget()
+                calls.turn(number).forget()
                 deaths[number] += 1
                 if deaths[number] == MOST_DEATHS:
                     del waiting[number]
@@ -239,7 +243,9 @@ def _unwound_by_sigterm() -> Iterator[None]:
             signal.raise_signal(signal.SIGTERM)
 
 
-def _numbered(number: int, call: Call, item: Any, shared: Any) -> tuple[int, Any]:
+def _numbered(
+    number: int, call: Callable[[Any, Any], Any], item: Any, shared: Any
+) -> tuple[int, Any]:
     return number, call(item, shared)
 
 
@@ -250,19 +256,18 @@ def _watched(tasks: Iterable[Any], ahead: int, bar: Any) -> Iterator[Any]:
         yield task
 
 
-def _by_dask(
-    backend: Any, call: Call, items: Items, turn: Callable[[Any], Turn], bar: Any
-) -> Results:
+def _by_dask(calls: _Calls) -> Results:
     """Make the calls by Dask's client, which gives the other calls' results if workers die."""
     from dask.distributed import as_completed
 
+    backend: Any = get_active_backend()[0]
     client, settings = backend.client, backend.submit_kwargs
 
     def submitted(number: int) -> Any:
         # A call without inputs in the cluster goes to any worker, not to the one that has them.
-        return client.submit(call, *items[number], pure=False, **settings)
+        return client.submit(calls.call, *calls.items[number], pure=False, **settings)
 
-    numbers, rounds = {submitted(number): number for number in items}, Counter[int]()
+    numbers, rounds = {submitted(number): number for number in calls.items}, Counter[int]()
     ended = as_completed(list(numbers))
     try:
         for future in ended:
@@ -270,14 +275,14 @@ def _by_dask(
             try:
                 result = future.result()
             except Exception as error:
-                result = _judged(error, turn(items[number][0]), rounds[number])
+                result = _judged(error, calls.turn(number), rounds[number])
             if result is None:
                 rounds[number] += 1
                 again = submitted(number)
                 numbers[again] = number
                 ended.add(again)
             else:
-                bar.update()
+                calls.bar.update()
                 yield number, result
     finally:
         client.cancel(list(numbers))

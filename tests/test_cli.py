@@ -94,6 +94,15 @@ def test_help_explains_each_option_and_shows_examples(command):
     assert "Examples:\n    sklearn-mi " in shown or command == "study"
 
 
+def test_where_nothing_is_trained_no_step_is_told_of(folder):
+    mixed()
+    told = run("fit mixed.csv --label y --out kept.safetensors")
+    assert told.stdout.startswith("Took ") and "nothing was trained.\n" in told.stdout
+    assert "step" not in told.stdout and "step/s" not in told.stderr and "%|" not in told.stderr
+    trained = run("fit mixed.csv --label y --max-steps 2 --out trained.safetensors")
+    assert "in 2 steps." in trained.stdout and "%|" in trained.stderr
+
+
 def test_no_command_shows_the_help():
     assert run("").stdout == run("--help").stdout
 

@@ -62,6 +62,7 @@ from sklearn_mi.rows import BlockSource, Stream, window_order
 from sklearn_mi.rows.blocks import Sliced, without_labels
 from sklearn_mi.rows.moments import Limits
 from sklearn_mi.study import _Work
+from sklearn_mi.training.state_files import read_state, write_state
 from sklearn_mi.views import VIEWS, Columns, Neighbors, TimeLag
 from sklearn_mi.workers import Turn, finish
 
@@ -475,7 +476,7 @@ def unheard():
         def failure(self):
             return None
 
-    error = RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")
+    error = distributed.DistNetworkError("Connection was likely closed.")
     raise Team(0, 2, Silent(0, 2, 0)).cause_of(error)
 
 
@@ -487,6 +488,15 @@ def parts(team):
     plan = SimpleNamespace(batch_size=32)
     _check_parts(fitted.get_params(), fitted._model, plan, team)
     return fitted
+
+
+def resumed_shares(path):
+    how = {"at": (1, 2), "checkpoint": path, "validation_data": ROWS}
+    list(quick().fit_iter(Parts(), **how))
+    state = read_state(path)
+    # As two processes leave it.
+    write_state(path, {**state, "order": [state["order"]] * 2})
+    list(quick().fit_iter(Parts(), **how))
 
 
 PROVOKED = {
@@ -825,6 +835,7 @@ PROVOKED = {
         list(quick().set_params(random_state=seed).fit_iter(ROWS, at=(1, 2), checkpoint="run"))
         for seed in (0, 1)
     ],
+    "each read rows of their own": lambda: resumed_shares("run"),
     "draws another seed at each fit": lambda: (
         quick(checkpoint_dir="folder").set_params(random_state=None).fit(ROWS)
     ),

@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 from scripts import several
+from torch import distributed as dist
 
 from sklearn_mi import MIRepresentationLearner
 from sklearn_mi._base import Codes
 from sklearn_mi.bounds import BOUNDS
+from sklearn_mi.channel import Channel, OtherProcessError
 from sklearn_mi.critics import as_critic
 from sklearn_mi.objectives import OBJECTIVES, as_objective
 from sklearn_mi.processes import ALONE, LAUNCHED, Team, beside_all, join
@@ -197,6 +201,80 @@ def test_where_one_process_fails_all_stop_and_the_next_fit_works(tmp_path, n_pro
             assert text.startswith(begin) and f"There it says: {line}" in text
             assert "of which the first" not in text
         assert all(each[name][1] < 30 and each[name][2] for each in told), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_process_that_was_killed_is_told_of(tmp_path, killed):
+    # Without a launcher that ends the others, and the first holds what they meet at.
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    script, begun = HERE / "scripts" / "killed.py", []
+    for rank in "01":
+        meet = {"RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        env = {**os.environ, **meet, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent)}
+        command = [sys.executable, str(script), str(tmp_path), str(killed)]
+        begun.append(subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL))
+    assert begun[killed].wait(300) == -signal.SIGKILL
+    assert begun[1 - killed].wait(60) == 0
+    said = json.loads((tmp_path / f"said-{1 - killed}.json").read_text())
+    assert said.startswith("OtherProcessError: One of the 2 processes that train one model has")
+
+
+@pytest.mark.slow
+def test_a_group_of_the_users_own_with_a_slow_process_and_forked_workers(tmp_path):
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent)}
+    command = [sys.executable, str(HERE / "scripts" / "spawned.py"), str(tmp_path)]
+    run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr[-2000:]
+    told = [np.load(tmp_path / f"{rank}.npz") for rank in (0, 1)]
+    for rank, each in enumerate(told):
+        assert each["size"] == 2 and each["forked_size"].tolist() == [1, 1]
+        assert np.array_equal(each["codes"], told[0]["codes"])
+        assert np.array_equal(each["slow"], each["codes"])
+        # Of the seed of the rank, so those of the second are others.
+        is_same = np.allclose(each["forked"], told[0]["codes"], atol=1e-4)
+        assert is_same == (rank == 0)
+
+
+def test_processes_meet_at_the_store_of_their_group(tmp_path):
+    # What torch keeps to itself; a release without it fails here, and not for its users.
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        channel = Channel(0, 1, 0)
+        assert channel.everyone("a" * 2**23) == ["a" * 2**23]
+        assert channel.failure() is None and not channel._has("failed")
+        channel.fail(ValueError("one line\nof two"))
+        told = Channel(1, 2, 0).failure()
+    finally:
+        dist.destroy_process_group()
+    assert "Process 0 of 2" in str(told) and str(told).endswith("it says: ValueError: one line")
+
+
+class Work:
+    """A collective that ends, well or not, just after its waiter's time was up."""
+
+    def __init__(self, error):
+        self.error, self.n_waits = error, 0
+
+    def wait(self, *timeout):
+        self.n_waits += 1
+        if self.n_waits == 1:
+            raise RuntimeError("Operation timed out!")
+        if self.error is not None:
+            raise self.error
+
+    def is_completed(self):
+        return True
+
+
+def test_a_collective_that_ends_as_the_time_is_up_has_not_failed(monkeypatch):
+    channel = Channel(0, 2, 0)
+    monkeypatch.setattr(Channel, "failure", lambda self: None)
+    channel.wait(Work(None))
+    with pytest.raises(OtherProcessError, match="2 processes .* ended without a word"):
+        channel.wait(Work(RuntimeError("connection closed")))
 
 
 @pytest.mark.slow

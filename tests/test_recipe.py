@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import math
 import pickle
 
@@ -9,7 +10,18 @@ from scipy import sparse
 from sklearn.base import clone
 from torch import nn
 
-from sklearn_mi import MIRepresentationLearner, load
+from sklearn_mi import (
+    MIRepresentationLearner,
+    comparisons,
+    critics,
+    encoders,
+    front_ends,
+    load,
+    negatives,
+    objectives,
+    views,
+)
+from sklearn_mi._base import is_same
 from sklearn_mi.comparisons import Parts
 from sklearn_mi.critics import Cosine, Split
 from sklearn_mi.encoders import MLP, Passthrough
@@ -22,6 +34,8 @@ from sklearn_mi.recipe import (
     over_steps,
     training_choices,
 )
+from sklearn_mi.recipe.entries import Default
+from sklearn_mi.recipe.methods import METHODS
 from sklearn_mi.rows import Image, Table, find_flags, read_rows
 from sklearn_mi.views import Augment, Corruption, Halves, Neighbors, Paired, TimeLag
 
@@ -501,6 +515,84 @@ def test_a_default_that_is_an_object_is_no_ones_to_change(X, tmp_path, monkeypat
     assert learner().fit(X).net_.module_.view.rate == view.value.rate == 0.3
     other.save(tmp_path / "file")
     np.testing.assert_array_equal(load(tmp_path / "file").transform(X), other.transform(X))
+
+
+def words(n):
+    rng = np.random.default_rng(1)
+    return sparse.csr_matrix(rng.poisson(0.3, size=(n, 40)).astype(float))
+
+
+DRAWS = np.random.default_rng(0)
+# Rows of each kind, and the methods that are asked for by name.
+ROWS_OF = {
+    "table": lambda: DRAWS.normal(size=(60, 6)),
+    "flags": lambda: (DRAWS.random((60, 40)) < 0.3).astype(float),
+    "words": lambda: words(60),
+    "series": lambda: DRAWS.normal(size=(60, 32)).cumsum(1),
+    "recording": lambda: DRAWS.normal(size=(60, 24, 2)).cumsum(1),
+    "image": lambda: DRAWS.random((60, 12, 12)),
+    "photo": lambda: DRAWS.random((60, 16, 16, 3)).astype(np.float32),
+}
+ASKED = [(kind, "auto") for kind in ROWS_OF] + [
+    *((kind, "dim") for kind in ("image", "photo")),
+    ("photo", "amdim"),
+    ("photo", "cmc"),
+    *((kind, "cpc") for kind in ("image", "recording")),
+]
+PUBLIC = {
+    name: getattr(module, name)
+    for module in (comparisons, critics, encoders, front_ends, negatives, objectives, views)
+    for name in module.__all__
+}
+
+
+def is_plain(value):
+    try:
+        return json.loads(json.dumps(value)) == value
+    except TypeError:
+        return False
+
+
+def check_values(choices):
+    """Hold each value to what is promised: JSON takes it, or its repr makes an equal one."""
+    for name, choice in choices.items():
+        if not is_plain(choice.value):
+            again = eval(repr(choice.value), dict(PUBLIC))
+            assert type(again) is type(choice.value), name
+            assert again == choice.value or is_same(again, choice.value), name
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("kind", "comparison"), ASKED)
+def test_what_was_picked_can_be_written_and_is_nobodys_default(kind, comparison):
+    rows = ROWS_OF[kind]()
+    pair = DRAWS.normal(size=(60, 5)) if kind == "table" else None
+    for X_pair in (None, pair)[: 2 if kind == "table" else 1]:
+        made = MIRepresentationLearner(comparison=comparison, max_steps=1, random_state=0)
+        choices = made.fit(rows, X_pair=X_pair).choices_
+        check_values(choices)
+        before = {name: repr(choice.value) for name, choice in choices.items()}
+        values = [choice.value for choice in choices.values()]
+        objects = [value for value in values if hasattr(value, "get_params")]
+        for value in objects:
+            for name in value.get_params(deep=False):
+                setattr(value, name, None)
+        if objects:
+            again = clone(made).fit(rows, X_pair=X_pair).choices_
+            assert {name: repr(choice.value) for name, choice in again.items()} == before
+
+
+def test_defaults_that_are_objects_have_a_repr_that_makes_them():
+    found = []
+    fields = [vars(entry) for entry in ENTRIES.values()] + list(METHODS.values())
+    todo = [value for each in fields for value in each.values() if isinstance(value, Default)]
+    while todo:
+        one = todo.pop()
+        todo += [one.otherwise] * (one.otherwise is not None)
+        if hasattr(one.value, "get_params"):
+            found.append(repr(one.value))
+            assert is_same(eval(repr(one.value), dict(PUBLIC)), one.value)
+    assert any(text.startswith("Conv1d(causal=True") for text in found)
 
 
 @pytest.mark.parametrize("each_part", ["each-part", Parts()], ids=str)

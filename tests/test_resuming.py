@@ -314,6 +314,31 @@ def test_it_goes_with_a_fit_from_the_start(tmp_path):
     assert fitted.set_params(checkpoint_dir=None).fit(ROWS).n_iter_ == 4
 
 
+class Again:
+    """Rows one after the other, as often as one likes."""
+
+    def __iter__(self):
+        return iter(ROWS)
+
+
+@pytest.mark.parametrize("n_shares", [1, 2, 3])
+def test_shares_of_rows_are_not_taken_up_by_other_numbers_of_processes(tmp_path, n_shares):
+    path = tmp_path / "shares"
+
+    def stops():
+        made = learner(max_steps=4, batch_size=16, random_state=0)
+        how = {"validation_data": ROWS[:40], "at": (2, 4), "checkpoint": path}
+        # The first is kept as the second is asked for.
+        return [step for _, step in zip("ab", made.fit_iter(Again(), **how), strict=False)]
+
+    assert stops() == [2, 4] and stops() == [4]
+    # As several processes that each read rows of their own leave it.
+    state = read_state(path)
+    write_state(path, {**state, "order": [state["order"]] * n_shares})
+    with pytest.raises(InvalidModelError, match=f"where {n_shares} process.* all rows; expected"):
+        stops()
+
+
 @pytest.mark.parametrize("value", ["soon", "", "5", "-3min", "NaT", 0, 2.5])
 def test_a_wrong_time_is_told(tmp_path, value):
     with pytest.raises(ValueError, match="'?checkpoint_every'?"):

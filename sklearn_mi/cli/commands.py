@@ -149,8 +149,9 @@ def fit(
         learner.fit(X, X_pair=X_pair, **beside)
     with written(out) as part:
         learner.save(part)
-    n_out = len(learner.get_feature_names_out())
-    click.echo(f"Learned {n_out} features from {size_of(X)} in {learner.n_iter_} steps.")
+    steps, n_out = learner.n_iter_, len(learner.get_feature_names_out())
+    line = f"Learned {n_out} features from {size_of(X)} in {steps} steps."
+    click.echo(line if steps else f"Took {n_out} features from {size_of(X)}; nothing was trained.")
     click.echo(as_lines(learner.mi_, "held-out InfoNCE", "held-out rows", learner.mi_.n_pairs))
     click.echo(f"Wrote {out}.")
 

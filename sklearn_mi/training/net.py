@@ -554,12 +554,11 @@ def _parallel(model: PairModel, team: Team) -> Callable[..., Tensor]:
     # By the name of newer releases of torch.
     buffers = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
     graph = "find_unused_parameters" if model.lacks else "static_graph"
-    how: dict[str, Any] = {buffers: False, graph: True, "process_group": team.group_of_gradients}
+    how: dict[str, Any] = {buffers: False, graph: True}
     if "init_sync" in names:
         how["init_sync"] = False
-    parallel = DistributedDataParallel(model, **how)
     # skorch would take the module itself for a part of the net.
-    return parallel.__call__
+    return team.parallel(model, **how).__call__
 
 
 def _begin(net: MINet, rows: AnyRows) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from skorch.callbacks import Callback, EpochTimer
 
+from sklearn_mi._base import InvalidModelError
 from sklearn_mi.rows import StreamOrder
 from sklearn_mi.training.state_files import can_hold
 
@@ -51,8 +52,36 @@ def state_of(net: MINet) -> dict[str, Any]:
 def _told(net: MINet) -> Any:
     """Return where the rows stand; of each process if each reads its own."""
     state = net.order.state_dict()
-    is_split = isinstance(net.order, StreamOrder) and net.order.is_split
-    return net.team.everyone(state) if is_split else state
+    return net.team.everyone(state) if _is_split(net) else state
+
+
+def _is_split(net: MINet) -> bool:
+    return isinstance(net.order, StreamOrder) and net.order.is_split
+
+
+def _place_here(net: MINet, told: Any) -> Any:
+    """Return where the rows of this process stand.
+
+    Raises
+    ------
+    InvalidModelError
+        If the rows were shared by other processes than now: nobody knows then who read which.
+    """
+    there = len(told) if isinstance(told, list) else 0
+    here = net.team.size if _is_split(net) else 0
+    if there != here:
+        raise InvalidModelError(
+            f"The checkpoint was written where {_shared(there)}, but here {_shared(here)}; "
+            "expected the same, as each goes on after the rows that it has read. Start as many "
+            "processes with the same shares, or name another file."
+        )
+    return told[net.team.rank] if there else told
+
+
+def _shared(n_shares: int) -> str:
+    if not n_shares:
+        return "each process reads all rows"
+    return f"{n_shares} processes each read rows of their own"
 
 
 def load_state(net: MINet, state: dict[str, Any]) -> None:
@@ -62,14 +91,16 @@ def load_state(net: MINet, state: dict[str, Any]) -> None:
     ----------
     net : MINet
     state : dict
+
+    Raises
+    ------
+    InvalidModelError
+        If each of several processes reads rows of its own, and they were not as many.
     """
+    place = _place_here(net, state["order"])
     net.module_.load_state_dict(state["weights"], strict=False)
     net.optimizer_.load_state_dict(state["optimizer"])
-    order = state["order"]
-    if not isinstance(order, list):
-        net.order.load_state_dict(order)
-    elif net.team.rank < len(order):
-        net.order.load_state_dict(order[net.team.rank])
+    net.order.load_state_dict(place)
     # Of more processes than there were, the others begin with draws of their own.
     if net.team.rank < len(state["view_generator"]):
         net.view_generator.set_state(state["view_generator"][net.team.rank])

@@ -522,7 +522,7 @@ def broken_files():
 MISTAKES = {
     # What is refused before anything is read: code 2.
     f"fit gone.csv {FIT}": (2, "gone.csv: there is no such file"),
-    f"fit a_folder.csv {FIT}": (2, "there is no such file"),
+    f"fit a_folder.csv {FIT}": (2, "a_folder.csv is a folder without parquet files"),
     f"fit sheet.xlsx {FIT}": (2, "unknown suffix '.xlsx'; expected .csv, .tsv, .parquet"),
     "fit plain.tsv": (2, "Missing option '--out'; see sklearn-mi fit --help."),
     "fit": (2, "Missing argument 'DATA'"),

@@ -115,6 +115,16 @@ CONTAINERS = (
 )
 
 
+def test_the_index_that_pandas_wrote_is_no_column(X, tmp_path, on_disk):
+    data = pytest.importorskip("pyarrow.dataset")
+    frame = pd.DataFrame(X, columns=[f"c{i}" for i in range(P)])
+    for index in (np.arange(N) + 7, pd.Index(np.arange(N), name="id")):
+        frame.set_axis(index).to_parquet(tmp_path / "rows.parquet", row_group_size=CHUNK)
+        source = stored(data.dataset(tmp_path / "rows.parquet"))
+        assert source.shape == X.shape and source.storage.names == list(frame)
+        assert np.array_equal(source.take(slice(40, 130)).numpy(), X[40:130])
+
+
 class Again:
     """Blocks of rows, again in each iteration."""
 

@@ -23,6 +23,8 @@ __all__ = [
     "BlockSource",
     "Storage",
     "columns_to_rows",
+    "index_columns",
+    "is_large",
     "is_stored",
     "package_of",
     "row_of_item",
@@ -134,7 +136,9 @@ class Parquet(Storage):
     """A data set of pyarrow: a folder of parquet files, whose row groups are the blocks."""
 
     def __init__(self, container: Any) -> None:
-        self.names: list[str] = list(container.schema.names)
+        # As in a data frame: what pandas wrote as an index is no column.
+        named = set(index_columns(container.schema))
+        self.names: list[str] = [name for name in container.schema.names if name not in named]
         self._schema = container.schema
         self._groups: list[tuple[Any, int | None]] = []
         sizes: list[int] = []
@@ -166,7 +170,7 @@ class Parquet(Storage):
             file, group = self._groups[first]
             # A fragment would keep what its file says of every column and group.
             part = file if group is None else file.subset(row_group_ids=[group])
-            table = part.to_table(schema=self._schema, use_threads=False)
+            table = part.to_table(schema=self._schema, columns=self.names, use_threads=False)
             _let_go(file)
             table = table.slice(max(0, start - begin), stop - max(start, begin))
             parts.append(columns_to_rows(self._columns(table)))
@@ -216,6 +220,18 @@ class Items(Storage):
                     "0; expected rows of one shape."
                 )
         return np.stack(rows) if rows else np.empty((0, *self.shape[1:]), self.dtype)
+
+
+def index_columns(schema: Any) -> list[str]:
+    """Return the columns of a schema of pyarrow that pandas wrote as the index of its rows.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+    """
+    written = (schema.pandas_metadata or {}).get("index_columns", [])
+    # A range stands there as a dict, and has no column.
+    return [name for name in written if isinstance(name, str) and name in schema.names]
 
 
 def _let_go(file: Any) -> None:
@@ -389,10 +405,10 @@ def stored(X: Any, name: str = "X") -> Any:
         storage = reader(X)
     if storage.dtype.kind not in "biuf":
         raise ValueError(f"{name} holds values of type {storage.dtype}; expected numbers.")
-    if math.prod(storage.shape) * _width(storage.dtype) <= MOST_IN_MEMORY:
-        with _readable(name):
-            return storage.all()
-    return BlockSource(storage, name)
+    if is_large(storage.shape, storage.dtype):
+        return BlockSource(storage, name)
+    with _readable(name):
+        return storage.all()
 
 
 @contextmanager
@@ -405,6 +421,17 @@ def _readable(name: str) -> Iterator[None]:
             f"{name} cannot be read any more ({error}); keep its file open and in its place until "
             "the call returns."
         ) from error
+
+
+def is_large(shape: Shape, dtype: Any) -> bool:
+    """Return whether rows stay where they are stored: beyond 1 GiB as what is worked on.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype of numpy
+    """
+    return math.prod(shape) * _width(np.dtype(dtype)) > MOST_IN_MEMORY
 
 
 def _width(dtype: np.dtype) -> int:

@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
+from sklearn_mi._places import written_whole
 from sklearn_mi._version import __version__
 from sklearn_mi.cli.base import Commands, examples, refuse, say
 from sklearn_mi.cli.containers import is_dataset, of_columns, shape_of
-from sklearn_mi.cli.files import read, read_aside, size_of, write, written
+from sklearn_mi.cli.files import read, read_aside, size_of, write
 from sklearn_mi.cli.label import label as label_command
 from sklearn_mi.cli.numbers import as_lines, compare, mi
 from sklearn_mi.cli.options import (
@@ -151,8 +152,7 @@ def fit(
     with redirect_stdout(sys.stderr):
         beside = {"groups": columns[groups] if groups else None, **_confounds(columns, confound)}
         learner.fit(X, X_pair=X_pair, **beside)
-    with written(out) as part:
-        learner.save(part)
+    learner.save(out)
     n_out = len(learner.get_feature_names_out())
     click.echo(f"Learned {n_out} features from {size_of(X)} in {learner.n_iter_} steps.")
     click.echo(as_lines(learner.mi_, "held-out InfoNCE", "held-out rows", learner.mi_.n_pairs))
@@ -278,8 +278,7 @@ def report(
     settings = {"title": title or data.name, "random_state": seed, **given(**parameters)}
     with redirect_stdout(sys.stderr):
         page = summary.report(X, y, verbose=True, **settings)
-    with written(out) as part:
-        page.save(part)
+    page.save(out, overwrite=overwrite)
     click.echo(f"Wrote {out}.")
 
 
@@ -312,7 +311,7 @@ def demo(
             write(table, path)
         else:
             say("Drawing a map of digits ...")
-            with written(path) as part:
+            with written_whole(path, "--out") as part:
                 digits.picture(table, max_steps=max_steps).savefig(part, dpi=130)
         click.echo(f"Wrote {path}.")
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sklearn_mi._places import written_whole
 from sklearn_mi.cli.base import refuse
 from sklearn_mi.cli.containers import (
     dataset_aside,
@@ -23,7 +23,7 @@ from sklearn_mi.cli.containers import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["read", "read_aside", "select", "set_aside", "size_of", "write", "written"]
+__all__ = ["read", "read_aside", "select", "set_aside", "size_of", "write"]
 
 MOST_LISTED = 8
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -328,27 +328,6 @@ def _need_column(path: Path, name: str, known: Sequence[Any]) -> None:
         raise click.ClickException(f"{path} has no column {name!r}; it has {have}{more}.")
 
 
-@contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """Give a name beside a file, which takes the file's place once it is written.
-
-    Parameters
-    ----------
-    path : Path
-
-    Yields
-    ------
-    part : Path
-        With the suffix of the file.
-    """
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def write(table: pd.DataFrame, path: Path) -> None:
     """Write a table; rows that have names keep them.
 
@@ -362,7 +341,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
     import pandas as pd
 
     suffix = path.suffix.lower()
-    with written(path) as part:
+    with written_whole(path, "--out") as part:
         if suffix == ".npy":
             np.save(part, table.to_numpy())
         elif suffix == ".parquet":

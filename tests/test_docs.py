@@ -61,7 +61,7 @@ from sklearn_mi.preparation.inputs import _first_window
 from sklearn_mi.processes import Team
 from sklearn_mi.recipe import ENTRIES
 from sklearn_mi.rows import BlockSource, Stream, window_order
-from sklearn_mi.rows.blocks import Sliced, without_labels
+from sklearn_mi.rows.blocks import Sliced, row_of_item, without_labels
 from sklearn_mi.rows.moments import Limits
 from sklearn_mi.study import _Work
 from sklearn_mi.views import VIEWS, Columns, Neighbors, TimeLag
@@ -890,6 +890,8 @@ PROVOKED = {
     "folds in the place of n_folds": lambda: MIEstimator(
         "closed-form", split_test=False, random_state=0
     ).fit(ROWS[:16, :1], ROWS[:16, 1]),
+    "is a list of items of a data set": lambda: quick().fit([(row, 1) for row in ROWS]),
+    "a row, beside": lambda: row_of_item({"image": np.zeros((3, 3)), "id": 1}),
     "holds several arrays": lambda: typed("fit a.h5 --out m.safetensors", a="xy"),
     "holds no array": lambda: typed("fit a.h5:z --out m.safetensors", a="xy"),
     "is a folder without parquet files": lambda: typed("fit folder --out m.safetensors"),

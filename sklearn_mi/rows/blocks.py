@@ -101,6 +101,8 @@ class Sliced(Storage):
         if "h5py" in package_of(container) and not container:
             raise OSError("the file is closed")
         shape = tuple(container.shape)
+        if not shape:
+            raise ValueError("X holds one number; expected rows of shape (n_samples, n_features).")
         if any(size != size for size in shape):
             raise ValueError(
                 "X is a Dask array of unknown length; call X.compute_chunk_sizes() first."
@@ -272,7 +274,7 @@ def columns_to_rows(columns: Mapping[str, Any]) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a column holds no numbers; the message names it.
+        If a column holds no numbers, or images stand beside others; the message names them.
     """
     arrays = {name: np.asarray(values) for name, values in columns.items()}
     wrong = [name for name, array in arrays.items() if array.dtype.kind not in "biuf"]
@@ -284,6 +286,15 @@ def columns_to_rows(columns: Mapping[str, Any]) -> np.ndarray:
             "one of pyarrow."
         )
     values = list(arrays.values())
+    images = [name for name, array in arrays.items() if array.ndim > 2]
+    if images and len(arrays) > 1:
+        others = ", ".join(repr(name) for name in arrays if name != images[0])
+        shape = arrays[images[0]].shape[1:]
+        raise ValueError(
+            f"X holds {images[0]!r}, of shape {shape} a row, beside {others}; expected it alone, or "
+            "columns of numbers: leave out what is no part of the row, or stack images of one size "
+            "as channels of one."
+        )
     if len(values) == 1 and values[0].ndim > 1:
         return values[0]
     return np.column_stack([array.reshape(len(array), -1) for array in values])

@@ -291,7 +291,7 @@ def columns_to_rows(columns: Mapping[str, Any]) -> np.ndarray:
         others = ", ".join(repr(name) for name in arrays if name != images[0])
         shape = arrays[images[0]].shape[1:]
         raise ValueError(
-            f"X holds {images[0]!r}, of shape {shape} a row, beside {others}; expected it alone, or "
+            f"X holds {images[0]!r}, of shape {shape} a row, beside {others}; expected it alone or "
             "columns of numbers: leave out what is no part of the row, or stack images of one size "
             "as channels of one."
         )

@@ -98,6 +98,21 @@ def native_table(X: Any) -> Any:
     return frame
 
 
+def _is_item(item: Any) -> bool:
+    """Return whether one of a list is an item of a data set: a row with its label, or by name."""
+    if isinstance(item, Mapping):
+        return any(getattr(value, "ndim", 0) > 0 for value in item.values())
+    if not isinstance(item, tuple) or len(item) < 2 or not getattr(item[0], "ndim", 0):
+        return False
+    # Arrays of one shape are a row of their own.
+    return any(getattr(value, "shape", ()) != item[0].shape for value in item[1:])
+
+
+def _kinds(item: Any) -> str:
+    values = list(item.values()) if isinstance(item, Mapping) else item
+    return " and ".join(dict.fromkeys(type(value).__name__ for value in values))
+
+
 def check_container(name: str, X: Any) -> None:
     """Refuse what holds no rows yet, or holds them by column: the message names the cure.
 
@@ -111,8 +126,8 @@ def check_container(name: str, X: Any) -> None:
     Raises
     ------
     TypeError
-        For a lazy frame, a dict or a list of dicts, a path, a group of arrays, rows that can only
-        be iterated, and what has no rows at all.
+        For a lazy frame, a dict, a list of dicts or of items of a data set, a path, a group of
+        arrays, rows that can only be iterated, and what has no rows at all.
     """
     if issparse(X):
         return
@@ -126,6 +141,13 @@ def check_container(name: str, X: Any) -> None:
         raise TypeError(
             f"{name} is a dict; expected a table of rows: pass pandas.DataFrame({name}), or "
             f"pandas.DataFrame([{name}]) if it is one row."
+        )
+    if isinstance(X, list | tuple) and len(X) and _is_item(X[0]):
+        raise TypeError(
+            f"{name} is a list of items of a data set, each a {type(X[0]).__name__} of "
+            f"{_kinds(X[0])}; expected rows: pass numpy.stack of the rows alone, or the data set "
+            "itself; where scikit-learn picks the rows of folds, let it pick their numbers, and a "
+            "FunctionTransformer make a torch.utils.data.Subset of them."
         )
     if isinstance(X, list | tuple) and X and isinstance(X[0], Mapping):
         raise TypeError(f"{name} is a list of dicts; pass pandas.DataFrame({name}).")

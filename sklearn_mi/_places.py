@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["check_file", "cure_of", "folder_of", "place_of", "written_whole"]
+__all__ = [
+    "check_file",
+    "cure_of",
+    "folder_of",
+    "place_of",
+    "remove_remnants",
+    "replaced",
+    "written_whole",
+]
+
+# A part that was not written to its end is left over by a kill; younger ones may be in work.
+REMNANT_AFTER = 3600
 
 
 def place_of(path: Any, name: str = "path") -> Path:
@@ -125,8 +138,73 @@ def cure_of(error: OSError, folder: str | os.PathLike) -> str:
 
 
 @contextmanager
-def written_whole(place: Path, name: str = "path", *, is_folder: bool = False) -> Iterator[Path]:
+def replaced(place: Path, *, end: str = "", sync: bool = False) -> Iterator[Path]:
     """Give a name beside a file, or a folder, which takes its place once all is written.
+
+    Parameters
+    ----------
+    place : Path
+    end : str, default=""
+        Of the name that is given: without one nobody takes the part for what it becomes.
+    sync : bool, default=False
+        Whether the file is on the disk, and not only on its way, when the call returns.
+
+    Yields
+    ------
+    part : Path
+        Nothing is there yet, and nothing stays there.
+    """
+    # A name for each writer: two processes may write the same file.
+    mark = uuid.uuid4().hex[:12]
+    part, earlier = (
+        place.with_name(f".{place.name}.{mark}.{what}{end}") for what in ("part", "before")
+    )
+    try:
+        yield part
+        if sync:
+            with open(part, "rb+") as file:
+                os.fsync(file.fileno())
+        if os.path.isdir(place):
+            os.replace(place, earlier)
+        os.replace(part, place)
+    finally:
+        for left in (part, earlier):
+            if os.path.isdir(left):
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    left.unlink()
+    if sync:
+        _sync_folder(os.path.dirname(os.path.abspath(place)))
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the new name of a file last, too."""
+    # Some systems open no folder, and some network disks sync none.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_remnants(place: Path) -> None:
+    """Remove what kills have left of earlier writings of a file.
+
+    Parameters
+    ----------
+    place : Path
+    """
+    for part in place.parent.glob(f".{glob.escape(place.name)}.*.part"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > REMNANT_AFTER:
+                part.unlink()
+
+
+@contextmanager
+def written_whole(place: Path, name: str = "path", *, is_folder: bool = False) -> Iterator[Path]:
+    """Do as `replaced`, and tell what a user can mend.
 
     Parameters
     ----------
@@ -139,7 +217,7 @@ def written_whole(place: Path, name: str = "path", *, is_folder: bool = False) -
     Yields
     ------
     part : Path
-        With the suffix of the place. Nothing is there yet, and nothing stays there.
+        With the suffix of the place, by which some writers go.
 
     Raises
     ------
@@ -150,25 +228,13 @@ def written_whole(place: Path, name: str = "path", *, is_folder: bool = False) -
     folder, shown = folder_of(place, name), f"{name}={str(place)!r}"
     if os.path.isdir(place) and not is_folder:
         raise IsADirectoryError(f"{shown} is a folder; expected a file.")
-    # A name for each writer: two processes may write the same file.
-    mark = uuid.uuid4().hex[:12]
-    part, earlier = (
-        place.with_name(f".{place.stem}.{mark}.{what}{place.suffix}") for what in ("part", "before")
-    )
+    part = place
     try:
-        yield part
-        if os.path.isdir(place):
-            os.replace(place, earlier)
-        os.replace(part, place)
+        with replaced(place, end=place.suffix) as part:
+            yield part
     except OSError as error:
         # What is read meanwhile may fail, too, and tells of other files.
         if error.errno is None or str(error.filename) not in ("None", str(part), str(place)):
             raise
         told = f"{shown} could not be written ({error.strerror}); {cure_of(error, folder)}"
         raise OSError(error.errno, told) from error
-    finally:
-        for left in (part, earlier):
-            if os.path.isdir(left):
-                shutil.rmtree(left)
-            elif os.path.exists(left):
-                left.unlink()

@@ -23,7 +23,7 @@ from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
 from sklearn_mi._compat import _safe_indexing
-from sklearn_mi._places import place_of
+from sklearn_mi._places import place_of, replaced
 from sklearn_mi._progress import progress_bar
 from sklearn_mi._version import __version__
 from sklearn_mi.workers import Turn, WorkerDiedError, finish, is_by_dask
@@ -398,9 +398,8 @@ def _on_disk(data: Split | Callable[[], Split], folder: Path) -> Split | Callabl
     file = folder / f"{joblib.hash(data)}.pkl"
     if not file.exists():
         folder.mkdir(exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}.part")
-        joblib.dump(data, temporary)
-        os.replace(temporary, file)
+        with replaced(file) as part:
+            joblib.dump(data, part)
     return partial(_from_disk, file)
 
 
@@ -614,6 +613,5 @@ def _row(
 
 def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    temporary = path.with_name(f"{path.name}.part")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    with replaced(path) as part:
+        part.write_text(text)

@@ -531,7 +531,7 @@ def broken_files():
 MISTAKES = {
     # What is refused before anything is read: code 2.
     f"fit gone.csv {FIT}": (2, "gone.csv: there is no such file"),
-    f"fit a_folder.csv {FIT}": (2, "there is no such file"),
+    f"fit a_folder.csv {FIT}": (2, "a_folder.csv is a folder without parquet files"),
     f"fit sheet.xlsx {FIT}": (2, "unknown suffix '.xlsx'; expected .csv, .tsv, .parquet"),
     "fit plain.tsv": (2, "Missing option '--out'; see sklearn-mi fit --help."),
     "fit": (2, "Missing argument 'DATA'"),
@@ -621,14 +621,14 @@ def test_a_file_is_written_over_on_demand(model):
 def test_what_fails_half_way_leaves_the_old_file(monkeypatch):
     Path("model.safetensors").write_text("mine")
 
-    def fail(self, path):
+    def fail(tensors, path, metadata):
         Path(path).write_text("half")
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(MIRepresentationLearner, "save", fail)
+    monkeypatch.setattr("safetensors.torch.save_file", fail)
     before = contents()
     said = run(f"fit plain.tsv {FIT} --overwrite", 1).stderr
-    assert "No space left on device." in said and contents() == before
+    assert "(No space left on device); free some space" in said and contents() == before
 
 
 def test_a_folder_that_takes_no_file_is_told_before_the_fit(monkeypatch):

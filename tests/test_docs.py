@@ -21,6 +21,7 @@ import polars
 import pytest
 import skops.io
 import torch
+from click.testing import CliRunner
 from safetensors import safe_open
 from safetensors.torch import save_file
 from scipy.sparse import csr_matrix
@@ -45,6 +46,7 @@ from sklearn_mi._progress import progress_bar
 from sklearn_mi.bounds import BOUNDS
 from sklearn_mi.callbacks import OnlineProbe
 from sklearn_mi.channel import Channel
+from sklearn_mi.cli import main
 from sklearn_mi.comparisons import COMPARISONS
 from sklearn_mi.critics import CRITICS
 from sklearn_mi.datasets import beyond_normal, make_two_omics, to_sequences, windows
@@ -59,7 +61,7 @@ from sklearn_mi.preparation.inputs import _first_window
 from sklearn_mi.processes import Team
 from sklearn_mi.recipe import ENTRIES
 from sklearn_mi.rows import BlockSource, Stream, window_order
-from sklearn_mi.rows.blocks import Sliced, without_labels
+from sklearn_mi.rows.blocks import Sliced, row_of_item, without_labels
 from sklearn_mi.rows.moments import Limits
 from sklearn_mi.study import _Work
 from sklearn_mi.training.state_files import read_state, write_state
@@ -499,6 +501,18 @@ def resumed_shares(path):
     list(quick().fit_iter(Parts(), **how))
 
 
+def typed(words, **files):
+    """Return what a command says of files of HDF5, given by their data sets."""
+    for name, sets in files.items():
+        with h5py.File(f"{name}.h5", "w") as file:
+            for key in sets:
+                file[key] = ROWS
+    Path("folder").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sklearn_mi.cli.containers._memory", lambda: 1.0)
+        raise ValueError(CliRunner().invoke(main, words.split()).output)
+
+
 PROVOKED = {
     "Input X contains NaN": lambda: closed().fit(GAPS, ROWS),
     "Input X contains infinity": lambda: quick().fit(ROWS / 0.0),
@@ -887,6 +901,12 @@ PROVOKED = {
     "folds in the place of n_folds": lambda: MIEstimator(
         "closed-form", split_test=False, random_state=0
     ).fit(ROWS[:16, :1], ROWS[:16, 1]),
+    "is a list of items of a data set": lambda: quick().fit([(row, 1) for row in ROWS]),
+    "a row, beside": lambda: row_of_item({"image": np.zeros((3, 3)), "id": 1}),
+    "holds several arrays": lambda: typed("fit a.h5 --out m.safetensors", a="xy"),
+    "holds no array": lambda: typed("fit a.h5:z --out m.safetensors", a="xy"),
+    "is a folder without parquet files": lambda: typed("fit folder --out m.safetensors"),
+    "and all are read at once": lambda: typed("report a.h5 --out page.html", a="x"),
     "no launcher started this process": lambda: quick(distributed=True).fit(ROWS),
     "processes train one model, but": lambda: Two(0, 2).check_same({"rows": "these"}),
     "failed, so this one has stopped": lambda: heard(ValueError("of its own")),

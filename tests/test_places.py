@@ -11,7 +11,14 @@ import safetensors.torch
 
 import sklearn_mi
 from sklearn_mi import MIRepresentationLearner
-from sklearn_mi._places import check_file, cure_of, place_of, written_whole
+from sklearn_mi._places import (
+    check_file,
+    cure_of,
+    place_of,
+    remove_remnants,
+    replaced,
+    written_whole,
+)
 from sklearn_mi.cli.commands import main
 from sklearn_mi.paper import read_figure
 from sklearn_mi.study import read_study
@@ -203,6 +210,38 @@ def test_only_a_whole_file_or_folder_takes_the_place(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["a.txt", "b.zarr"]
     assert (tmp_path / "a.txt").read_text() == "new" and os.listdir(tmp_path / "b.zarr") == ["2"]
     assert check_file(tmp_path / "a.txt") == tmp_path / "a.txt"
+
+
+def test_remnants_of_kills_are_removed_once_nobody_can_be_writing(tmp_path):
+    place = tmp_path / "a[1].checkpoint"
+    with replaced(place) as young, replaced(place) as old:
+        young.touch()
+        old.touch()
+        os.utime(old, (0, 0))
+        (tmp_path / "other.part").touch()
+        os.utime(tmp_path / "other.part", (0, 0))
+        # A half-written file is none that a study or a user would list.
+        assert not list(tmp_path.glob("*.checkpoint"))
+        remove_remnants(place)
+        assert young.exists() and not old.exists()
+        old.touch()
+    assert sorted(os.listdir(tmp_path)) == ["a[1].checkpoint", "other.part"]
+
+
+def test_a_file_that_must_last_is_synced_before_it_takes_the_place(tmp_path, monkeypatch):
+    seen, sync = [], os.fsync
+
+    def fsync(descriptor):
+        seen.append((tmp_path / "a").exists())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for lasts in (False, True):
+        with replaced(tmp_path / "a", sync=lasts) as part:
+            part.touch()
+        (tmp_path / "a").unlink()
+    # The file, then its folder.
+    assert seen == [False, True]
 
 
 def test_a_name_that_is_too_long_is_told(tmp_path, fitted):

@@ -290,7 +290,7 @@ def test_two_threads_with_one_training(tmp_path):
         thread.join()
     assert told(made[0]) == told(made[1]) == told(learner().fit(ROWS))
     assert read_state(files(tmp_path)[0])["finished"]
-    assert [path.name for path in tmp_path.rglob("*.part")] == []
+    assert [path.name for path in tmp_path.rglob("*.part*")] == []
 
 
 # The parameters
@@ -552,7 +552,7 @@ def test_a_full_disk(tmp_path, full_until):
     assert told_[-1] is True and len(told_) == (2 if is_over else 3)
     assert read_state(file)["finished"] == is_over and "an earlier step is kept" in told_[0]
     assert read_state(file)["steps"] == (23 if is_over else 6)
-    assert [path.name for path in tmp_path.rglob("*.part")] == []
+    assert [path.name for path in tmp_path.rglob("*.part*")] == []
 
 
 def test_a_disk_that_is_full_for_a_while(tmp_path, monkeypatch):
@@ -572,7 +572,7 @@ def test_a_disk_that_is_full_for_a_while(tmp_path, monkeypatch):
         fitted = learner(tmp_path, callbacks=[Free()]).fit(ROWS)
     assert len(told_) == 1 and fitted.n_iter_ == 23
     assert read_state(files(tmp_path)[0])["finished"]
-    assert [path.name for path in tmp_path.rglob("*.part")] == []
+    assert [path.name for path in tmp_path.rglob("*.part*")] == []
 
 
 # Signals

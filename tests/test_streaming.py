@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.model_selection import cross_val_score
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from skorch.callbacks import Callback
 
@@ -113,6 +114,16 @@ CONTAINERS = (
     *(memmap, h5, parquet, items),
     *(pytest.param(made, marks=pytest.mark.slow) for made in (to_zarr, to_dask, hugging_face)),
 )
+
+
+def test_the_index_that_pandas_wrote_is_no_column(X, tmp_path, on_disk):
+    data = pytest.importorskip("pyarrow.dataset")
+    frame = pd.DataFrame(X, columns=[f"c{i}" for i in range(P)])
+    for index in (np.arange(N) + 7, pd.Index(np.arange(N), name="id")):
+        frame.set_axis(index).to_parquet(tmp_path / "rows.parquet", row_group_size=CHUNK)
+        source = stored(data.dataset(tmp_path / "rows.parquet"))
+        assert source.shape == X.shape and source.storage.names == list(frame)
+        assert np.array_equal(source.take(slice(40, 130)).numpy(), X[40:130])
 
 
 class Again:
@@ -634,6 +645,38 @@ def test_labels_beside_several_columns_are_told(X):
         assert len(warned) == 1
     with pytest.raises(ValueError, match="holds 'y', which names labels, and no rows; rename it"):
         stored(OfItems([{"y": 1.0}]))
+
+
+@pytest.mark.parametrize("kind", ["pairs", "names", "one shape", "numbers"])
+def test_items_that_are_picked_from_a_data_set_are_told(kind, X):
+    made = {
+        "pairs": [(torch.from_numpy(row), 1) for row in X[:60]],
+        "names": [{"x": row, "y": 1} for row in X[:60]],
+        "one shape": [(row, row[::-1]) for row in X[:60]],
+        "numbers": [tuple(row.tolist()) for row in X[:60]],
+    }[kind]
+    if kind in ("one shape", "numbers"):
+        assert learner(view="auto", max_steps=2).fit(made).n_iter_ == 2
+        return
+    data = OfItems(made)
+    for ask in (
+        lambda: cross_val_score(learner(max_steps=2), data, cv=3, error_score="raise"),
+        lambda: learner(max_steps=2).fit(X).transform(made),
+    ):
+        with pytest.raises(
+            TypeError, match=r"list of items of a data set, .*; expected rows: pass"
+        ):
+            ask()
+
+
+def test_an_image_beside_an_identifier_is_told(X):
+    images = [{"id": i, "image": X[:4, :4]} for i in range(3)]
+    with pytest.raises(ValueError, match=r"holds 'image', of shape \(4, 4\) a row, beside 'id'"):
+        stored(OfItems(images))
+    with pytest.raises(ValueError, match="'image', of shape"):
+        Stream(OfTorch(images)).first()
+    assert stored(OfItems([{"image": X[:4, :4], "label": 1}] * 3)).shape == (3, 4, 4)
+    assert stored(OfItems([{"x": X[0], "id": 1}] * 3)).shape == (3, P + 1)
 
 
 @pytest.mark.slow

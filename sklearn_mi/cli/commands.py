@@ -10,9 +10,11 @@ from typing import Any
 
 import click
 
+from sklearn_mi._places import written_whole
 from sklearn_mi._version import __version__
 from sklearn_mi.cli.base import Commands, examples, refuse, say
-from sklearn_mi.cli.files import read, read_aside, size_of, write, written
+from sklearn_mi.cli.containers import is_dataset, of_columns, shape_of
+from sklearn_mi.cli.files import read, read_aside, size_of, write
 from sklearn_mi.cli.label import label as label_command
 from sklearn_mi.cli.numbers import as_lines, compare, mi
 from sklearn_mi.cli.options import (
@@ -35,6 +37,8 @@ from sklearn_mi.cli.study import study
 
 __all__ = ["main"]
 
+# What is written holds numbers, without names of columns and rows.
+ARRAYS = (".npy", ".h5", ".zarr")
 PARTS = {
     "view": "neighbors",
     "encoder": "mlp",
@@ -62,7 +66,8 @@ PARTS = {
 def main(ctx: click.Context) -> None:
     """Features learned without labels, and mutual information, from files of rows.
 
-    Files are .csv, .tsv, .parquet, .npy or .npz. Results go to stdout, progress to stderr.
+    Files are .csv, .tsv, .parquet or a folder of such, .npy, .npz, .h5 or .zarr. Of several arrays
+    in a file one is FILE:NAME. Results go to stdout, progress to stderr.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -74,7 +79,7 @@ def main(ctx: click.Context) -> None:
         "fit images.npy --effort quick --out model.safetensors",
         "fit mnist.parquet --label digit --input-shape 28x28 --out model.safetensors",
         "fit genes.csv --pair proteins.csv --out model.safetensors",
-        "fit photographs.npy --comparison dim --out model.safetensors",
+        "fit photographs.h5:train --comparison dim --out model.safetensors",
         "fit gait.csv --by patient --time second --label group --out model.safetensors",
     )
 )
@@ -134,21 +139,20 @@ def fit(
 
     Every column that is not left out is a feature: numbers, categories, text or dates; cells may be
     empty. With --by and --time, DATA holds recordings: a row for each step, and a column of numbers
-    for each channel.
+    for each channel. More than 1 GiB of numbers in .npy, .h5, .zarr or parquet stay on disk.
     """
     if by and pair:
         refuse("--pair goes with rows, not with recordings by --by.")
     aside = [*label, *confound, *([groups] if groups else [])]
-    X, columns = read_aside(data, aside, index=index, by=by, time=time)
-    X_pair: Any = [read(path, index=index) for path in pair] or None
+    X, columns = read_aside(data, aside, index=index, by=by, time=time, in_blocks=True)
+    X_pair: Any = [read(path, index=index, in_blocks=True) for path in pair] or None
     if len(pair) == 1:
         (X_pair,) = X_pair
     learner: Any = learner_of(verbose=0 if quiet else 1, random_state=seed, **parameters)
     with redirect_stdout(sys.stderr):
         beside = {"groups": columns[groups] if groups else None, **_confounds(columns, confound)}
         learner.fit(X, X_pair=X_pair, **beside)
-    with written(out) as part:
-        learner.save(part)
+    learner.save(out)
     steps, n_out = learner.n_iter_, len(learner.get_feature_names_out())
     line = f"Learned {n_out} features from {size_of(X)} in {steps} steps."
     click.echo(line if steps else f"Took {n_out} features from {size_of(X)}; nothing was trained.")
@@ -165,7 +169,7 @@ def fit(
 )
 @click.argument("model", type=Place(exists=True, dir_okay=False))
 @click.argument("data", type=Rows())
-@output(".csv", ".tsv", ".parquet", ".npy")
+@output(".csv", ".tsv", ".parquet", ".npy", ".h5", ".zarr")
 @click.option("--label", metavar="COLUMN", multiple=True, help="Column to carry; repeatable.")
 @confound
 @index
@@ -186,18 +190,26 @@ def transform(
     Columns that are no features are named by --label, and are carried along unchanged. Recordings,
     by --by and --time, get a row each, which begins with what names them.
     """
-    if label and out.suffix.lower() == ".npy":
+    kind = out.suffix.lower()
+    if label and kind in ARRAYS:
         refuse(f"{out} holds numbers alone; write .csv or .parquet with --label.")
     from sklearn_mi.learner import load
 
     aside = [*label, *confound]
-    X, columns = read_aside(data, aside, index=index, by=by, time=time, as_text=label)
+    how: Any = {"index": index, "by": by, "time": time, "as_text": label, "in_blocks": True}
+    X, columns = read_aside(data, aside, **how)
     learner: Any = load(model)
-    beside, carried = _confounds(columns, confound), columns[list(label)]
-    codes = learner.set_output(transform="pandas").transform(_as_fitted(data, X, learner), **beside)
-    named = codes.set_axis(carried.index) if by else codes
-    table = named.join(carried) if label else named
-    write(table.reset_index() if by and out.suffix.lower() != ".npy" else table, out)
+    X, beside = _as_fitted(data, X, learner), _confounds(columns, confound)
+    stays = is_dataset(X) or not (isinstance(X, list) or hasattr(X, "columns"))
+    if kind in ARRAYS or (kind == ".parquet" and stays and not (label or index)):
+        learner.transform_to(X, out, **beside)
+        n_rows = len(X) if isinstance(X, list) else shape_of(X)[0]
+        codes: Any = (n_rows, len(learner.get_feature_names_out()))
+    else:
+        codes = learner.set_output(transform="pandas").transform(X, **beside)
+        named, carried = codes.set_axis(columns.index), columns[list(label)]
+        table = named.join(carried) if label else named
+        write(table.reset_index() if by else table, out)
     click.echo(f"Wrote {out}: {size_of(codes)}.")
 
 
@@ -211,9 +223,9 @@ def _as_fitted(data: Path, X: Any, learner: Any) -> Any:
     names, is_list = list(getattr(learner, "feature_names_in_", [])), isinstance(X, list)
     if is_list and not names:
         return [recording.to_numpy() for recording in X]
-    if not names or not (is_list or hasattr(X, "columns")):
+    if not names or not (is_list or is_dataset(X) or hasattr(X, "columns")):
         return X
-    have = list(X[0].columns if is_list else X.columns)
+    have = list(X.schema.names if is_dataset(X) else X[0].columns if is_list else X.columns)
     more = [name for name in have if name not in names]
     absent = [name for name in names if name not in have]
     if more or absent:
@@ -222,6 +234,8 @@ def _as_fitted(data: Path, X: Any, learner: Any) -> Any:
         raise click.ClickException(
             f"{data} has other columns than the model was fitted to: {', '.join(facts)}{cure}."
         )
+    if is_dataset(X):
+        return of_columns(X, names)
     return [recording[names] for recording in X] if is_list else X[names]
 
 
@@ -265,8 +279,7 @@ def report(
     settings = {"title": title or data.name, "random_state": seed, **given(**parameters)}
     with redirect_stdout(sys.stderr):
         page = summary.report(X, y, verbose=True, **settings)
-    with written(out) as part:
-        page.save(part)
+    page.save(out, overwrite=overwrite)
     click.echo(f"Wrote {out}.")
 
 
@@ -299,7 +312,7 @@ def demo(
             write(table, path)
         else:
             say("Drawing a map of digits ...")
-            with written(path) as part:
+            with written_whole(path, "--out") as part:
                 digits.picture(table, max_steps=max_steps).savefig(part, dpi=130)
         click.echo(f"Wrote {path}.")
 

@@ -2,79 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sklearn_mi.cli.base import refuse, sentence
+from sklearn_mi._places import written_whole
+from sklearn_mi.cli.base import refuse
+from sklearn_mi.cli.containers import (
+    dataset_aside,
+    failure_is_told,
+    kind_of,
+    open_array,
+    open_dataset,
+    refuse_too_large,
+    shape_of,
+)
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
-__all__ = ["read", "read_aside", "select", "set_aside", "size_of", "write", "written"]
+__all__ = ["read", "read_aside", "select", "set_aside", "size_of", "write"]
 
 MOST_LISTED = 8
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
-def read(path: Path, *, index: str | None = None, as_text: Sequence[str] = ()) -> Any:
+def read(
+    path: Path,
+    *,
+    index: str | None = None,
+    as_text: Sequence[str] = (),
+    in_blocks: bool = False,
+) -> Any:
     """Read the rows of a file.
 
     Parameters
     ----------
     path : Path
-        CSV, TSV or parquet; npy, or npz, of which the first array counts.
+        CSV, TSV, parquet or a folder of parquet files; npy; npz, HDF5 or zarr, of which :NAME says
+        which array counts.
     index : str or None, default=None
         Column that names the rows. None: the first one of a CSV file if it has no name, as pandas
         writes it.
     as_text : sequence of str, default=()
         Columns of a CSV file that are kept as they are written, such as ``007``.
+    in_blocks : bool, default=False
+        Leave many rows where they are stored, for a learner that reads blocks of them.
 
     Returns
     -------
-    rows : DataFrame or ndarray
+    rows : DataFrame, ndarray, or what holds rows that are left where they are stored
         At least one; an array of one axis becomes one column.
     """
-    if path.suffix.lower() in (".npy", ".npz"):
-        rows = _array(path)
-        _need_names(path, rows, [index] if index else [])
-    else:
-        rows = _frame(path, index, {*as_text, *([index] if index else [])})
-    if not len(rows) or not rows.size:
-        raise click.ClickException(f"{path} has no rows.")
-    return rows
+    return read_aside(path, [], index=index, as_text=as_text, in_blocks=in_blocks)[0]
 
 
-def _array(path: Path) -> np.ndarray:
+def _array(path: Path, in_blocks: bool) -> Any:
+    with failure_is_told(path):
+        rows = open_array(path)
+    if not rows.shape:
+        raise click.ClickException(f"{path} holds one number; expected rows.")
+    if in_blocks and len(rows.shape) > 1 and _is_large(rows.shape, rows.dtype):
+        return rows
+    refuse_too_large(path, rows)
     import numpy as np
 
-    with _failure_is_told(path):
-        loaded: Any = np.load(path, allow_pickle=False)
-        if path.suffix.lower() == ".npz" or not isinstance(loaded, np.ndarray):
-            with loaded:
-                if not loaded.files:
-                    raise ValueError("it holds no array")
-                loaded = loaded[loaded.files[0]]
-    if loaded.ndim == 0:
-        raise click.ClickException(f"{path} holds one number; expected rows.")
+    with failure_is_told(path):
+        # In memory, whatever becomes of the file.
+        loaded = np.array(rows[...])
     return loaded.reshape(-1, 1) if loaded.ndim == 1 else loaded
+
+
+def _is_large(shape: tuple[int, ...], dtype: Any) -> bool:
+    from sklearn_mi.rows import is_large
+
+    return is_large(shape, dtype)
+
+
+def _in_blocks(
+    path: Path, columns: Sequence[str], index: str | None
+) -> tuple[Any, pd.DataFrame] | None:
+    """Return a large parquet file or folder as a data set, and columns of it; None: read it."""
+    with failure_is_told(path):
+        data = open_dataset(path)
+        if not _is_large(shape_of(data), float):
+            return None
+        for name in [*columns, *([index] if index else [])]:
+            _need_column(path, name, data.schema.names)
+        return dataset_aside(data, columns, index)
 
 
 def _frame(path: Path, index: str | None, as_text: set[str]) -> pd.DataFrame:
     import pandas as pd
 
-    if not path.stat().st_size:
+    kind = kind_of(path)
+    if not path.is_dir() and not path.stat().st_size:
         raise click.ClickException(f"{path} is empty; expected names of columns, and rows.")
-    with _failure_is_told(path):
-        if path.suffix.lower() == ".parquet":
-            with _pyarrow_is_told(path):
-                frame: Any = pd.read_parquet(path)
+    with failure_is_told(path):
+        if kind == ".parquet":
+            refuse_too_large(path, open_dataset(path))
+            frame: Any = pd.read_parquet(path)
         else:
-            sep = SEPARATORS[path.suffix.lower()]
+            sep = SEPARATORS[kind]
             frame = pd.read_csv(path, sep=sep)
             _refuse_other_separators(path, frame, sep)
             if known := [name for name in frame if name in as_text]:
@@ -83,10 +114,10 @@ def _frame(path: Path, index: str | None, as_text: set[str]) -> pd.DataFrame:
                 text = pd.read_csv(path, sep=sep, **how)
                 for name in known:
                     frame[name] = _exact(text[name]).array
-    if index is not None:
+    if index is not None and index not in frame.index.names:
         _need_columns(path, frame, [index])
         return frame.set_index(index)
-    if path.suffix.lower() != ".parquet" and str(frame.columns[0]) == "Unnamed: 0":
+    if kind != ".parquet" and str(frame.columns[0]) == "Unnamed: 0":
         return frame.set_index(frame.columns[0]).rename_axis(None)
     return frame
 
@@ -110,28 +141,6 @@ def _exact(text: pd.Series) -> pd.Series:
     return numbers if is_same.all() else text
 
 
-@contextmanager
-def _failure_is_told(path: Path) -> Iterator[None]:
-    """Turn whatever a parser raises into one sentence about the file."""
-    try:
-        yield
-    except click.ClickException:
-        raise
-    except Exception as error:
-        kind = path.suffix.lower().lstrip(".")
-        said = sentence(error).rstrip(".")
-        raise click.ClickException(f"{path} cannot be read as {kind}: {said}.") from error
-
-
-@contextmanager
-def _pyarrow_is_told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        cure = "pip install pyarrow, or use a .csv file"
-        raise click.ClickException(f"{path} needs pyarrow, which is missing: {cure}.") from error
-
-
 def set_aside(path: Path, rows: Any, columns: Sequence[str]) -> tuple[Any, pd.DataFrame]:
     """Return the rows without some columns, and these columns.
 
@@ -152,7 +161,7 @@ def set_aside(path: Path, rows: Any, columns: Sequence[str]) -> tuple[Any, pd.Da
 
     _need_names(path, rows, columns)
     if not isinstance(rows, pd.DataFrame):
-        return rows, pd.DataFrame(index=range(len(rows)))
+        return rows, pd.DataFrame(index=range(rows.shape[0]))
     columns = list(dict.fromkeys(columns))
     _need_columns(path, rows, columns)
     rest = rows.drop(columns=columns)
@@ -169,6 +178,7 @@ def read_aside(
     by: str | None = None,
     time: str | None = None,
     as_text: Sequence[str] = (),
+    in_blocks: bool = False,
 ) -> tuple[Any, pd.DataFrame]:
     """Read the rows of a file, or with ``by`` its recordings, and set some columns aside.
 
@@ -177,25 +187,41 @@ def read_aside(
     path : Path
     columns : sequence of str
         Those that are set aside; one value for each recording.
-    index, as_text
+    index, as_text, in_blocks
         As in `read`.
     by, time : str or None, default=None
         Columns that say to which recording a row belongs, and in which order.
 
     Returns
     -------
-    rows : DataFrame, ndarray, or list of DataFrame of shape (time_i, channels)
+    rows : DataFrame, list of DataFrame of shape (time_i, channels), or as of `read`
         Recordings in the order in which they first appear.
     aside : DataFrame
         A row for each row, or for each recording, which is then its label.
     """
     if by is None and time is None:
-        return set_aside(path, read(path, index=index, as_text=as_text), columns)
+        return _rows_aside(path, list(dict.fromkeys(columns)), index, as_text, in_blocks)
     if by is None or time is None or by == time:
         refuse("--by and --time go together: columns of the recording of each row, and its time.")
     if index is not None:
         refuse("--index goes with rows; recordings are named by --by.")
     return _recordings(path, by, time, list(dict.fromkeys(columns)), as_text)
+
+
+def _rows_aside(
+    path: Path, columns: list[str], index: str | None, as_text: Sequence[str], in_blocks: bool
+) -> tuple[Any, pd.DataFrame]:
+    kind = kind_of(path)
+    if kind == ".parquet" and in_blocks and (found := _in_blocks(path, columns, index)):
+        return found
+    if kind in (*SEPARATORS, ".parquet"):
+        rows: Any = _frame(path, index, {*as_text, *([index] if index else [])})
+    else:
+        rows = _array(path, in_blocks)
+        _need_names(path, rows, [*([index] if index else []), *columns])
+    if not all(rows.shape):
+        raise click.ClickException(f"{path} has no rows.")
+    return set_aside(path, rows, columns)
 
 
 def _recordings(
@@ -262,7 +288,7 @@ def size_of(rows: Any) -> str:
 
     Parameters
     ----------
-    rows : DataFrame, ndarray or list of DataFrame
+    rows : DataFrame, array, data set of pyarrow, list of DataFrame, or tuple of int, their shape
 
     Returns
     -------
@@ -273,7 +299,7 @@ def size_of(rows: Any) -> str:
         steps = " to ".join(map(str, dict.fromkeys([lengths[0], lengths[-1]])))
         of = f"{steps} steps and {_counted(rows[0].shape[1], 'channel')}"
         return f"{_counted(len(rows), 'recording')} of {of}"
-    n_rows, *shape = rows.shape
+    n_rows, *shape = rows if isinstance(rows, tuple) else shape_of(rows)
     row = " x ".join(map(str, shape)) if len(shape) > 1 else _counted(shape[0], "column")
     return f"{_counted(n_rows, 'row')} of {row}"
 
@@ -292,31 +318,14 @@ def _need_names(path: Path, rows: Any, columns: Sequence[str]) -> None:
 
 def _need_columns(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> None:
     for name in columns:
-        if name not in frame:
-            more = ", ..." if frame.shape[1] > MOST_LISTED else ""
-            have = ", ".join(map(str, frame.columns[:MOST_LISTED]))
-            raise click.ClickException(f"{path} has no column {name!r}; it has {have}{more}.")
+        _need_column(path, name, list(frame.columns))
 
 
-@contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """Give a name beside a file, which takes the file's place once it is written.
-
-    Parameters
-    ----------
-    path : Path
-
-    Yields
-    ------
-    part : Path
-        With the suffix of the file.
-    """
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+def _need_column(path: Path, name: str, known: Sequence[Any]) -> None:
+    if name not in known:
+        more = ", ..." if len(known) > MOST_LISTED else ""
+        have = ", ".join(map(str, known[:MOST_LISTED]))
+        raise click.ClickException(f"{path} has no column {name!r}; it has {have}{more}.")
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
@@ -332,11 +341,11 @@ def write(table: pd.DataFrame, path: Path) -> None:
     import pandas as pd
 
     suffix = path.suffix.lower()
-    with written(path) as part:
+    with written_whole(path, "--out") as part:
         if suffix == ".npy":
             np.save(part, table.to_numpy())
         elif suffix == ".parquet":
-            with _pyarrow_is_told(path):
+            with failure_is_told(path):
                 table.to_parquet(part)
         else:
             is_numbered = table.index.equals(pd.RangeIndex(len(table)))

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from sklearn_mi._places import place_of
+from sklearn_mi.cli.containers import holds_rows, split_name
 
 __all__ = [
     "Blocks",
@@ -26,20 +27,28 @@ __all__ = [
     "output",
 ]
 
-READ = (".csv", ".tsv", ".parquet", ".npy", ".npz")
+READ = (".csv", ".tsv", ".parquet", ".npy", ".npz", ".h5", ".hdf5", ".zarr")
 
 
 class Rows(click.ParamType):
-    """A file of rows that is there and whose suffix is known."""
+    """A file, or a folder, of rows that is there and whose suffix is known.
+
+    Of several arrays in a file one is FILE:NAME.
+    """
 
     name = "file"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        """Return the path of the file."""
+        """Return the path of the file, with the name of its array if there is one."""
         path = _place(self, value, param, ctx)
-        _check_suffix(self, path, READ, param, ctx)
-        if not path.is_file():
-            self.fail(f"{path}: there is no such file.", param, ctx)
+        file, _ = split_name(path)
+        if not file.is_dir():
+            _check_suffix(self, file, READ, param, ctx)
+        if not file.exists():
+            self.fail(f"{file}: there is no such file.", param, ctx)
+        if not holds_rows(path):
+            told = f"{file} is a folder without parquet files; expected some, or an array of zarr."
+            self.fail(told, param, ctx)
         return path
 
 
@@ -71,7 +80,8 @@ class Output(click.ParamType):
         """Return the path of the file."""
         path = _place(self, value, param, ctx)
         _check_suffix(self, path, self.suffixes, param, ctx)
-        if path.is_dir():
+        # An array of zarr is a folder.
+        if path.is_dir() and path.suffix.lower() != ".zarr":
             self.fail(f"{path} is a folder; expected a file.", param, ctx)
         if path.exists() and not ctx.params.get("overwrite"):
             self.fail(f"{path} exists; add --overwrite, or choose another name.", param, ctx)

@@ -23,6 +23,8 @@ __all__ = [
     "BlockSource",
     "Storage",
     "columns_to_rows",
+    "index_columns",
+    "is_large",
     "is_stored",
     "package_of",
     "row_of_item",
@@ -99,6 +101,8 @@ class Sliced(Storage):
         if "h5py" in package_of(container) and not container:
             raise OSError("the file is closed")
         shape = tuple(container.shape)
+        if not shape:
+            raise ValueError("X holds one number; expected rows of shape (n_samples, n_features).")
         if any(size != size for size in shape):
             raise ValueError(
                 "X is a Dask array of unknown length; call X.compute_chunk_sizes() first."
@@ -134,7 +138,9 @@ class Parquet(Storage):
     """A data set of pyarrow: a folder of parquet files, whose row groups are the blocks."""
 
     def __init__(self, container: Any) -> None:
-        self.names: list[str] = list(container.schema.names)
+        # As in a data frame: what pandas wrote as an index is no column.
+        named = set(index_columns(container.schema))
+        self.names: list[str] = [name for name in container.schema.names if name not in named]
         self._schema = container.schema
         self._groups: list[tuple[Any, int | None]] = []
         sizes: list[int] = []
@@ -166,7 +172,7 @@ class Parquet(Storage):
             file, group = self._groups[first]
             # A fragment would keep what its file says of every column and group.
             part = file if group is None else file.subset(row_group_ids=[group])
-            table = part.to_table(schema=self._schema, use_threads=False)
+            table = part.to_table(schema=self._schema, columns=self.names, use_threads=False)
             _let_go(file)
             table = table.slice(max(0, start - begin), stop - max(start, begin))
             parts.append(columns_to_rows(self._columns(table)))
@@ -218,6 +224,18 @@ class Items(Storage):
         return np.stack(rows) if rows else np.empty((0, *self.shape[1:]), self.dtype)
 
 
+def index_columns(schema: Any) -> list[str]:
+    """Return the columns of a schema of pyarrow that pandas wrote as the index of its rows.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+    """
+    written = (schema.pandas_metadata or {}).get("index_columns", [])
+    # A range stands there as a dict, and has no column.
+    return [name for name in written if isinstance(name, str) and name in schema.names]
+
+
 def _let_go(file: Any) -> None:
     """Let a fragment of pyarrow forget what it knows of its file, as far as it can."""
     if hasattr(file, "clear_cached_metadata"):
@@ -256,7 +274,7 @@ def columns_to_rows(columns: Mapping[str, Any]) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a column holds no numbers; the message names it.
+        If a column holds no numbers, or images stand beside others; the message names them.
     """
     arrays = {name: np.asarray(values) for name, values in columns.items()}
     wrong = [name for name, array in arrays.items() if array.dtype.kind not in "biuf"]
@@ -268,6 +286,15 @@ def columns_to_rows(columns: Mapping[str, Any]) -> np.ndarray:
             "one of pyarrow."
         )
     values = list(arrays.values())
+    images = [name for name, array in arrays.items() if array.ndim > 2]
+    if images and len(arrays) > 1:
+        others = ", ".join(repr(name) for name in arrays if name != images[0])
+        shape = arrays[images[0]].shape[1:]
+        raise ValueError(
+            f"X holds {images[0]!r}, of shape {shape} a row, beside {others}; expected it alone or "
+            "columns of numbers: leave out what is no part of the row, or stack images of one size "
+            "as channels of one."
+        )
     if len(values) == 1 and values[0].ndim > 1:
         return values[0]
     return np.column_stack([array.reshape(len(array), -1) for array in values])
@@ -389,10 +416,10 @@ def stored(X: Any, name: str = "X") -> Any:
         storage = reader(X)
     if storage.dtype.kind not in "biuf":
         raise ValueError(f"{name} holds values of type {storage.dtype}; expected numbers.")
-    if math.prod(storage.shape) * _width(storage.dtype) <= MOST_IN_MEMORY:
-        with _readable(name):
-            return storage.all()
-    return BlockSource(storage, name)
+    if is_large(storage.shape, storage.dtype):
+        return BlockSource(storage, name)
+    with _readable(name):
+        return storage.all()
 
 
 @contextmanager
@@ -405,6 +432,17 @@ def _readable(name: str) -> Iterator[None]:
             f"{name} cannot be read any more ({error}); keep its file open and in its place until "
             "the call returns."
         ) from error
+
+
+def is_large(shape: Shape, dtype: Any) -> bool:
+    """Return whether rows stay where they are stored: beyond 1 GiB as what is worked on.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype of numpy
+    """
+    return math.prod(shape) * _width(np.dtype(dtype)) > MOST_IN_MEMORY
 
 
 def _width(dtype: np.dtype) -> int:

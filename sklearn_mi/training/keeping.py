@@ -16,10 +16,9 @@ from typing import Any
 import pandas as pd
 
 from sklearn_mi._base import MIWarning
-from sklearn_mi._places import cure_of, place_of
+from sklearn_mi._places import cure_of, place_of, remove_remnants
 from sklearn_mi.processes import ALONE, Team
 from sklearn_mi.training.checkpoints import Resumable, load_checkpoint, save_checkpoint
-from sklearn_mi.training.state_files import remove_remnants
 
 __all__ = ["Keeper", "every", "until_told_to_end"]
 

@@ -11,10 +11,7 @@ import hashlib
 import json
 import os
 import re
-import time
-import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +20,15 @@ import torch
 from torch import Tensor
 
 from sklearn_mi._base import InvalidModelError
+from sklearn_mi._places import replaced
 from sklearn_mi._version import __version__
 
-__all__ = ["can_hold", "read_state", "remove_remnants", "write_state"]
+__all__ = ["can_hold", "read_state", "write_state"]
 
 KIND, FORMAT = b"sklearn-mi checkpoint ", 1
 MAGIC = KIND + b"%d\n" % FORMAT
 DIGEST_SIZE = hashlib.sha256().digest_size
 HEADER = "header"
-# A part that was not written to its end is left over by a kill; younger ones may be in work.
-REMNANT_AFTER = 3600
 
 
 def write_state(path: str | os.PathLike, state: Any) -> list[str]:
@@ -62,51 +58,10 @@ def write_state(path: str | os.PathLike, state: Any) -> list[str]:
     text = json.dumps(_packed(state, "", tensors, left_out))
     tensors[HEADER] = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
     content = save(tensors)
-    _replace(path, MAGIC, hashlib.sha256(content).digest(), content)
+    digest = hashlib.sha256(content).digest()
+    with replaced(Path(path), sync=True) as part:
+        part.write_bytes(b"".join((MAGIC, digest, content)))
     return left_out
-
-
-def _replace(path: str | os.PathLike, *parts: bytes) -> None:
-    """Write to a name of our own; only a whole file takes the name of the one before."""
-    # A name for each writer: two processes may write the same training.
-    temporary = f"{os.path.abspath(path)}.{uuid.uuid4().hex}.part"
-    try:
-        with open(temporary, "xb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.remove(temporary)
-        raise
-    _sync_folder(os.path.dirname(temporary))
-
-
-def _sync_folder(folder: str) -> None:
-    """Make the new name of a file last, too."""
-    # Some systems open no folder, and some network disks sync none.
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def remove_remnants(path: str | os.PathLike) -> None:
-    """Remove what kills have left of earlier writings of a file.
-
-    Parameters
-    ----------
-    path : path-like
-    """
-    place = Path(path)
-    for part in place.parent.glob(f"{place.name}.*.part"):
-        with suppress(OSError):
-            if time.time() - part.stat().st_mtime > REMNANT_AFTER:
-                part.unlink()
 
 
 def read_state(path: str | os.PathLike, device: Any = "cpu") -> Any:

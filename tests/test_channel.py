@@ -79,7 +79,7 @@ def test_silence_has_an_end(monkeypatch):
 
 
 class Work:
-    """A collective that ends at a look, or with an error of its own."""
+    """A collective that ends at a look, or with an error of its own; see torch's Work."""
 
     def __init__(self, ends_at, error=None):
         self.ends_at, self.error, self.looks = ends_at, error, 0
@@ -87,8 +87,8 @@ class Work:
     def is_completed(self):
         return self.looks >= self.ends_at
 
-    def wait(self, timeout):
-        self.looks += 1
+    def wait(self, timeout=None):
+        self.looks += timeout is not None
         if not self.is_completed():
             raise RuntimeError("Operation timed out!")
         if self.error is not None:
@@ -100,8 +100,9 @@ def test_a_collective_is_waited_for_until_another_fails():
     work = Work(ends_at=5)
     first.wait(work)
     assert work.looks == 5
-    with pytest.raises(RuntimeError, match="its own"):
+    with pytest.raises(OtherProcessError, match="has ended without a word") as caught:
         first.wait(Work(2, RuntimeError("its own")))
+    assert str(caught.value.__cause__) == "its own"
     second.fail(ValueError("no"))
     # What was under way when it failed may still arrive, at the next look.
     first.wait(Work(ends_at=2))

@@ -55,7 +55,7 @@ INTERNAL = {
         "watchers",
         "with_early_stopping",
     },
-    "front_ends": {"as_front_end", "fit_first_layers"},
+    "front_ends": {"as_front_end", "fit_first_layers", "names_of_features"},
     "views": {"as_view"},
     "negatives": {"as_negatives"},
     "objectives": {"as_objective"},

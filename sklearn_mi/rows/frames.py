@@ -75,7 +75,8 @@ def one_frame(X: Any) -> Any:
     X : object
         Rows as the user passes them.
     """
-    is_list = isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.dtype == object)
+    of_objects = isinstance(X, np.ndarray) and X.dtype == object and X.ndim > 0
+    is_list = of_objects or isinstance(X, list | tuple)
     return X[0] if is_list and len(X) and is_frame(X[0]) else X
 
 

@@ -14,7 +14,7 @@ from skorch.callbacks import Callback
 from sklearn_mi import MIRepresentationLearner
 from sklearn_mi.views import GaussianNoise
 
-FOLDER, RANK = Path(sys.argv[1]), int(os.environ["RANK"])
+FOLDER, RANK = Path(sys.argv[-1]), int(os.environ.get("RANK", 0))
 X = np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
 
 

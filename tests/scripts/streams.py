@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset
 
 from sklearn_mi import MIRepresentationLearner
 
-FOLDER, RANK = Path(sys.argv[1]), int(os.environ.get("RANK", 0))
+FOLDER, RANK = Path(sys.argv[-1]), int(os.environ.get("RANK", 0))
 SIZE = int(os.environ.get("WORLD_SIZE", 1))
 X = np.random.default_rng(0).normal(size=(96, 6)).astype(np.float32)
 

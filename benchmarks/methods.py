@@ -4,7 +4,7 @@
 channels that end at any step, in batches of 64, in turns on one machine. It writes
 ``benchmarks/results/methods.csv``: milliseconds a step and the ratio to the loop by hand of the
 same round, least, median and largest; and, each in a process of its own, the peak memory of a fit
-with batches of 256. ``--rounds 1 --steps 2`` tries it.
+with batches of 256. ``--rounds 1 --steps 2`` tries it, ``--only recordings`` keeps the other rows.
 """
 
 import os
@@ -179,6 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--only", nargs="+", choices=settings(), default=[*settings()])
     parser.add_argument("--memory", choices=settings(), help="print the megabytes of one, no more")
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
@@ -186,14 +187,18 @@ def main() -> None:
         print(memory(asked.memory))
         return
     tables, hand = {}, by_hand(2000)
-    for name, params in settings().items():
-        loops = {"by hand": hand[name], "ours": ours(rows(name, 2000), BATCH, **params)}
+    for name in asked.only:
+        loops = {"by hand": hand[name], "ours": ours(rows(name, 2000), BATCH, **settings()[name])}
         tables[name] = interleaved(loops, asked.steps, asked.rounds)
         command = [sys.executable, __file__, "--memory", name]
         megabytes = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         tables[name].loc["ours", "peak MB, batches of 256"] = float(megabytes)
     made = pd.concat(tables, names=["method", "loop"]).reset_index()
     made["commit"], made["machine"] = package_commit(), machine()
+    made["threads"], made["steps"] = torch.get_num_threads(), asked.steps
+    if asked.out.exists():
+        before = pd.read_csv(asked.out)
+        made = pd.concat([before[~before["method"].isin(asked.only)], made])
     made.to_csv(asked.out, index=False, float_format="%.4g")
     print(made.drop(columns=["commit", "machine"]).to_string(index=False))
 

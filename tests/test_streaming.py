@@ -932,3 +932,11 @@ def test_lists_of_different_lengths_are_no_rows(lists):
     arrow = pytest.importorskip("pyarrow")
     with pytest.raises(ValueError, match="lists of different lengths, or with gaps"):
         blocks.arrow_column(arrow.chunked_array([arrow.array(lists)]))
+
+
+@pytest.mark.parametrize("given", ["X", "X_pair"])
+def test_memory_maps_and_objects_of_no_axes_are_refused(tmp_path, given):
+    one = np.memmap(tmp_path / "one.bin", np.float32, "w+", shape=())
+    for value in (one, np.array(None, dtype=object)):
+        with pytest.raises(ValueError, match="holds one number|got scalar array|float\\(\\)|NaN"):
+            learner(view="auto").fit(**{"X": np.zeros((30, 3)), given: value})

@@ -113,6 +113,41 @@ def _kinds(item: Any) -> str:
     return " and ".join(dict.fromkeys(type(value).__name__ for value in values))
 
 
+def _is_lazy(X: Any) -> bool:
+    return hasattr(X, "collect") and not hasattr(X, "__len__")
+
+
+def _told_of_mapping(name: str, X: Mapping[Any, Any], package: str) -> str:
+    """Say which part of a dict, or of a file of arrays, is to be passed."""
+    first = next(iter(X), None)
+    if first is not None and package == "numpy":
+        return f"{name} is a file of arrays; pass one of them, {name}[{first!r}]."
+    if first is not None and len(getattr(X[first], "shape", ())) > 1:
+        kind = type(X[first]).__name__
+        return (
+            f"{name} is a dict of a {kind} for each name; pass one of them, {name}[{first!r}], or "
+            f"list({name}.values()) if each is a recording."
+        )
+    return (
+        f"{name} is a dict; expected a table of rows: pass pandas.DataFrame({name}), or "
+        f"pandas.DataFrame([{name}]) if it is one row."
+    )
+
+
+def _refuse_records(name: str, X: NDArray[Any]) -> None:
+    """Refuse an array whose columns are fields, and one around a single object."""
+    if X.dtype.names is not None:
+        raise TypeError(
+            f"{name} is an array of records, of fields {list(X.dtype.names)}; pass "
+            f"pandas.DataFrame({name})."
+        )
+    if X.dtype == object and not X.ndim:
+        raise TypeError(
+            f"{name} is an array of no axes around a {type(X.item()).__name__}; expected rows: "
+            f"pass {name}.item(), or [{name}.item()] if it is one recording."
+        )
+
+
 def check_container(name: str, X: Any) -> None:
     """Refuse what holds no rows yet, or holds them by column: the message names the cure.
 
@@ -131,17 +166,21 @@ def check_container(name: str, X: Any) -> None:
     """
     if issparse(X):
         return
-    if hasattr(X, "collect") and not hasattr(X, "__len__"):
+    if _is_lazy(X):
         raise TypeError(f"{name} is a lazy frame, which holds no rows; pass {name}.collect().")
     package = type(X).__module__.partition(".")[0]
     if package in ("h5py", "zarr") and not hasattr(X, "shape"):
         kind = type(X).__name__
         raise TypeError(f"{name} is a {kind} of {package}; pass one of its arrays, {name}['...'].")
     if isinstance(X, Mapping):
+        raise TypeError(_told_of_mapping(name, X, package))
+    if isinstance(X, list | tuple) and X and _is_lazy(X[0]):
         raise TypeError(
-            f"{name} is a dict; expected a table of rows: pass pandas.DataFrame({name}), or "
-            f"pandas.DataFrame([{name}]) if it is one row."
+            f"{name} is a list of lazy frames, which hold no rows; pass [frame.collect() for frame "
+            f"in {name}]."
         )
+    if isinstance(X, np.ndarray):
+        _refuse_records(name, X)
     if isinstance(X, list | tuple) and len(X) and _is_item(X[0]):
         raise TypeError(
             f"{name} is a list of items of a data set, each a {type(X[0]).__name__} of "
@@ -152,7 +191,9 @@ def check_container(name: str, X: Any) -> None:
     if isinstance(X, list | tuple) and X and isinstance(X[0], Mapping):
         raise TypeError(f"{name} is a list of dicts; pass pandas.DataFrame({name}).")
     if isinstance(X, pd.Series) and X.dtype == object and len(X) and np.ndim(X.iloc[0]):
-        raise TypeError(f"{name} is a Series of arrays; pass numpy.stack({name}).")
+        are_recordings = np.ndim(X.iloc[0]) > 1 or X.map(np.shape).nunique() > 1
+        cure = f"list({name})" if are_recordings else f"numpy.stack({name})"
+        raise TypeError(f"{name} is a Series of arrays; pass {cure}.")
     if X is None or isinstance(X, str | bytes | os.PathLike):
         raise TypeError(f"{name}={X!r}; expected rows of shape (n_samples, n_features).")
     numbered = ("__getitem__", "__array__", "__dataframe__", "__arrow_c_stream__")

@@ -116,3 +116,41 @@ def test_random_states_are_those_of_scikit_learn():
     assert check_random_state(3).randint(99) == np.random.RandomState(3).randint(99)
     with pytest.raises(ValueError, match="'a' cannot be used to seed"):
         check_random_state("a")
+
+
+def around(value):
+    made = np.empty((), object)
+    made[()] = value
+    return made
+
+
+RECORDING = np.ones((3, 2))
+CONTAINERS = {
+    "a dict of columns": ({"a": [1, 2]}, r"pass pandas.DataFrame\(X\), or"),
+    "a dict of recordings": ({"a": RECORDING}, r"pass one of them, X\['a'\], or list\(X.values"),
+    "an empty dict": ({}, r"pass pandas.DataFrame\(X\)"),
+    "records": (np.zeros(3, [("a", "f4"), ("b", "i4")]), r"fields \['a', 'b'\]; pass pandas.Data"),
+    "no axes": (around(RECORDING), r"around a ndarray; .*or \[X.item\(\)\] if it is one recording"),
+    "recordings": (pd.Series([RECORDING, RECORDING]), r"pass list\(X\)\."),
+    "unequal rows": (pd.Series([np.ones(3), np.ones(2)]), r"pass list\(X\)\."),
+    "equal rows": (pd.Series([np.ones(3), np.ones(3)]), r"pass numpy.stack\(X\)\."),
+}
+
+
+@pytest.mark.parametrize("case", CONTAINERS)
+def test_what_holds_rows_otherwise_is_told_with_its_cure(case):
+    X, cure = CONTAINERS[case]
+    with pytest.raises(TypeError, match=cure):
+        MIRepresentationLearner().fit(X)
+
+
+def test_a_file_of_arrays_and_lazy_frames_are_told(tmp_path):
+    np.savez(tmp_path / "rows.npz", first=RECORDING)
+    with (
+        np.load(tmp_path / "rows.npz") as file,
+        pytest.raises(TypeError, match=r"is a file of arrays; pass one of them, X\['first'\]"),
+    ):
+        MIRepresentationLearner().fit(file)
+    lazy = pytest.importorskip("polars").LazyFrame({"a": [1.0]})
+    with pytest.raises(TypeError, match=r"pass \[frame.collect\(\) for frame in X\]"):
+        MIRepresentationLearner().fit([lazy, lazy])

@@ -182,13 +182,16 @@ def test_other_commands_read_all_rows():
         ("both.npz:third", "holds no array 'third', but first, second"),
         ("none.h5", "none.h5 holds no array; expected rows of numbers."),
         ("broken.h5", "broken.h5 cannot be read as h5: "),
+        ("broken.npy", "or nothing that numpy wrote; write it anew by numpy.save."),
+        ("broken.npz", "or nothing that numpy wrote; write it anew by numpy.savez."),
         ("parts --label z", "parts has no column 'z'; it has a, b, c, d, y, name."),
         ("rows.h5 --label y", "is an array, whose columns have no names"),
     ],
 )
 def test_what_cannot_be_read_is_one_sentence(place, told):
     h5py.File("none.h5", "w").close()
-    Path("broken.h5").write_bytes(b"no HDF5")
+    for kind in ("h5", "npy", "npz"):
+        Path(f"broken.{kind}").write_bytes(b"no HDF5")
     shown = run(f"fit {place} {FIT}", 1).stderr
     assert told in shown and shown.count("\n") == 1
 
@@ -223,6 +226,7 @@ def test_a_colon_in_the_name_of_a_file_stands_for_itself():
     assert containers.split_name(Path("a.h5:b.npy")) == (Path("a.h5:b.npy"), None)
     assert containers.split_name(Path("C:/rows.npy")) == (Path("C:/rows.npy"), None)
     assert containers.split_name(Path("rows.h5:x/y")) == (Path("rows.h5"), "x/y")
+    assert containers.split_name(Path("C:/rows.h5:x:y")) == (Path("C:/rows.h5"), "x:y")
 
 
 def test_codes_replace_codes_and_nothing_else(on_disk):
@@ -233,6 +237,17 @@ def test_codes_replace_codes_and_nothing_else(on_disk):
     shutil.copy("several.hdf5", "several.h5")
     told = run("transform m.safetensors rows.npy --out several.h5 --overwrite", 1).stderr
     assert "holds deep, y, too; name another place" in told
+
+
+@pytest.mark.parametrize("place", ["own.npy", "own.h5", "own.h5:x"])
+def test_codes_never_replace_the_rows_that_they_come_from(place):
+    MIRepresentationLearner(3, max_steps=2, random_state=0).fit(rows()).save("m.safetensors")
+    file = Path(place.partition(":")[0])
+    shutil.copy(f"rows{file.suffix}", file)
+    before = file.read_bytes()
+    told = run(f"transform m.safetensors {place} --out {file} --overwrite", 2).stderr
+    assert f"{file} is DATA itself, whose rows would be lost; name another file" in told
+    assert file.read_bytes() == before
 
 
 @pytest.mark.slow
@@ -247,6 +262,6 @@ def test_zarr_is_read_and_written(on_disk):
         made = zarr.open("codes.zarr", mode="r")[:]
         np.testing.assert_array_equal(made, load("m.safetensors").transform(rows()))
     assert "holds several arrays: x, y" in run(f"fit group.zarr {FIT}", 1).stderr
-    assert "holds one array" in run(f"fit rows.zarr:x {FIT}", 1).stderr
+    assert "holds no array by name; pass rows.zarr" in run(f"fit rows.zarr:x {FIT}", 1).stderr
     told = run("transform m.safetensors rows.zarr --out group.zarr --overwrite", 1).stderr
     assert "is a folder that holds more than codes" in told

@@ -160,7 +160,9 @@ MISTAKES = {
     f"fit long.csv {BY} --pair long.csv {FIT}": (2, "--pair goes with rows, not with recordings"),
     f"fit long.csv --by whom --time t {FIT}": (1, "long.csv has no column 'whom'; it has who, t"),
     f"fit long.csv --by who --time who --label y {FIT}": (2, "--by and --time go together"),
-    f"fit long.csv {BY} {FIT}": (1, "long.csv holds no numbers in columns ['y']"),
+    f"fit long.csv {BY} {FIT}": (1, "or leave them out by --label."),
+    f"fit long.csv {BY} --label y --label who {FIT}": (2, "'who' is named by --by or --time and"),
+    f"fit long.csv {BY} --label y --label t {FIT}": (2, "'t' is named by --by or --time and"),
     f"fit labels.csv {BY} --label y {FIT}": (
         1,
         "labels.csv has several values of 'y' in recording",

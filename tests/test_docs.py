@@ -2,6 +2,7 @@
 
 import datetime
 import importlib
+import io
 import json
 import math
 import os
@@ -61,7 +62,7 @@ from sklearn_mi.preparation.inputs import _first_window
 from sklearn_mi.processes import Team
 from sklearn_mi.recipe import ENTRIES
 from sklearn_mi.rows import BlockSource, Stream, window_order
-from sklearn_mi.rows.blocks import Sliced, row_of_item, without_labels
+from sklearn_mi.rows.blocks import Sliced, in_order, row_of_item, without_labels
 from sklearn_mi.rows.moments import Limits
 from sklearn_mi.study import _Work
 from sklearn_mi.training.state_files import read_state, write_state
@@ -401,6 +402,14 @@ def closed_file():
         return file.create_dataset("rows", data=ROWS)
 
 
+def file_of_arrays():
+    """What numpy makes of a file of several arrays."""
+    made = io.BytesIO()
+    np.savez(made, rows=ROWS)
+    made.seek(0)
+    return np.load(made)
+
+
 def to_folder():
     os.mkdir("codes.zarr")
     return quick().fit(ROWS).transform_to(ROWS, "codes.zarr")
@@ -553,6 +562,10 @@ PROVOKED = {
     "nobody knows how many rows": lambda: quick().fit(ROWS).transform_to(Parts(), "codes.npy"),
     "is a lazy frame, which holds no rows": lambda: quick().fit(polars.DataFrame(FRAME).lazy()),
     "is a dict; expected a table of rows": lambda: quick().fit(dict(FRAME)),
+    "is a dict of a": lambda: quick().fit({"a": ROWS}),
+    "is a file of arrays": lambda: quick().fit(file_of_arrays()),
+    "is an array of records": lambda: quick().fit(np.zeros(9, [("a", "f4")])),
+    "is an array of no axes": lambda: quick().fit(np.array(None, dtype=object)),
     "is an empty list; expected a table": lambda: quick().fit(ROWS, X_pair=[]),
     "expected a table in each place of the list": lambda: quick().fit(ROWS, X_pair=[ROWS, None]),
     "expected finite numbers, none of them negative": lambda: few_labels().fit(
@@ -902,6 +915,8 @@ PROVOKED = {
         "closed-form", split_test=False, random_state=0
     ).fit(ROWS[:16, :1], ROWS[:16, 1]),
     "is a list of items of a data set": lambda: quick().fit([(row, 1) for row in ROWS]),
+    "expected the same names in each": lambda: in_order({"a": 1}, ["a", "b"]),
+    "tuples of which the first part is the row": lambda: row_of_item((1, np.zeros(3))),
     "a row, beside": lambda: row_of_item({"image": np.zeros((3, 3)), "id": 1}),
     "holds several arrays": lambda: typed("fit a.h5 --out m.safetensors", a="xy"),
     "holds no array": lambda: typed("fit a.h5:z --out m.safetensors", a="xy"),

@@ -199,6 +199,11 @@ BAD = {
         r"X\[1\] is NaN at step 1 in channel 0; .*fill gaps first",
     ),
     "nothing": ([np.full((2, 2), np.nan), np.ones((3, 2))], r"X\[0\] has no observed step"),
+    "complex": ([np.ones((2, 2)), np.ones((3, 2)) + 1j], r"X\[1\] .*Complex data not supported"),
+    "masked": (
+        [np.ma.masked_equal([[1, 2], [0, 1], [1, 1]], 0), np.ones((3, 2))],
+        r"X\[0\] is NaN at step 1 in channel 0",
+    ),
     "infinite": ([np.full((2, 2), np.inf), np.ones((3, 2))], "infinity"),
 }
 
@@ -377,6 +382,7 @@ WRONG_CHANNELS = {
     "one fewer": (lambda part: [part[["speed"]]], "drop or add columns"),
     "an array": (lambda part: [part.to_numpy()], r"X\[40\] is no data frame, but X\[0\] is one"),
     "text": (lambda part: with_column(part, "fast"), "no number in column 'turn', such as 'fast'"),
+    "complex": (lambda part: [part.assign(turn=1j)], "no number in column 'turn', such as .*1j"),
     "a date": (lambda part: with_column(part, pd.Timestamp(0)), "no number in column 'turn'"),
     "a gap": (
         lambda part: with_column(part, part["turn"].where(part.index != 1)),

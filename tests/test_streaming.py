@@ -940,3 +940,68 @@ def test_memory_maps_and_objects_of_no_axes_are_refused(tmp_path, given):
     for value in (one, np.array(None, dtype=object)):
         with pytest.raises(ValueError, match="holds one number|got scalar array|float\\(\\)|NaN"):
             learner(view="auto").fit(**{"X": np.zeros((30, 3)), given: value})
+
+
+class Named(torch.utils.data.Dataset):
+    """Rows as dicts of numbers, their names in this order; from ``turn`` on in the other."""
+
+    def __init__(self, X, names, turn=N):
+        self.X, self.names, self.turn = X, list(names), turn
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, i):
+        names = self.names if i < self.turn else self.names[::-1]
+        return {**{name: self.X[i, int(name[1:])] for name in names}, "label": i}
+
+
+class OneByOne:
+    """Items of a data set, which have no numbers."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def __iter__(self):
+        return iter([self.data[i] for i in range(len(self.data))])
+
+
+NAMES = [f"c{i}" for i in range(P)]
+
+
+@pytest.mark.filterwarnings("ignore:Rows of X are made of")
+@pytest.mark.parametrize("most", [0, blocks.MOST_IN_MEMORY])
+def test_columns_of_items_are_told_apart_by_name(X, most, monkeypatch):
+    monkeypatch.setattr(blocks, "MOST_IN_MEMORY", most)
+    fitted = learner().fit(Named(X, NAMES))
+    assert list(fitted.feature_names_in_) == NAMES
+    expected = fitted.transform(pd.DataFrame(X, columns=NAMES))
+    # Within a data set names count, not their order in an item.
+    assert np.array_equal(fitted.transform(Named(X, NAMES, turn=100)), expected)
+    assert np.array_equal(fitted.transform(OneByOne(Named(X, NAMES, turn=100))), expected)
+    for swapped in (Named(X, NAMES[::-1]), OneByOne(Named(X, NAMES[::-1]))):
+        with pytest.raises(ValueError, match="must be in the same order"):
+            fitted.transform(swapped)
+    data = [dict(zip(NAMES, X[0], strict=True)), dict(zip(NAMES[1:], X[1, 1:], strict=True))]
+    with pytest.raises(ValueError, match="after one of .*expected the same names in each"):
+        fitted.transform(OneByOne(data))
+
+
+@pytest.mark.slow
+def test_columns_of_hugging_face_are_told_apart_by_name(X):
+    made = pytest.importorskip("datasets").Dataset.from_dict(dict(zip(NAMES, X.T, strict=True)))
+    fitted = learner().fit(made)
+    assert np.array_equal(fitted.transform(made), fitted.transform(pd.DataFrame(X, columns=NAMES)))
+    with pytest.raises(ValueError, match="must be in the same order"):
+        fitted.transform(made.select_columns(NAMES[::-1]))
+    with pytest.raises(ValueError, match="Found array with 0 sample"):
+        fitted.transform(made.select([]))
+
+
+def test_items_that_hold_no_rows_are_told():
+    data = torch.utils.data.TensorDataset(torch.empty(0, 3))
+    with pytest.raises(ValueError, match="Found array with 0 sample"):
+        learner().fit(data)
+    row = np.zeros(3)
+    with pytest.raises(ValueError, match=r"\(int, ndarray\); expected .* first part is the row"):
+        blocks.row_of_item((7, row))

@@ -13,7 +13,7 @@ import click
 from sklearn_mi._places import written_whole
 from sklearn_mi._version import __version__
 from sklearn_mi.cli.base import Commands, examples, refuse, say
-from sklearn_mi.cli.containers import is_dataset, of_columns, shape_of
+from sklearn_mi.cli.containers import is_dataset, of_columns, refuse_itself, shape_of
 from sklearn_mi.cli.files import read, read_aside, size_of, write
 from sklearn_mi.cli.label import label as label_command
 from sklearn_mi.cli.numbers import as_lines, compare, mi
@@ -191,6 +191,7 @@ def transform(
     by --by and --time, get a row each, which begins with what names them.
     """
     kind = out.suffix.lower()
+    refuse_itself(out, data)
     if label and kind in ARRAYS:
         refuse(f"{out} holds numbers alone; write .csv or .parquet with --label.")
     from sklearn_mi.learner import load

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sklearn_mi.cli.base import sentence
+from sklearn_mi.cli.base import refuse, sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +25,7 @@ __all__ = [
     "of_columns",
     "open_array",
     "open_dataset",
+    "refuse_itself",
     "refuse_too_large",
     "shape_of",
     "split_name",
@@ -51,9 +52,10 @@ def split_name(path: Path) -> tuple[Path, str | None]:
     file : Path
     name : str or None
     """
-    file, colon, name = str(path).rpartition(":")
-    if colon and Path(file).suffix.lower() in OF_SEVERAL and not path.exists():
-        return Path(file), name
+    text = str(path)
+    for place in (i for i, letter in enumerate(text) if letter == ":" and not path.exists()):
+        if Path(text[:place]).suffix.lower() in OF_SEVERAL:
+            return Path(text[:place]), text[place + 1 :]
     return path, None
 
 
@@ -106,7 +108,7 @@ def open_array(path: Path) -> Any:
         return _of_hdf5(path, file, name)
     if kind == ".zarr":
         return _of_zarr(path, file, name)
-    loaded: Any = np.load(file, allow_pickle=False)
+    loaded: Any = _loaded(file, kind)
     if kind != ".npz" and isinstance(loaded, np.ndarray):
         # A file without numbers cannot be mapped.
         return np.load(file, mmap_mode="r", allow_pickle=False) if loaded.size else loaded
@@ -114,6 +116,20 @@ def open_array(path: Path) -> Any:
         if not loaded.files:
             raise ValueError("it holds no array")
         return loaded[loaded.files[0] if name is None else _one_of(path, loaded.files, name)]
+
+
+def _loaded(file: Path, kind: str) -> Any:
+    import numpy as np
+
+    try:
+        return np.load(file, allow_pickle=False)
+    except ValueError as error:
+        if "pickle" not in str(error):
+            raise
+        # numpy takes whatever it does not know for a pickle, and offers to execute it.
+        writer = "savez" if kind == ".npz" else "save"
+        what = "objects, not numbers, or nothing that numpy wrote"
+        raise ValueError(f"it holds {what}; write it anew by numpy.{writer}") from error
 
 
 def _of_hdf5(path: Path, file: Path, name: str | None) -> Any:
@@ -148,8 +164,9 @@ def _one_of(path: Path, names: Sequence[str], name: str | None) -> str:
         return name.strip("/")
     file = split_name(path)[0]
     if not names:
-        had = "holds one array, without a name" if name else "holds no array"
-        raise click.ClickException(f"{file} {had}; expected rows of numbers.")
+        if name is None:
+            raise click.ClickException(f"{file} holds no array; expected rows of numbers.")
+        raise click.ClickException(f"{file} holds no array by name; pass {file} if it is one.")
     have = ", ".join(names[:MOST_LISTED]) + (", ..." if len(names) > MOST_LISTED else "")
     told = f"holds no array {name!r}, but" if name is not None else "holds several arrays:"
     raise click.ClickException(f"{file} {told} {have}; name one, such as {file}:{names[0]}.")
@@ -251,6 +268,18 @@ def shape_of(rows: Any) -> tuple[int, ...]:
     if is_dataset(rows):
         return rows.count_rows(), len(rows.schema.names)
     return tuple(rows.shape)
+
+
+def refuse_itself(out: Path, data: Path) -> None:
+    """Refuse to write to the file of the rows, which would be lost.
+
+    Parameters
+    ----------
+    out, data : Path
+        Of ``data`` :NAME may say which array counts.
+    """
+    if out.exists() and out.samefile(split_name(data)[0]):
+        refuse(f"{out} is DATA itself, whose rows would be lost; name another file.")
 
 
 def refuse_too_large(path: Path, rows: Any) -> None:

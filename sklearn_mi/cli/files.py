@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["read", "read_aside", "select", "set_aside", "size_of", "write"]
 
 MOST_LISTED = 8
+# The cure of a table in Python, and that of a file.
+OF_FRAMES = "or name the channels by columns="
+OF_FILES = "or leave them out by --label"
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -205,6 +208,8 @@ def read_aside(
         refuse("--by and --time go together: columns of the recording of each row, and its time.")
     if index is not None:
         refuse("--index goes with rows; recordings are named by --by.")
+    if twice := [name for name in (by, time) if name in columns]:
+        refuse(f"{twice[0]!r} is named by --by or --time and is no feature; name it once.")
     return _recordings(path, by, time, list(dict.fromkeys(columns)), as_text)
 
 
@@ -237,7 +242,8 @@ def _recordings(
     try:
         X, keys = to_sequences(frame.drop(columns=columns), by, time)
     except ValueError as error:
-        raise click.ClickException(str(error).replace("frame", str(path), 1)) from error
+        told = str(error).replace("frame", str(path), 1)
+        raise click.ClickException(told.replace(OF_FRAMES, OF_FILES)) from error
     for column in columns:
         several: Any = frame.drop_duplicates([by, column])[by]
         if not several.is_unique:

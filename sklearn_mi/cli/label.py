@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from sklearn_mi.cli.base import examples
+from sklearn_mi.cli.containers import refuse_itself
 from sklearn_mi.cli.files import read_aside, write
 from sklearn_mi.cli.options import (
     Rows,
@@ -63,6 +64,7 @@ def label(
     a row for each row of DATA, or for each recording: its label and, where a class was filled in,
     the probability.
     """
+    refuse_itself(out, data)
     X, columns = read_aside(data, [name], index=index, by=by, time=time)
     labels = columns[name].convert_dtypes()
     known = labels.notna().to_numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,9 +23,11 @@ __all__ = [
     "BlockSource",
     "Storage",
     "columns_to_rows",
+    "in_order",
     "index_columns",
     "is_large",
     "is_stored",
+    "names_of_item",
     "package_of",
     "row_of_item",
     "stored",
@@ -63,7 +65,9 @@ class Storage(ABC):
         """Return consecutive rows as the user would pass them: with names of columns, if any."""
         rows = self.read(start, stop)
         named = self.names is not None and rows.ndim == 2 and len(self.names) == rows.shape[1]
-        return pd.DataFrame(rows, columns=self.names) if named else rows  # type: ignore[arg-type]
+        if not named:
+            return rows
+        return pd.DataFrame(rows, columns=self.names, copy=False)  # type: ignore[arg-type]
 
     @property
     def edges(self) -> np.ndarray:
@@ -87,11 +91,11 @@ class Storage(ABC):
 
     def all(self) -> Any:
         """Return all rows in memory, as a user would pass them."""
-        return self.read(0, self.shape[0])
+        return self.as_passed(0, self.shape[0])
 
     def head(self) -> Any:
         """Return two rows at most, of the kind that `all` returns."""
-        return self.read(0, min(2, self.shape[0]))
+        return self.as_passed(0, min(2, self.shape[0]))
 
 
 class Sliced(Storage):
@@ -197,7 +201,9 @@ class HuggingFace(Storage):
 
     def __init__(self, container: Any) -> None:
         self._numbers = container.with_format("numpy")
-        sample = columns_to_rows(without_labels(self._numbers[:2], tells=True))
+        kept = without_labels(self._numbers[:2], tells=True)
+        self.names = list(kept)
+        sample = columns_to_rows(kept)
         super().__init__(container, (len(container), *sample.shape[1:]), sample.dtype)
 
     def read(self, start: int, stop: int) -> np.ndarray:
@@ -209,12 +215,16 @@ class Items(Storage):
     """A map-style data set of torch, one item a row; of a tuple (x, y) the first counts."""
 
     def __init__(self, container: Any) -> None:
-        sample = row_of_item(container[0], tells=True)
+        if not len(container):
+            raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
+        first = container[0]
+        self.names = names_of_item(first)
+        sample = row_of_item(first, tells=True)
         super().__init__(container, (len(container), *sample.shape), sample.dtype)
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Return consecutive rows."""
-        rows = [row_of_item(self.container[i]) for i in range(start, stop)]
+        rows = [row_of_item(self.container[i], self.names) for i in range(start, stop)]
         for number, row in enumerate(rows, start):
             if row.shape != self.shape[1:]:
                 raise ValueError(
@@ -297,7 +307,9 @@ def columns_to_rows(columns: Mapping[str, Any]) -> np.ndarray:
         )
     if len(values) == 1 and values[0].ndim > 1:
         return values[0]
-    return np.column_stack([array.reshape(len(array), -1) for array in values])
+    widths = [math.prod(array.shape[1:]) for array in values]
+    flat = [array.reshape(len(array), n) for array, n in zip(values, widths, strict=True)]
+    return np.column_stack(flat)
 
 
 def without_labels(columns: Mapping[str, Any], *, tells: bool = False) -> dict[str, Any]:
@@ -335,22 +347,73 @@ def without_labels(columns: Mapping[str, Any], *, tells: bool = False) -> dict[s
     return kept
 
 
-def row_of_item(item: Any, *, tells: bool = False) -> np.ndarray:
+def in_order(columns: Mapping[str, Any], names: Sequence[str] | None) -> Mapping[str, Any]:
+    """Return the columns of an item or a batch in the order of the first one.
+
+    Parameters
+    ----------
+    columns : mapping of str to object
+    names : sequence of str or None
+        Of the columns of the first one; None: as they come.
+
+    Raises
+    ------
+    ValueError
+        If there are others.
+    """
+    if names is None or list(columns) == list(names):
+        return columns
+    if set(columns) != set(names):
+        raise ValueError(
+            f"X gives an item of {list(columns)} after one of {list(names)}; expected the same "
+            "names in each."
+        )
+    return {name: columns[name] for name in names}
+
+
+def names_of_item(item: Any) -> list[str] | None:
+    """Return the names of what an item says of rows; None: it has none.
+
+    Parameters
+    ----------
+    item : object
+        As of `row_of_item`.
+    """
+    part = _part_of_rows(item)
+    return list(without_labels(part)) if isinstance(part, Mapping) else None
+
+
+def _part_of_rows(item: Any) -> Any:
+    is_several = isinstance(item, tuple | list) and len(item) and _has_rows(item[0])
+    return item[0] if is_several else item
+
+
+def row_of_item(
+    item: Any, names: Sequence[str] | None = None, *, tells: bool = False
+) -> np.ndarray:
     """Return what an item of a data set says of rows: of (x, y) the first, of a dict its columns.
 
     Parameters
     ----------
     item : Tensor, array-like, tuple, or dict of numbers
         Labels of a dict are left out.
+    names : sequence of str or None, default=None
+        Order of the columns of a dict; None: as they come.
     tells : bool, default=False
         As of `without_labels`.
     """
-    if isinstance(item, tuple | list) and len(item) and _has_rows(item[0]):
-        item = item[0]
+    item = _part_of_rows(item)
     if isinstance(item, Mapping):
-        kept = without_labels(item, tells=tells)
+        kept = in_order(without_labels(item, tells=tells), names)
         return columns_to_rows({name: np.asarray(value)[None] for name, value in kept.items()})[0]
-    return np.asarray(item.detach().cpu() if isinstance(item, Tensor) else item)
+    try:
+        return np.asarray(item.detach().cpu() if isinstance(item, Tensor) else item)
+    except ValueError as error:
+        kinds = ", ".join(type(part).__name__ for part in item)
+        raise ValueError(
+            f"X gives items of parts of different shapes ({kinds}); expected rows of numbers, or "
+            "tuples of which the first part is the row."
+        ) from error
 
 
 def _has_rows(value: Any) -> bool:

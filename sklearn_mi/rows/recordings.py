@@ -169,8 +169,13 @@ def _one(part: Any, i: int, name: str) -> np.ndarray:
     array: Any = part.detach().cpu().numpy() if isinstance(part, Tensor) else part
     if is_frame(part):
         array = _numbers(part, f"{name}[{i}]")
+    if isinstance(array, np.ma.MaskedArray) and np.ma.getmaskarray(array).any():
+        # What the mask hides is not observed; numpy would take it.
+        array = np.ma.filled(array.astype(np.float64), np.nan)
     try:
         array = np.asarray(array)
+        if array.dtype.kind == "c":
+            raise TypeError("Complex data not supported: make channels of both parts")
         array = array if array.dtype.kind in "biuf" else array.astype(np.float64)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{name}[{i}] holds what is no number ({error}); {expected}.") from error
@@ -194,7 +199,7 @@ def _numbers(frame: Any, name: str) -> np.ndarray:
 def _column(values: pd.Series, name: str) -> np.ndarray:
     numbers: Any = pd.to_numeric(values, errors="coerce")
     is_number = numbers.notna() | values.isna()
-    if infer_dtype(values, skipna=True) in NO_NUMBERS:
+    if infer_dtype(values, skipna=True) in {*NO_NUMBERS, "complex"}:
         is_number &= values.isna()
     strange: Any = values[~is_number]
     if len(strange):

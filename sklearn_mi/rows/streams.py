@@ -8,12 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from sklearn_mi.rows.blocks import (
     columns_to_rows,
+    in_order,
     is_stored,
+    names_of_item,
     package_of,
     row_of_item,
     without_labels,
@@ -84,15 +87,17 @@ class Stream:
             self._position += 1
             n_rows, n_bytes = n_rows + len(block), n_bytes + getattr(block, "nbytes", 0)
             if n_rows >= WINDOW_ROWS or n_bytes >= WINDOW_BYTES:
-                yield _joined(parts)
+                yield self._joined(parts)
                 parts, n_rows, n_bytes, is_empty = [], 0, 0, False
         if parts:
-            yield _joined(parts)
+            yield self._joined(parts)
         elif is_empty and not skipped:
             raise ValueError(f"{self.name} gives no rows; expected an iterable of rows.")
         self._position, self._passes = 0, self._passes + 1
 
     _skip, _has_told = 0, False
+    # Of the columns of items that are dicts, in the order of the first one.
+    _names: list[str] | None = None
 
     def first(self) -> Any:
         """Return the rows of the first window, from an iteration of its own."""
@@ -125,9 +130,11 @@ class Stream:
         if hasattr(item, "iloc"):
             return item
         if self._yields_rows is False and isinstance(item, Mapping):
-            kept = without_labels(item, tells=tells)
+            kept = in_order(without_labels(item, tells=tells), self._names)
+            self._names = list(kept)
             return columns_to_rows({key: np.asarray(value) for key, value in kept.items()})
-        rows = row_of_item(item, tells=tells)
+        self._names = names_of_item(item) if self._names is None else self._names
+        rows = row_of_item(item, self._names, tells=tells)
         is_row = rows.ndim < 2 if self._yields_rows is None else self._yields_rows
         if rows.dtype.kind not in "biuf" or not rows.ndim:
             raise ValueError(
@@ -135,6 +142,15 @@ class Stream:
                 "expected rows of numbers, or arrays of rows."
             )
         return rows[None] if is_row else rows
+
+    def _joined(self, parts: list[Any]) -> Any:
+        """Return blocks as one, with the names of its columns if they have some."""
+        if hasattr(parts[0], "iloc"):
+            return pd.concat(parts, ignore_index=True)
+        rows, names = np.concatenate(parts), self._names
+        if names is None or rows.ndim != 2 or rows.shape[1] != len(names):
+            return rows
+        return pd.DataFrame(rows, columns=names, copy=False)  # type: ignore[arg-type]
 
     def _check(self, parts: list[Any], block: Any) -> None:
         if parts and block.shape[1:] != parts[0].shape[1:]:
@@ -152,14 +168,6 @@ def _buffers(items: Any) -> bool:
             return True
         part = getattr(part, "ex_iterable", None)
     return False
-
-
-def _joined(parts: list[Any]) -> Any:
-    if hasattr(parts[0], "iloc"):
-        import pandas as pd
-
-        return pd.concat(parts, ignore_index=True)
-    return np.concatenate(parts)
 
 
 def as_stream(X: Any, name: str = "X") -> Stream | None:

@@ -935,11 +935,10 @@ def test_lists_of_different_lengths_are_no_rows(lists):
 
 
 @pytest.mark.parametrize("given", ["X", "X_pair"])
-def test_memory_maps_and_objects_of_no_axes_are_refused(tmp_path, given):
+def test_memory_maps_of_no_axes_are_refused(tmp_path, given):
     one = np.memmap(tmp_path / "one.bin", np.float32, "w+", shape=())
-    for value in (one, np.array(None, dtype=object)):
-        with pytest.raises(ValueError, match="holds one number|got scalar array|float\\(\\)|NaN"):
-            learner(view="auto").fit(**{"X": np.zeros((30, 3)), given: value})
+    with pytest.raises(ValueError, match="holds one number|got scalar array"):
+        learner(view="auto").fit(**{"X": np.zeros((30, 3)), given: one})
 
 
 class Named(torch.utils.data.Dataset):

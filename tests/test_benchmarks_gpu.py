@@ -217,6 +217,7 @@ def test_a_trial_does_not_come_among_results(bench, capsys):
     assert "pass another --out" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_steps_are_measured_once(bench, here, short_collections, tmp_path, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     bench.gpu.main(small(tmp_path, "--only", "steps"))

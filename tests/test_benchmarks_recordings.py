@@ -188,6 +188,7 @@ def test_steps_with_their_past_are_those_of_a_loop(bench, recordings):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_decoding_sees_one_recording_only_at_the_end(bench, tmp_path):
     words = ["--data", "Lorenz", "--only", "raw", "PCA", "--seeds", "0", "1", "--n-time", "600"]
     bench.decoding.main([*words, "--out", str(tmp_path)])

@@ -335,6 +335,7 @@ def test_a_series_is_a_table_of_one_column(dtype):
         assert short(**params).fit(X, *series).mi_ == short(**params).fit(X, y, Z).mi_
 
 
+@pytest.mark.slow
 def test_a_grid_by_the_held_out_bound():
     X, Y, _ = correlated_gaussian(400, 2, random_state=0)
     grid = GridSearchCV(copula(), {"marginals": ["ranks", "standard"], "max_steps": [20]}, cv=2)

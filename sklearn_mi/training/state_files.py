@@ -59,8 +59,8 @@ def write_state(path: str | os.PathLike, state: Any) -> list[str]:
     tensors[HEADER] = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
     content = save(tensors)
     digest = hashlib.sha256(content).digest()
-    with replaced(Path(path), sync=True) as part:
-        part.write_bytes(b"".join((MAGIC, digest, content)))
+    with replaced(Path(path), sync=True) as part, part.open("wb") as file:
+        file.writelines((MAGIC, digest, content))
     return left_out
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from inspect import ismodule, isroutine
 from numbers import Integral
 from typing import Any
 
@@ -148,6 +149,24 @@ def _refuse_records(name: str, X: NDArray[Any]) -> None:
         )
 
 
+def _refuse_list(name: str, first: Any) -> None:
+    """Refuse a list, by the first of it, that holds no rows or holds them by name."""
+    if _is_lazy(first):
+        raise TypeError(
+            f"{name} is a list of lazy frames, which hold no rows; pass [frame.collect() for frame "
+            f"in {name}]."
+        )
+    if _is_item(first):
+        raise TypeError(
+            f"{name} is a list of items of a data set, each a {type(first).__name__} of "
+            f"{_kinds(first)}; expected rows: pass numpy.stack of the rows alone, or the data set "
+            "itself; where scikit-learn picks the rows of folds, let it pick their numbers, and a "
+            "FunctionTransformer make a torch.utils.data.Subset of them."
+        )
+    if isinstance(first, Mapping):
+        raise TypeError(f"{name} is a list of dicts; pass pandas.DataFrame({name}).")
+
+
 def check_container(name: str, X: Any) -> None:
     """Refuse what holds no rows yet, or holds them by column: the message names the cure.
 
@@ -166,6 +185,8 @@ def check_container(name: str, X: Any) -> None:
     """
     if issparse(X):
         return
+    if isinstance(X, type) or isroutine(X) or ismodule(X):
+        raise TypeError(f"{name} is {X!r}; expected rows of shape (n_samples, n_features).")
     if _is_lazy(X):
         raise TypeError(f"{name} is a lazy frame, which holds no rows; pass {name}.collect().")
     package = type(X).__module__.partition(".")[0]
@@ -174,22 +195,10 @@ def check_container(name: str, X: Any) -> None:
         raise TypeError(f"{name} is a {kind} of {package}; pass one of its arrays, {name}['...'].")
     if isinstance(X, Mapping):
         raise TypeError(_told_of_mapping(name, X, package))
-    if isinstance(X, list | tuple) and X and _is_lazy(X[0]):
-        raise TypeError(
-            f"{name} is a list of lazy frames, which hold no rows; pass [frame.collect() for frame "
-            f"in {name}]."
-        )
     if isinstance(X, np.ndarray):
         _refuse_records(name, X)
-    if isinstance(X, list | tuple) and len(X) and _is_item(X[0]):
-        raise TypeError(
-            f"{name} is a list of items of a data set, each a {type(X[0]).__name__} of "
-            f"{_kinds(X[0])}; expected rows: pass numpy.stack of the rows alone, or the data set "
-            "itself; where scikit-learn picks the rows of folds, let it pick their numbers, and a "
-            "FunctionTransformer make a torch.utils.data.Subset of them."
-        )
-    if isinstance(X, list | tuple) and X and isinstance(X[0], Mapping):
-        raise TypeError(f"{name} is a list of dicts; pass pandas.DataFrame({name}).")
+    if isinstance(X, list | tuple) and X:
+        _refuse_list(name, X[0])
     if isinstance(X, pd.Series) and X.dtype == object and len(X) and np.ndim(X.iloc[0]):
         are_recordings = np.ndim(X.iloc[0]) > 1 or X.map(np.shape).nunique() > 1
         cure = f"list({name})" if are_recordings else f"numpy.stack({name})"

@@ -45,6 +45,8 @@ def place_of(path: Any, name: str = "path") -> Path:
     ------
     TypeError, ValueError
         If it is no path, or an empty one, which would be the folder where the process stands.
+    OSError
+        If a name in it is longer than the system allows.
     """
     try:
         text = os.fsdecode(path)
@@ -54,7 +56,14 @@ def place_of(path: Any, name: str = "path") -> Path:
     if not text.strip() or "\0" in text:
         raise ValueError(f"{name}={text!r}; expected the name of a file or folder.")
     # Unlike that of pathlib, it leaves a user whom nobody knows as it stands.
-    return Path(os.path.expanduser(text))
+    place = Path(os.path.expanduser(text))
+    try:
+        os.lstat(place)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            told = f"{name}={text[:40]!r}... is too long for the system; take a shorter name."
+            raise OSError(error.errno, told) from error
+    return place
 
 
 def check_file(path: Any, name: str = "path") -> Path:
@@ -126,6 +135,11 @@ def cure_of(error: OSError, folder: str | os.PathLike) -> str:
     -------
     cure : str
     """
+    if error.errno in (errno.EEXIST, errno.ENOTDIR) or (
+        error.errno == errno.ENOENT and os.path.isdir(folder)
+    ):
+        # A link to nothing, a file in the place of a folder, a system that makes no files.
+        return "name another folder"
     cures = {
         errno.ENOSPC: "free some space, or name a folder on another disk",
         errno.EDQUOT: "free some space of your quota, or name a folder on another disk",

@@ -13,8 +13,10 @@ from typing import Any
 
 from sklearn_mi._base import InvalidModelError
 
-__all__ = ["DIGEST", "check", "metadata_of", "parse", "seal", "unsealed"]
+__all__ = ["CHECKPOINT", "DIGEST", "check", "metadata_of", "parse", "seal", "unsealed"]
 
+# What a checkpoint of a fit begins with.
+CHECKPOINT = b"sklearn-mi checkpoint "
 # The file's entry for the digest of everything else in it.
 DIGEST = "sklearn_mi_digest"
 _KEY = f'"{DIGEST}":"'.encode()
@@ -67,6 +69,12 @@ def _head(path: Path) -> bytes:
     size = path.stat().st_size
     with path.open("rb") as file:
         first = file.read(8)
+        if first == CHECKPOINT[:8]:
+            raise InvalidModelError(
+                f"{os.fspath(path)!r} is a checkpoint of a fit, not a model; call fit with the "
+                "same checkpoint_dir, or fit_iter with the same checkpoint, and save what is "
+                "fitted."
+            )
         length = int.from_bytes(first, "little")
         if len(first) < 8 or length > min(size - 8, _LONGEST_HEADER):
             raise InvalidModelError(

@@ -64,7 +64,7 @@ from sklearn_mi.rows import (
 )
 from sklearn_mi.runtime import choose_device, enough_memory, entropy, matmul_precision, threads
 from sklearn_mi.storing import Stored
-from sklearn_mi.streaming import blocks_of, joined, n_rows_of, write_codes
+from sklearn_mi.streaming import blocks_of, joined, n_rows_of, refuse_source, write_codes
 from sklearn_mi.training import (
     NonFiniteLossError,
     checkpoint_seed,
@@ -714,7 +714,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         ------
         ValueError
             For another ending, an iterable of unknown length and .npy, or a path that holds
-            anything but codes.
+            anything but codes, such as the rows themselves.
         OSError
             If the folder is not there or cannot be written.
 
@@ -731,6 +731,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         True
         """
         check_is_fitted(self)
+        refuse_source(path, X, confounds)
         if not self.net_.writes_files:
             return place_of(path)
         blocks = blocks_of(X, confounds, bounded=True)

@@ -16,9 +16,9 @@ from sklearn.utils import gen_batches
 
 from sklearn_mi._compat import _safe_indexing
 from sklearn_mi._places import place_of, written_whole
-from sklearn_mi.rows import BlockSource, as_stream, stored
+from sklearn_mi.rows import BlockSource, as_stream, files_of, stored
 
-__all__ = ["blocks_of", "joined", "n_rows_of", "write_codes"]
+__all__ = ["blocks_of", "joined", "n_rows_of", "refuse_source", "write_codes"]
 
 # Rows that are encoded between two writes: so many bytes of them.
 BYTES_AT_ONCE = 2**26
@@ -109,6 +109,30 @@ def n_rows_of(X: Any) -> int | None:
     if as_stream(X) is not None:
         return None
     return X.shape[0] if hasattr(X, "shape") else len(stored(X))
+
+
+def refuse_source(path: str | os.PathLike, *tables: Any) -> None:
+    """Refuse a place that holds the rows themselves, which codes would replace.
+
+    Parameters
+    ----------
+    path : path-like
+        Where codes are to be written.
+    *tables : object
+        Rows and confounds, as the user passes them.
+
+    Raises
+    ------
+    ValueError
+    """
+    target = place_of(path)
+    if target.exists():
+        files = (Path(file) for table in tables for file in files_of(table))
+        if any(file.exists() and target.samefile(file) for file in files):
+            raise ValueError(
+                f"path={str(target)!r} holds the rows themselves, which would be lost; name "
+                "another place for the codes."
+            )
 
 
 def write_codes(

@@ -44,7 +44,6 @@ def folder(tmp_path, monkeypatch):
     frame.assign(y=["no", "yes"] * 20).set_index(frame.index + 7).to_parquet("rows.parquet")
     np.save("pair.npy", X[:, 0] + rng.normal(size=N_ROWS))
     np.save("images.npy", rng.uniform(size=(N_ROWS, 8, 8)))
-    np.savez("both.npz", first=X, second=X[:, :1])
     return tmp_path
 
 
@@ -279,11 +278,6 @@ def test_numbers_that_are_carried_stay_numbers(model):
     frame.to_csv("numbers.csv", index=False)
     run("transform model.safetensors numbers.csv --label y --out numbers.parquet")
     assert pd.read_parquet("numbers.parquet")["y"].tolist() == list(range(N_ROWS))
-
-
-def test_the_first_array_of_several_is_read():
-    found, expected = files.read(Path("both.npz")), pd.read_csv("plain.tsv", sep="\t")
-    np.testing.assert_allclose(found, expected)
 
 
 # Numbers, comparisons, pages

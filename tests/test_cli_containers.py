@@ -179,6 +179,8 @@ def test_other_commands_read_all_rows():
     [
         ("several.hdf5", "holds several arrays: deep/x, y; name one, such as several.hdf5:deep/x."),
         ("several.hdf5:z", "holds no array 'z', but deep/x, y; name one"),
+        ("both.npz", "holds several arrays: first, second; name one, such as both.npz:first."),
+        ("nothing.npz", "nothing.npz holds no array; expected rows of numbers."),
         ("both.npz:third", "holds no array 'third', but first, second"),
         ("none.h5", "none.h5 holds no array; expected rows of numbers."),
         ("broken.h5", "broken.h5 cannot be read as h5: "),
@@ -190,6 +192,7 @@ def test_other_commands_read_all_rows():
 )
 def test_what_cannot_be_read_is_one_sentence(place, told):
     h5py.File("none.h5", "w").close()
+    np.savez("nothing.npz")
     for kind in ("h5", "npy", "npz"):
         Path(f"broken.{kind}").write_bytes(b"no HDF5")
     shown = run(f"fit {place} {FIT}", 1).stderr

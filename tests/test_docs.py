@@ -415,6 +415,11 @@ def to_folder():
     return quick().fit(ROWS).transform_to(ROWS, "codes.zarr")
 
 
+def onto_rows():
+    np.save("rows.npy", ROWS)
+    return quick().fit(ROWS).transform_to(np.load("rows.npy", mmap_mode="r"), "rows.npy")
+
+
 class Uncopyable(Callback):
     """A callback with something open."""
 
@@ -443,12 +448,17 @@ def a_file():
     return "file"
 
 
+def checkpoint():
+    quick(checkpoint_dir="folder").fit(ROWS)
+    [file] = Path("folder").rglob("*.checkpoint")
+    return file
+
+
 def begun(change):
     """Return a learner whose checkpoint has been changed."""
-    learner = quick(checkpoint_dir="folder").fit(ROWS)
-    [file] = Path("folder").rglob("*.checkpoint")
+    file = checkpoint()
     file.write_bytes(change(file.read_bytes()))
-    return learner
+    return quick(checkpoint_dir="folder")
 
 
 class Two(Team):
@@ -559,6 +569,7 @@ PROVOKED = {
         ROWS, X_pair=Parts()
     ),
     "is a folder that holds more than codes": lambda: to_folder(),
+    "holds the rows themselves, which would be lost": lambda: onto_rows(),
     "nobody knows how many rows": lambda: quick().fit(ROWS).transform_to(Parts(), "codes.npy"),
     "is a lazy frame, which holds no rows": lambda: quick().fit(polars.DataFrame(FRAME).lazy()),
     "is a dict; expected a table of rows": lambda: quick().fit(dict(FRAME)),
@@ -854,6 +865,8 @@ PROVOKED = {
     "fill these rows, as a lag counts rows": lambda: mutual_info_lags(GAPS, ROWS, [0]),
     "expected integers, such as range(-20, 21)": lambda: mutual_info_lags(ROWS, ROWS, [0.5]),
     "bytes are missing or have changed": lambda: begun(lambda b: b[:-1]).fit(ROWS),
+    "is a checkpoint of a fit, not a model": lambda: load(checkpoint()),
+    "take a shorter name": lambda: quick(checkpoint_dir="a" * 300).fit(ROWS),
     "is no checkpoint of sklearn-mi": lambda: begun(lambda b: b[9:]).fit(ROWS),
     "was written in format 2, but this is sklearn-mi": lambda: begun(
         lambda b: b.replace(b"checkpoint 1", b"checkpoint 2", 1)

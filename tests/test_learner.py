@@ -305,6 +305,8 @@ def test_images(shape):
     assert (fitted.transform(changed)[:, 3:] != codes[:, 3:]).any(axis=1).all()
     with pytest.raises(ValueError, match="is expecting rows of shape"):
         fitted.transform(images[:, :, :-1])
+    with pytest.raises(ValueError, match=r"Pass X\[None\] if it is one row\."):
+        fitted.transform(images[0])
     flat = learner(view=Halves("left-right"), encoder="convnet", input_shape=shape)
     codes_flat = flat.fit(images.reshape(40, -1)).transform(images.reshape(40, -1))
     assert np.array_equal(codes_flat, codes)

@@ -244,10 +244,27 @@ def test_a_file_that_must_last_is_synced_before_it_takes_the_place(tmp_path, mon
     assert seen == [False, True]
 
 
-def test_a_name_that_is_too_long_is_told(tmp_path, fitted):
-    for name in ("x" * 250, "x" * 300):
-        with pytest.raises(OSError, match="could not be written .*; take a shorter name"):
-            fitted.save(tmp_path / name)
+def test_a_name_that_is_too_long_for_its_part_is_told(tmp_path, fitted):
+    with pytest.raises(OSError, match="could not be written .*; take a shorter name"):
+        fitted.save(tmp_path / ("x" * 250))
+
+
+@pytest.mark.parametrize("taking", TAKING)
+def test_a_name_that_is_too_long_is_told(taking, home, fitted):
+    name, call = TAKING[taking]
+    with pytest.raises(
+        OSError, match=rf"{name}='x{{40}}'\.\.\. is too long .*; take a shorter name"
+    ):
+        call("x" * 300, fitted)
+    assert os.listdir(".") == os.listdir(home) == []
+
+
+def test_checkpoints_go_to_no_folder_that_cannot_be(home):
+    (home / "link").symlink_to(home / "nowhere")
+    (home / "file").write_text("")
+    for folder in ("~/link", "~/file/below"):
+        with pytest.raises(OSError, match="cannot be made .*; name another folder"):
+            learner(checkpoint_dir=folder).fit(X)
 
 
 def test_each_reason_has_its_cure():
@@ -257,5 +274,6 @@ def test_each_reason_has_its_cure():
         errno.EDQUOT: "of your quota",
         errno.ENAMETOOLONG: "take a shorter name",
         errno.EACCES: "let this user write there",
+        errno.EEXIST: "name another folder",
     }.items():
         assert cure in cure_of(OSError(number, "told"), "/data")

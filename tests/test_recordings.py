@@ -219,6 +219,8 @@ def test_other_channels_than_fitted_are_told(data):
     fitted = learner(encoder="conv1d").fit(data[0])
     with pytest.raises(ValueError, match="X has recordings of 2 channels; expected 3, as in fit"):
         fitted.transform([x[:, :2] for x in data[0]])
+    with pytest.raises(ValueError, match=r"Pass \[X\] if it is one recording\."):
+        fitted.transform(data[0][0])
 
 
 def test_recordings_too_long_for_the_encoder_are_told(data):

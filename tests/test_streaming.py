@@ -893,12 +893,59 @@ def test_what_else_is_in_a_file_is_not_lost(X, tmp_path):
     rows, fitted = h5(X, tmp_path), learner().fit(X)
     path = tmp_path / "rows.h5"
     with pytest.raises(ValueError, match="holds rows, too; name another place"):
-        fitted.transform_to(rows, path)
+        fitted.transform_to(X, path)
     rows.file.close()
     with h5py.File(path) as file:
         assert np.array_equal(file["rows"][:], X)
     (tmp_path / "empty.h5").write_text("")
     fitted.transform_to(X, tmp_path / "empty.h5")
+
+
+def of_parquet(X, folder):
+    frame, path = pd.DataFrame(X, columns=[f"c{i}" for i in range(P)]), folder / "rows.parquet"
+    frame.to_parquet(path)
+    return pytest.importorskip("pyarrow.dataset").dataset(path)
+
+
+def of_codes(X, folder):
+    return h5py.File(folder / "rows.h5", "w").create_dataset("codes", data=X)
+
+
+def dask_of(made):
+    def to(X, folder):
+        return pytest.importorskip("dask.array").from_array(made(X, folder))
+
+    return to
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        memmap,
+        of_parquet,
+        of_codes,
+        lambda X, folder: memmap(X, folder)[::2],
+        lambda X, folder: np.asarray(memmap(X, folder))[:, ::-1][10:],
+        *(
+            pytest.param(one, marks=pytest.mark.slow)
+            for one in (to_zarr, dask_of(to_zarr), dask_of(of_codes))
+        ),
+    ],
+)
+def test_codes_do_not_take_the_place_of_their_rows(made, X, tmp_path, monkeypatch):
+    rows = made(X, tmp_path)
+    fitted = learner().fit(rows)
+    (path,) = tmp_path.iterdir()
+    monkeypatch.chdir(tmp_path)
+    # By another name, too.
+    (tmp_path / f"link{path.suffix}").symlink_to(path)
+    for place in (path, path.name, f"link{path.suffix}"):
+        for table in (rows, [X[:5], rows]):
+            with pytest.raises(ValueError, match="holds the rows themselves, which would be lost"):
+                fitted.transform_to(table, place)
+    with pytest.raises(ValueError, match="holds the rows themselves"):
+        fitted.transform_to(X, path, confounds=rows)
+    fitted.transform_to(rows, f"codes{path.suffix}")
 
 
 @pytest.mark.parametrize("node", ["array", "group", None])
@@ -978,6 +1025,48 @@ def test_columns_of_items_are_told_apart_by_name(X, most, monkeypatch):
     data = [dict(zip(NAMES, X[0], strict=True)), dict(zip(NAMES[1:], X[1, 1:], strict=True))]
     with pytest.raises(ValueError, match="after one of .*expected the same names in each"):
         fitted.transform(OneByOne(data))
+
+
+class Vectors(Named):
+    """Rows as dicts of two vectors."""
+
+    def __getitem__(self, i):
+        parts = {"a": self.X[i, :4], "b": self.X[i, 4:]}
+        return {name: parts[name] for name in self.names}
+
+
+def parts_of_parquet(data, folder):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {name: [*map(list, (data[i][name] for i in range(N)))] for name in data.names}
+    pq.write_table(pa.table(columns), folder / f"{''.join(data.names)}.parquet")
+    return pytest.importorskip("pyarrow.dataset").dataset(folder / f"{''.join(data.names)}.parquet")
+
+
+def hugging_face_parts(data, _):
+    columns = {name: [data[i][name] for i in range(N)] for name in data.names}
+    return pytest.importorskip("datasets").Dataset.from_dict(columns)
+
+
+@pytest.mark.parametrize("most", [0, blocks.MOST_IN_MEMORY])
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda data, _: data,
+        lambda data, _: OneByOne(data),
+        lambda data, _: torch.utils.data.DataLoader(data, 100),
+        parts_of_parquet,
+        pytest.param(hugging_face_parts, marks=pytest.mark.slow),
+    ],
+)
+def test_vectors_side_by_side_are_told_apart_by_name(made, most, X, tmp_path, monkeypatch):
+    monkeypatch.setattr(blocks, "MOST_IN_MEMORY", most)
+    names = [f"{name}[{k}]" for name, n in (("a", 4), ("b", 2)) for k in range(n)]
+    frame = pd.DataFrame(X, columns=names)
+    fitted = learner().fit(frame)
+    rows = made(Vectors(X, "ab"), tmp_path)
+    assert np.allclose(fitted.transform(rows), fitted.transform(frame), atol=1e-6)
+    with pytest.raises(ValueError, match="must be in the same order"):
+        fitted.transform(made(Vectors(X, "ba"), tmp_path))
 
 
 @pytest.mark.slow

@@ -113,9 +113,7 @@ def open_array(path: Path) -> Any:
         # A file without numbers cannot be mapped.
         return np.load(file, mmap_mode="r", allow_pickle=False) if loaded.size else loaded
     with loaded:
-        if not loaded.files:
-            raise ValueError("it holds no array")
-        return loaded[loaded.files[0] if name is None else _one_of(path, loaded.files, name)]
+        return loaded[_one_of(path, loaded.files, name)]
 
 
 def _loaded(file: Path, kind: str) -> Any:

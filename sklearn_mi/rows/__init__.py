@@ -1,7 +1,7 @@
 """Check what a user passes; then serve rows by index: scaled, split, paired, in batches."""
 
 from sklearn_mi.rows.batches import AnyOrder, Batch, Batches, HeldOutBatches, Order
-from sklearn_mi.rows.blocks import BlockSource, index_columns, is_large, stored
+from sklearn_mi.rows.blocks import BlockSource, files_of, index_columns, is_large, stored
 from sklearn_mi.rows.checks import (
     CheckedRows,
     codes_like,
@@ -114,6 +114,7 @@ __all__ = [
     "gathered",
     "residual_rows",
     "row_hashes",
+    "files_of",
     "index_columns",
     "input_names",
     "is_large",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,12 +23,16 @@ from sklearn_mi.rows.sources import Source, in_memory
 __all__ = [
     "BlockSource",
     "Storage",
+    "columns_of_item",
     "columns_to_rows",
+    "files_of",
     "in_order",
     "index_columns",
     "is_large",
     "is_stored",
+    "named_rows",
     "names_of_item",
+    "names_of_numbers",
     "package_of",
     "row_of_item",
     "stored",
@@ -58,16 +63,12 @@ class Storage(ABC):
     def __init__(self, container: Any, shape: Shape, dtype: Any) -> None:
         self.container, self.shape, self.dtype = container, tuple(shape), np.dtype(dtype)
 
-    # Of columns, where they have any.
+    # Of the numbers of a row, where they have any.
     names: list[str] | None = None
 
     def as_passed(self, start: int, stop: int) -> Any:
         """Return consecutive rows as the user would pass them: with names of columns, if any."""
-        rows = self.read(start, stop)
-        named = self.names is not None and rows.ndim == 2 and len(self.names) == rows.shape[1]
-        if not named:
-            return rows
-        return pd.DataFrame(rows, columns=self.names, copy=False)  # type: ignore[arg-type]
+        return named_rows(self.read(start, stop), self.names)
 
     @property
     def edges(self) -> np.ndarray:
@@ -144,7 +145,7 @@ class Parquet(Storage):
     def __init__(self, container: Any) -> None:
         # As in a data frame: what pandas wrote as an index is no column.
         named = set(index_columns(container.schema))
-        self.names: list[str] = [name for name in container.schema.names if name not in named]
+        self._names = [name for name in container.schema.names if name not in named]
         self._schema = container.schema
         self._groups: list[tuple[Any, int | None]] = []
         sizes: list[int] = []
@@ -156,7 +157,8 @@ class Parquet(Storage):
             _let_go(file)
         self._edges = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
         n = int(self._edges[-1])
-        sample = columns_to_rows(self._columns(container.head(2)))
+        columns = self._columns(container.head(2))
+        sample, self.names = columns_to_rows(columns), names_of_numbers(columns)
         super().__init__(container, (n, *sample.shape[1:]), sample.dtype)
 
     @property
@@ -165,7 +167,7 @@ class Parquet(Storage):
         return np.unique(self._edges)
 
     def _columns(self, table: Any) -> dict[str, Any]:
-        return {name: arrow_column(table.column(name)) for name in self.names}
+        return {name: arrow_column(table.column(name)) for name in self._names}
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Return consecutive rows; each row group that they touch is read as a whole."""
@@ -176,7 +178,7 @@ class Parquet(Storage):
             file, group = self._groups[first]
             # A fragment would keep what its file says of every column and group.
             part = file if group is None else file.subset(row_group_ids=[group])
-            table = part.to_table(schema=self._schema, columns=self.names, use_threads=False)
+            table = part.to_table(schema=self._schema, columns=self._names, use_threads=False)
             _let_go(file)
             table = table.slice(max(0, start - begin), stop - max(start, begin))
             parts.append(columns_to_rows(self._columns(table)))
@@ -184,16 +186,17 @@ class Parquet(Storage):
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def all(self) -> Any:
-        """Return a data frame; rows that are lists of numbers make an array."""
-        table = self.container.to_table()
-        is_array = len(self.shape) != 2 or len(self.names) != self.shape[1]
-        return columns_to_rows(self._columns(table)) if is_array else table.to_pandas()
+        """Return a data frame; one column of lists of numbers makes an array."""
+        return self._as_frame(self.container.to_table())
 
     def head(self) -> Any:
         """Return two rows at most."""
-        is_array = len(self.shape) != 2 or len(self.names) != self.shape[1]
-        table = self.container.head(2)
-        return columns_to_rows(self._columns(table)) if is_array else table.to_pandas()
+        return self._as_frame(self.container.head(2))
+
+    def _as_frame(self, table: Any) -> Any:
+        if self.names == self._names:
+            return table.to_pandas()
+        return named_rows(columns_to_rows(self._columns(table)), self.names)
 
 
 class HuggingFace(Storage):
@@ -202,8 +205,8 @@ class HuggingFace(Storage):
     def __init__(self, container: Any) -> None:
         self._numbers = container.with_format("numpy")
         kept = without_labels(self._numbers[:2], tells=True)
-        self.names = list(kept)
-        sample = columns_to_rows(kept)
+        columns = {name: np.asarray(values) for name, values in kept.items()}
+        sample, self.names = columns_to_rows(columns), names_of_numbers(columns)
         super().__init__(container, (len(container), *sample.shape[1:]), sample.dtype)
 
     def read(self, start: int, stop: int) -> np.ndarray:
@@ -218,13 +221,13 @@ class Items(Storage):
         if not len(container):
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
         first = container[0]
-        self.names = names_of_item(first)
+        self._names, self.names = columns_of_item(first), names_of_item(first)
         sample = row_of_item(first, tells=True)
         super().__init__(container, (len(container), *sample.shape), sample.dtype)
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Return consecutive rows."""
-        rows = [row_of_item(self.container[i], self.names) for i in range(start, stop)]
+        rows = [row_of_item(self.container[i], self._names) for i in range(start, stop)]
         for number, row in enumerate(rows, start):
             if row.shape != self.shape[1:]:
                 raise ValueError(
@@ -371,8 +374,8 @@ def in_order(columns: Mapping[str, Any], names: Sequence[str] | None) -> Mapping
     return {name: columns[name] for name in names}
 
 
-def names_of_item(item: Any) -> list[str] | None:
-    """Return the names of what an item says of rows; None: it has none.
+def columns_of_item(item: Any) -> list[str] | None:
+    """Return the columns that an item names, in its order; None: it names none.
 
     Parameters
     ----------
@@ -381,6 +384,56 @@ def names_of_item(item: Any) -> list[str] | None:
     """
     part = _part_of_rows(item)
     return list(without_labels(part)) if isinstance(part, Mapping) else None
+
+
+def names_of_item(item: Any) -> list[str] | None:
+    """Return the names of the numbers of an item; None: they have none.
+
+    Parameters
+    ----------
+    item : object
+        As of `row_of_item`.
+    """
+    part = _part_of_rows(item)
+    if not isinstance(part, Mapping):
+        return None
+    kept = without_labels(part)
+    return names_of_numbers({name: np.asarray(value)[None] for name, value in kept.items()})
+
+
+def names_of_numbers(columns: Mapping[str, np.ndarray]) -> list[str] | None:
+    """Return the names of the numbers of rows that columns side by side make.
+
+    Parameters
+    ----------
+    columns : mapping of str to array of shape (n,) or (n, ...)
+
+    Returns
+    -------
+    names : list of str or None
+        Of a column of vectors ``name[0]``, ``name[1]``, ...; of one alone None.
+    """
+    values = list(columns.values())
+    if len(values) == 1 and values[0].ndim > 1:
+        return None
+    return [
+        name if column.ndim == 1 else f"{name}[{place}]"
+        for name, column in columns.items()
+        for place in range(math.prod(column.shape[1:]))
+    ]
+
+
+def named_rows(rows: np.ndarray, names: Sequence[str] | None) -> Any:
+    """Return rows with the names of their numbers, if they have some.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, ...)
+    names : sequence of str or None
+    """
+    if names is None or rows.ndim != 2 or len(names) != rows.shape[1]:
+        return rows
+    return pd.DataFrame(rows, columns=names, copy=False)  # type: ignore[arg-type]
 
 
 def _part_of_rows(item: Any) -> Any:
@@ -457,6 +510,32 @@ def is_stored(X: Any) -> bool:
     return _reader_of(X) is not None
 
 
+def files_of(X: Any) -> list[str]:
+    """Return the files and folders that hold rows, as far as what holds them tells.
+
+    Parameters
+    ----------
+    X : object
+        As the user passes it.
+    """
+    packages = package_of(X)
+    if isinstance(X, list | tuple):
+        return [file for one in X for file in files_of(one)]
+    if "dask" in packages and hasattr(X, "dask"):
+        return [file for task in X.dask.values() if is_stored(task) for file in files_of(task)]
+    if "h5py" in packages:
+        return [X.file.filename] if X else []
+    if "zarr" in packages:
+        root = getattr(X.store, "root", None) or getattr(X.store, "path", "")
+        return [os.path.join(root, X.path)] if root else []
+    if "pyarrow" in packages:
+        return list(getattr(X, "files", []))
+    while X is not None and not isinstance(X, np.memmap):
+        # A view, or an array made of one.
+        X = getattr(X, "base", None) if isinstance(X, np.ndarray) else None
+    return [] if X is None or X.filename is None else [os.fspath(X.filename)]
+
+
 def stored(X: Any, name: str = "X") -> Any:
     """Return rows that are stored in pieces as what is worked on; anything else unchanged.
 
@@ -492,8 +571,8 @@ def _readable(name: str) -> Iterator[None]:
         yield
     except (OSError, KeyError, RuntimeError, TypeError) as error:
         raise OSError(
-            f"{name} cannot be read any more ({error}); keep its file open and in its place until "
-            "the call returns."
+            f"{name} cannot be read any more ({error}); keep its file open, unchanged and in its "
+            "place until the call returns, and open it again if it was written anew."
         ) from error
 
 

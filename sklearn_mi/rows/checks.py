@@ -587,8 +587,14 @@ def _check_shape(source: Source, schema: Schema, name: str, estimator: str) -> N
             f"{name} has {shape[0]} features, but {estimator} is expecting {known[0]} features as "
             "input."
         )
+    cure = ""
+    if shape == known[-1:] and isinstance(schema.kind, Recording):
+        cure = f" Pass [{name}] if it is one recording."
+    elif shape == known[1:]:
+        cure = f" Pass {name}[None] if it is one row."
     raise ValueError(
         f"{name} has rows of shape {shape}, but {estimator} is expecting rows of shape {known}."
+        f"{cure}"
     )
 
 

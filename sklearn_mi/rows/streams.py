@@ -13,10 +13,13 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from sklearn_mi.rows.blocks import (
+    columns_of_item,
     columns_to_rows,
     in_order,
     is_stored,
+    named_rows,
     names_of_item,
+    names_of_numbers,
     package_of,
     row_of_item,
     without_labels,
@@ -96,7 +99,8 @@ class Stream:
         self._position, self._passes = 0, self._passes + 1
 
     _skip, _has_told = 0, False
-    # Of the columns of items that are dicts, in the order of the first one.
+    # Of items that are dicts: their columns in the order of the first one, and their numbers.
+    _columns: list[str] | None = None
     _names: list[str] | None = None
 
     def first(self) -> Any:
@@ -130,11 +134,13 @@ class Stream:
         if hasattr(item, "iloc"):
             return item
         if self._yields_rows is False and isinstance(item, Mapping):
-            kept = in_order(without_labels(item, tells=tells), self._names)
-            self._names = list(kept)
-            return columns_to_rows({key: np.asarray(value) for key, value in kept.items()})
-        self._names = names_of_item(item) if self._names is None else self._names
-        rows = row_of_item(item, self._names, tells=tells)
+            kept = in_order(without_labels(item, tells=tells), self._columns)
+            columns = {key: np.asarray(value) for key, value in kept.items()}
+            self._columns, self._names = list(columns), names_of_numbers(columns)
+            return columns_to_rows(columns)
+        if self._columns is None:
+            self._columns, self._names = columns_of_item(item), names_of_item(item)
+        rows = row_of_item(item, self._columns, tells=tells)
         is_row = rows.ndim < 2 if self._yields_rows is None else self._yields_rows
         if rows.dtype.kind not in "biuf" or not rows.ndim:
             raise ValueError(
@@ -147,10 +153,7 @@ class Stream:
         """Return blocks as one, with the names of its columns if they have some."""
         if hasattr(parts[0], "iloc"):
             return pd.concat(parts, ignore_index=True)
-        rows, names = np.concatenate(parts), self._names
-        if names is None or rows.ndim != 2 or rows.shape[1] != len(names):
-            return rows
-        return pd.DataFrame(rows, columns=names, copy=False)  # type: ignore[arg-type]
+        return named_rows(np.concatenate(parts), self._names)
 
     def _check(self, parts: list[Any], block: Any) -> None:
         if parts and block.shape[1:] != parts[0].shape[1:]:

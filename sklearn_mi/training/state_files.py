@@ -22,11 +22,12 @@ from torch import Tensor
 from sklearn_mi._base import InvalidModelError
 from sklearn_mi._places import replaced
 from sklearn_mi._version import __version__
+from sklearn_mi.headers import CHECKPOINT
 
 __all__ = ["can_hold", "read_state", "write_state"]
 
-KIND, FORMAT = b"sklearn-mi checkpoint ", 1
-MAGIC = KIND + b"%d\n" % FORMAT
+FORMAT = 1
+MAGIC = CHECKPOINT + b"%d\n" % FORMAT
 DIGEST_SIZE = hashlib.sha256().digest_size
 HEADER = "header"
 
@@ -101,8 +102,8 @@ def read_state(path: str | os.PathLike, device: Any = "cpu") -> Any:
 
 def _of_others(path: str | os.PathLike, content: bytes) -> InvalidModelError:
     """Return what to say of a file that does not begin like ours."""
-    number = re.match(re.escape(KIND) + rb"(\d{1,9})\n", content)
-    if number is None and KIND.startswith(content[: len(KIND)]):
+    number = re.match(re.escape(CHECKPOINT) + rb"(\d{1,9})\n", content)
+    if number is None and CHECKPOINT.startswith(content[: len(CHECKPOINT)]):
         return _not_whole(path, f"it ends after {len(content)} bytes")
     if number is None:
         return InvalidModelError(

@@ -1,4 +1,4 @@
-"""What a step of Deep InfoMax, CPC and of recordings costs, beside one written by hand.
+"""What a step of Deep InfoMax, AMDIM, CPC, CMC and of recordings costs, beside one by hand.
 
 ``python benchmarks/methods.py`` times images of CIFAR10's size, and recordings of 200 steps and 6
 channels that end at any step, in batches of 64, in turns on one machine. It writes
@@ -29,7 +29,7 @@ from speed_loops import batches, images, ours
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sklearn_mi.comparisons import LocalGlobal, Predictive
+from sklearn_mi.comparisons import LocalGlobal, Multiview, Predictive, as_comparison
 from sklearn_mi.comparisons.base import ComparisonModule
 from sklearn_mi.critics import Cosine
 from sklearn_mi.encoders import Conv1d, DIMNet, Patches
@@ -41,6 +41,7 @@ SHAPE, WIDTH, BATCH = (32, 32, 3), 64, 64
 STEPS, CHANNELS = 200, 6
 LR = 1e-3
 TEMPERATURE = 0.1
+CMC_CHANNELS = {"encoder": 1, "of_color": 2}
 
 Loss = Callable[[nn.ModuleDict, Tensor], Tensor]
 
@@ -60,9 +61,9 @@ def loop(parts: nn.ModuleDict, loss: Loss, X: np.ndarray) -> Callable[[int], Non
     return run
 
 
-def built(comparison: Any, encoder: Any, layer: str, shape: tuple[int, ...]) -> nn.ModuleDict:
+def built(comparison: Any, encoder: Any, **maps: tuple[int, ...]) -> nn.ModuleDict:
     """Return the encoder and the networks of the comparison, as the learner builds them."""
-    heads: ComparisonModule = comparison.build([(WIDTH,), (WIDTH,)], [{layer: shape}] * 2)
+    heads: ComparisonModule = comparison.build([(WIDTH,), (WIDTH,)], [maps] * 2)
     return nn.ModuleDict({"encoder": encoder.build(SHAPE, WIDTH), "heads": heads})
 
 
@@ -72,14 +73,52 @@ def dim_loss(parts: nn.ModuleDict, x: Tensor) -> Tensor:
     maps = encoder[:7](x)
     z = encoder[7:](maps)
     g = heads.sources["code"](z)
-    local = heads.targets["conv2"](maps.flatten(2).transpose(1, 2).flatten(0, 1))
-    n, places = len(x), maps[0, 0].numel()
-    scores = (g @ local.T).unflatten(1, (n, places))
+    nce = of_places(g @ places_of(heads.targets["conv2"], maps).T, len(x))
+    return -nce - heads.judge(z, torch.rand_like(z), 0.1)
+
+
+def places_of(head: nn.Module, maps: Tensor) -> Tensor:
+    """Embed every place of maps."""
+    return head(maps.flatten(2).transpose(1, 2).flatten(0, 1))
+
+
+def of_places(scores: Tensor, n: int) -> Tensor:
+    """InfoNCE of each own place against the places of other images, the mean over places."""
+    scores = scores.unflatten(1, (n, -1))
     own = scores.diagonal().T
     is_own = torch.eye(n, dtype=torch.bool)[..., None]
     others = scores.masked_fill(is_own, -torch.inf).flatten(1).logsumexp(1, keepdim=True)
-    nce = (own - torch.logaddexp(own, others)).mean()
-    return -nce - heads.judge(z, torch.rand_like(z), 0.1)
+    return (own - torch.logaddexp(own, others)).mean()
+
+
+def amdim_loss(parts: nn.ModuleDict, x: Tensor) -> Tensor:
+    """InfoNCE of codes and places of one view against places of the other, clipped."""
+    encoder, heads = parts["encoder"], parts["heads"]
+    conv2 = encoder[:7](torch.cat(as_view("simclr")(x, None, None, torch.default_generator)))
+    conv3 = encoder[7:10](conv2)
+    by_view = zip(encoder[10:](conv3).chunk(2), conv2.chunk(2), conv3.chunk(2), strict=True)
+    views = [dict(zip(("code", "conv2", "conv3"), of_view, strict=True)) for of_view in by_view]
+    total = 0.0
+    for one, other in (views, views[::-1]):
+        for source, target in (("code", "conv3"), ("code", "conv2"), ("conv3", "conv3")):
+            anchor = one[source]
+            if source != "code":
+                flat = anchor.flatten(2)
+                anchor = flat[torch.arange(len(x)), :, torch.randint(flat.shape[2], (len(x),))]
+            local = places_of(heads.targets[target], other[target])
+            scores = heads.sources[source](anchor) @ local.T / local.shape[1] ** 0.5
+            total = total + 0.05 * scores.square().mean()
+            total = total - of_places(20 * torch.tanh(scores / 20), len(x))
+    return total / 6
+
+
+def cmc_loss(parts: nn.ModuleDict, x: Tensor) -> Tensor:
+    """InfoNCE both ways, of lightness against colours."""
+    views = as_view("lightness-color")(x, None, None, torch.default_generator)
+    nets = (parts["encoder"], parts["of_color"])
+    first, second = (functional.normalize(net(view)) for net, view in zip(nets, views, strict=True))
+    scores, own = first @ second.T / TEMPERATURE, torch.arange(len(x))
+    return (functional.cross_entropy(scores, own) + functional.cross_entropy(scores.T, own)) / 2
 
 
 def cpc_loss(parts: nn.ModuleDict, x: Tensor) -> Tensor:
@@ -134,6 +173,16 @@ def settings() -> dict[str, dict[str, Any]]:
             "encoder": DIMNet(),
             "comparison": LocalGlobal(),
         },
+        "AMDIM": {**shared, "view": "simclr", "encoder": DIMNet(), "comparison": "amdim"},
+        "CMC": {
+            **shared,
+            "objective": "infonce-symmetric",
+            "encoder_y": "separate",
+            "view": "lightness-color",
+            "encoder": DIMNet(),
+            "comparison": Multiview(),
+            "critic": Cosine(temperature=TEMPERATURE),
+        },
         "CPC": {**shared, "view": "same", "encoder": Patches(), "comparison": Predictive()},
         "recordings": {
             **shared,
@@ -155,10 +204,14 @@ def by_hand(n_rows: int) -> dict[str, Callable[[int], None]]:
     torch.manual_seed(0)
     X = images(n_rows, SHAPE)
     conv = nn.ModuleDict({"encoder": Conv1d().build((STEPS, CHANNELS + 1), WIDTH)})
-    dim = built(LocalGlobal(), DIMNet(), "conv2", (128, 8, 8))
-    cpc = built(Predictive(), Patches(), "map", (WIDTH, 7, 7))
+    dim = built(LocalGlobal(), DIMNet(), conv2=(128, 8, 8))
+    amdim = built(as_comparison("amdim"), DIMNet(), conv2=(128, 8, 8), conv3=(256, 4, 4))
+    cpc = built(Predictive(), Patches(), map=(WIDTH, 7, 7))
+    nets = {name: DIMNet().build((32, 32, n), WIDTH) for name, n in CMC_CHANNELS.items()}
     return {
         "Deep InfoMax": loop(dim, dim_loss, X),
+        "AMDIM": loop(amdim, amdim_loss, X),
+        "CMC": loop(nn.ModuleDict(nets), cmc_loss, X),
         "CPC": loop(cpc, cpc_loss, X),
         "recordings": loop(conv, contrast_loss, padded(recordings(n_rows))),
     }

@@ -31,7 +31,6 @@ __all__ = [
     "is_large",
     "is_stored",
     "named_rows",
-    "names_of_item",
     "names_of_numbers",
     "package_of",
     "row_of_item",
@@ -221,7 +220,9 @@ class Items(Storage):
         if not len(container):
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
         first = container[0]
-        self._names, self.names = columns_of_item(first), names_of_item(first)
+        columns = columns_of_item(first)
+        self._names = None if columns is None else list(columns)
+        self.names = names_of_numbers(columns)
         sample = row_of_item(first, tells=True)
         super().__init__(container, (len(container), *sample.shape), sample.dtype)
 
@@ -374,20 +375,8 @@ def in_order(columns: Mapping[str, Any], names: Sequence[str] | None) -> Mapping
     return {name: columns[name] for name in names}
 
 
-def columns_of_item(item: Any) -> list[str] | None:
-    """Return the columns that an item names, in its order; None: it names none.
-
-    Parameters
-    ----------
-    item : object
-        As of `row_of_item`.
-    """
-    part = _part_of_rows(item)
-    return list(without_labels(part)) if isinstance(part, Mapping) else None
-
-
-def names_of_item(item: Any) -> list[str] | None:
-    """Return the names of the numbers of an item; None: they have none.
+def columns_of_item(item: Any) -> dict[str, np.ndarray] | None:
+    """Return the columns of the one row that an item is, by name; None: it has no names.
 
     Parameters
     ----------
@@ -397,22 +386,24 @@ def names_of_item(item: Any) -> list[str] | None:
     part = _part_of_rows(item)
     if not isinstance(part, Mapping):
         return None
-    kept = without_labels(part)
-    return names_of_numbers({name: np.asarray(value)[None] for name, value in kept.items()})
+    return {name: np.asarray(value)[None] for name, value in without_labels(part).items()}
 
 
-def names_of_numbers(columns: Mapping[str, np.ndarray]) -> list[str] | None:
+def names_of_numbers(columns: Mapping[str, np.ndarray] | None) -> list[str] | None:
     """Return the names of the numbers of rows that columns side by side make.
 
     Parameters
     ----------
-    columns : mapping of str to array of shape (n,) or (n, ...)
+    columns : mapping of str to array of shape (n,) or (n, ...), or None
+        None: they have no names.
 
     Returns
     -------
     names : list of str or None
         Of a column of vectors ``name[0]``, ``name[1]``, ...; of one alone None.
     """
+    if columns is None:
+        return None
     values = list(columns.values())
     if len(values) == 1 and values[0].ndim > 1:
         return None

@@ -18,7 +18,6 @@ from sklearn_mi.rows.blocks import (
     in_order,
     is_stored,
     named_rows,
-    names_of_item,
     names_of_numbers,
     package_of,
     row_of_item,
@@ -139,7 +138,9 @@ class Stream:
             self._columns, self._names = list(columns), names_of_numbers(columns)
             return columns_to_rows(columns)
         if self._columns is None:
-            self._columns, self._names = columns_of_item(item), names_of_item(item)
+            found = columns_of_item(item)
+            self._columns = None if found is None else list(found)
+            self._names = names_of_numbers(found)
         rows = row_of_item(item, self._columns, tells=tells)
         is_row = rows.ndim < 2 if self._yields_rows is None else self._yields_rows
         if rows.dtype.kind not in "biuf" or not rows.ndim:

@@ -425,7 +425,8 @@ def write_report(out: Path) -> str:
         return "no cells yet"
     rows = by_set(cells)
     order = {name: k for k, name in enumerate([*DATA, *CONTESTANTS])}
-    rows = rows.sort_values(["data", "labels_per_class", "name"], key=lambda c: c.replace(order))
+    keys = ["data", "labels_per_class", "name"]
+    rows = rows.sort_values(keys, key=lambda column: column.map(lambda one: order.get(one, one)))
     commits = sorted({cell["commit"] for cell in cells if cell["setting"] == OURS})
     draws = max(score["draw"] for cell in cells for score in cell["scores"]) + 1
     parts = [

@@ -498,7 +498,8 @@ def write_report(cells: Sequence[dict[str, Any]], out: Path) -> str:
         return "no cells yet"
     order = {name: k for k, name in enumerate([*DATA, *CONTESTANTS])}
     keys = ["metric", "data", "labels_per_class", "name"]
-    rows = by_data(cells).sort_values(keys, key=lambda column: column.replace(order))
+    rows = by_data(cells)
+    rows = rows.sort_values(keys, key=lambda column: column.map(lambda one: order.get(one, one)))
     mine = [cell for cell in cells if cell["name"] in (OURS, TUNED)]
     commits = sorted({cell["commit"] for cell in mine})
     environments = sorted({f"{cell['versions']}. {cell['machine']}" for cell in cells})

@@ -212,7 +212,8 @@ def seconds_a_run(tables: dict[str, pd.DataFrame]) -> pd.Series:
     scale = seconds["9", "mlp nwj 4"] / seconds["4", "mlp nwj 4"]
     on_mnist = seconds["4"].index
     guessed = {("9", name): scale * seconds["4", name] for name in on_mnist}
-    return seconds.combine_first(pd.Series(guessed))
+    # Releases of pandas before 3 join by names alone.
+    return seconds.combine_first(pd.Series(guessed).rename_axis(["figure", "learner"]))
 
 
 def runs_of(found: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -141,6 +141,14 @@ FEW_LABELS: list[Claim] = [
         ),
     ),
     (
+        "On MNIST it is at least 6 points ahead of each of the others, beyond chance.",
+        lambda t: bool(
+            (_one(t, ("mnist",))["gain"] >= 0.06).all()
+            and (_one(t, ("mnist",))["gain_p_holm"] < 0.05).all()
+            and len(_one(t, ("mnist",))) == 21
+        ),
+    ),
+    (
         "On recordings with 1 and 5 labels it is behind by more than a standard error on "
         "ItalyPowerDemand alone.",
         lambda t: _behind_on(t, RECORDED, (1, 5)) == {"ItalyPowerDemand"},

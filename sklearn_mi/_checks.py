@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from inspect import ismodule, isroutine
-from numbers import Integral
-from typing import Any
+from numbers import Integral, Number
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -21,11 +21,13 @@ __all__ = [
     "check_classes",
     "check_codes",
     "check_container",
+    "check_names",
     "check_random_state",
     "check_values",
     "check_weights",
     "is_continuous",
     "native_table",
+    "readable",
     "without_gradient",
 ]
 
@@ -69,6 +71,28 @@ def without_gradient(values: Any) -> Any:
     values : object
     """
     return values.detach() if getattr(values, "requires_grad", False) else values
+
+
+def readable(values: Any) -> Any:
+    """Return values of which numpy reads what is there, and nothing else.
+
+    Parameters
+    ----------
+    values : object
+
+    Returns
+    -------
+    values : object
+        Tensors of any device without their gradient, bfloat16 as float32; of a masked array an
+        array of objects, with None where it is masked.
+    """
+    if hasattr(values, "requires_grad") and hasattr(values, "detach"):
+        values = values.detach().cpu()
+        return values.float() if str(values.dtype) == "torch.bfloat16" else values
+    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+        # What the mask hides is missing; numpy would take it.
+        return np.where(np.ma.getmaskarray(values), cast(Any, None), values.data.astype(object))
+    return values
 
 
 def native_table(X: Any) -> Any:
@@ -203,6 +227,8 @@ def check_container(name: str, X: Any) -> None:
         are_recordings = np.ndim(X.iloc[0]) > 1 or X.map(np.shape).nunique() > 1
         cure = f"list({name})" if are_recordings else f"numpy.stack({name})"
         raise TypeError(f"{name} is a Series of arrays; pass {cure}.")
+    if str(getattr(X, "dtype", "")).startswith(("List(", "Array(")):
+        raise TypeError(f"{name} is a Series of lists; pass {name}.to_list().")
     if X is None or isinstance(X, str | bytes | os.PathLike):
         raise TypeError(f"{name}={X!r}; expected rows of shape (n_samples, n_features).")
     numbered = ("__getitem__", "__array__", "__dataframe__", "__arrow_c_stream__")
@@ -248,6 +274,33 @@ def check_weights(name: str, weights: Any, n_rows: int) -> NDArray[np.float64]:
     return numbers
 
 
+def check_names(name: str, contestants: Any) -> None:
+    """Refuse anything but a dict of estimators by name.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for messages.
+    contestants : object
+
+    Raises
+    ------
+    TypeError
+        If it is none, or if it holds classes.
+    """
+    if not isinstance(contestants, Mapping):
+        raise TypeError(
+            f"{name} is of type {type(contestants).__name__}; expected a dict of estimators by "
+            f"name, as {{'PCA': PCA(16)}}."
+        )
+    for key, estimator in contestants.items():
+        if isinstance(estimator, type):
+            raise TypeError(
+                f"{name}[{key!r}] is the class {estimator.__name__}; expected an estimator: "
+                f"{estimator.__name__}()."
+            )
+
+
 def check_values(name: str, values: Any, n_rows: int, table: str = "X") -> NDArray[Any]:
     """Return one value for each row of a table, none of them missing.
 
@@ -271,7 +324,7 @@ def check_values(name: str, values: Any, n_rows: int, table: str = "X") -> NDArr
     """
     if values is None:
         raise ValueError(f"{name}=None; expected one value for each row of {table}.")
-    values = without_gradient(values)
+    values = readable(values)
     # NumPy would turn a list of text and NaN into text.
     array = np.asarray(values, dtype=object if isinstance(values, list | tuple) else None)
     if array.ndim == 2 and array.shape[1] == 1:
@@ -303,9 +356,16 @@ def _of_one_kind(name: str, array: NDArray[Any]) -> NDArray[Any]:
     if kind == "decimal":
         return array.astype(np.float64)
     array = pd.Series(array, dtype=object).infer_objects().to_numpy()
-    if array.dtype == object and "mixed" in kind:
+    if array.dtype != object or "mixed" not in kind:
+        return array
+    kinds = sorted({type(value) for value in array}, key=lambda each: each.__name__)
+    if all(issubclass(each, str | Number | np.generic) for each in kinds):
         raise ValueError(f"{name} mixes text and numbers; expected one kind: {name}.astype(str).")
-    return array
+    found = " and ".join(each.__name__ for each in kinds)
+    cure = f"list(map(str, {name})) if they name classes"
+    if all(hasattr(each, "item") for each in kinds):
+        cure = f"[value.item() for value in {name}]"
+    raise ValueError(f"{name} holds {found} objects; expected numbers or text: pass {cure}.")
 
 
 def is_continuous(values: NDArray[Any]) -> bool:
@@ -392,7 +452,7 @@ def check_codes(
     ValueError
         If ``Z`` is no table, is too small, or holds anything but finite numbers.
     """
-    Z = without_gradient(Z)
+    Z = readable(Z)
     try:
         array = np.asarray(Z.toarray() if issparse(Z) else Z)  # type: ignore[union-attr]
     except ValueError as error:

@@ -28,6 +28,7 @@ from sklearn_mi._checks import check_codes, check_random_state
 from sklearn_mi._progress import progress_bar
 from sklearn_mi.diagnostics import effective_rank
 from sklearn_mi.probes import READOUTS, fitted_readout, fitted_scaling, read_labels
+from sklearn_mi.rows import warn_of_labels
 
 __all__ = [
     "OnlineProbe",
@@ -149,6 +150,7 @@ class OnlineProbe(Callback):
         if not isinstance(self.every, int) or self.every < 1:
             raise ValueError(f"every={self.every!r}; expected a positive integer.")
         n_rows = self.X.shape[0] if issparse(self.X) else len(self.X)
+        warn_of_labels(self.X, self.y)
         self.labels_, self.is_measurement_ = read_labels(self.y, n_rows, self.discrete_target)
         known = READOUTS[self.is_measurement_]
         self.probes_ = [name for name in known if name != "mlp"]

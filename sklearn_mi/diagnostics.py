@@ -23,7 +23,8 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
-from sklearn_mi._checks import check_codes, check_random_state
+from sklearn_mi._base import positive_integer
+from sklearn_mi._checks import check_codes, check_container, check_random_state, readable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -449,8 +450,8 @@ def column_importance(
     >>> table["code"].round(1).tolist()
     [1.0, 0.0, 0.0]
     """
-    if n_repeats < 1:
-        raise ValueError(f"n_repeats={n_repeats!r}; expected a positive integer.")
+    positive_integer("n_repeats", n_repeats)
+    check_container("X", X)
     table = _table_of_columns(X)
     Z = check_codes("Z, the codes of X,", learner.transform(table), least_rows=2)
     spread = 2 * float(np.square(Z - Z.mean(axis=0)).sum()) or 1.0
@@ -487,7 +488,7 @@ def _table_of_columns(X: Any) -> Any:
         raise ValueError("X is sparse; expected a dense table: X.toarray().")
     if hasattr(X, "to_pandas"):
         raise ValueError(f"X is a {type(X).__name__}; expected pandas: X.to_pandas().")
-    array = np.asarray(X)
+    array = np.asarray(readable(X))
     if array.ndim != 2:
         raise ValueError(
             f"X has shape {array.shape}; expected a table (n_samples, n_features). Fit the learner "

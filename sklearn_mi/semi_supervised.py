@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import copy
 import inspect
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.model_selection import (
     BaseCrossValidator,
     KFold,
+    PredefinedSplit,
     StratifiedKFold,
     check_cv,
     cross_val_score,
@@ -28,7 +29,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
-from sklearn.utils import check_consistent_length, column_or_1d, get_tags
+from sklearn.utils import check_consistent_length, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -43,6 +44,7 @@ from sklearn_mi._checks import (
     without_gradient,
 )
 from sklearn_mi._compat import HasMethods, _safe_indexing
+from sklearn_mi.labelled import rows_of_labels, unlabelled, values_of, warn_of_markers
 from sklearn_mi.learner import MIRepresentationLearner
 from sklearn_mi.preparation import Given, Run, early_view
 from sklearn_mi.probes import SCALES
@@ -60,47 +62,6 @@ SURE, MOST_UNLABELLED, N_ROUNDS = 0.8, 5000, 5
 RELIABLE, N_SPLITS = 0.9, 5
 LARGEST_TARGET = 1e150
 ALPHAS = np.logspace(-3, 3, 13)
-
-
-def _values_of(y: Any) -> NDArray[Any]:
-    """Return targets as one array of their own kind; a list may mix numbers or text with None."""
-    if y is None:
-        raise ValueError(
-            "This requires y to be passed, but the target y is None: pass the labels, with -1, "
-            "None or NaN for rows that have none."
-        )
-    array = pd.Series(y, dtype=object).infer_objects().to_numpy() if _is_list(y) else np.asarray(y)
-    return column_or_1d(array, warn=True)
-
-
-def _is_list(y: Any) -> bool:
-    return isinstance(y, list | tuple) and not any(np.ndim(value) for value in y)
-
-
-def _unlabelled(y: NDArray[Any], marker: Any) -> NDArray[np.bool_]:
-    """Return which rows have no label: by the marker, or by what their kind of label says."""
-    missing = np.asarray(pd.isna(y))
-    if is_auto(marker):
-        return missing | _equal(y, missing, -1) if y.dtype.kind in "iO" else missing
-    return missing if pd.isna(marker) else _equal(y, missing, marker)
-
-
-def _equal(y: NDArray[Any], missing: NDArray[np.bool_], marker: Any) -> NDArray[np.bool_]:
-    """Return which values equal a marker; a missing one may not even be compared."""
-    pairs = zip(y.tolist(), missing, strict=True)
-    return np.array([not is_missing and value == marker for value, is_missing in pairs], bool)
-
-
-def _rows_of_labels(y: Any, marker: Any) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """Return the targets, and the numbers of the rows that have one; at least one must."""
-    values = _values_of(y)
-    labelled = np.flatnonzero(~_unlabelled(values, marker))
-    if not len(labelled):
-        raise ValueError(
-            f"y has no label in {len(values)} rows with unlabeled={marker!r}; expected at least "
-            "one. Without any label use MIRepresentationLearner alone."
-        )
-    return values, labelled
 
 
 def _view_of_labels(learner: Any) -> View | None:
@@ -222,7 +183,8 @@ class _SemiSupervised(DocLinkMixin, BaseEstimator):
             )
         check_container("X", X)
         warn_of_labels(X, y)
-        values, rows = _rows_of_labels(y, self._marker)
+        warn_of_labels(X, metadata.get("sample_weight"), "sample_weight")
+        values, rows = rows_of_labels(y, self._marker)
         check_consistent_length(X, values)
         targets = self._read_targets(values[rows])
         to_learner, to_readout = self._routed(metadata, rows, len(values))
@@ -257,7 +219,7 @@ class _SemiSupervised(DocLinkMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a part is None, so that it has no parameters.
+            If a part is None, or ``fine_tune`` is False, so that it has no parameters.
         """
         super().set_params(**{key: value for key, value in params.items() if "__" not in key})
         nested = {key: value for key, value in params.items() if "__" in key}
@@ -268,6 +230,13 @@ class _SemiSupervised(DocLinkMixin, BaseEstimator):
                     f"{key}: {name}=None has no parameter {inner!r} to set; pass {name}=... to "
                     "vary its parameters."
                 )
+            if name == "fine_tune" and not isinstance(self.fine_tune, FineTuning):
+                if self.fine_tune is not True:
+                    raise ValueError(
+                        f"{key}: fine_tune={self.fine_tune!r} has no parameter {inner!r} to set; "
+                        "pass fine_tune=FineTuning() to vary its parameters."
+                    )
+                self.fine_tune = FineTuning()
         return super().set_params(**nested)
 
     def get_metadata_routing(self) -> MetadataRouter:
@@ -378,7 +347,7 @@ class _SemiSupervised(DocLinkMixin, BaseEstimator):
         view = _view_of_labels(learner)
         if view is None:
             return None
-        values = _values_of(y)
+        values = values_of(y)
         if getattr(view, "unlabelled", None) is not None:
             return values
         codes = np.full(len(values), -1)
@@ -407,8 +376,8 @@ class _SemiSupervised(DocLinkMixin, BaseEstimator):
 
     def _check_scored(self, y: Any) -> None:
         """Refuse to score rows without a label."""
-        values = _values_of(y)
-        n = int(_unlabelled(values, self._marker).sum())
+        values = values_of(y)
+        n = int(unlabelled(values, self._marker).sum())
         if n:
             raise ValueError(
                 f"y has {n} of {len(values)} rows without a label, which nothing can be scored "
@@ -500,7 +469,8 @@ class SemiSupervisedClassifier(ClassifierMixin, _SemiSupervised):
         their mean, as in a table of numbers and categories; there numbers are divided one by one.
     unlabeled : object, default="auto"
         What ``y`` holds for rows without a label. "auto": -1 among integers; NaN among floats;
-        None, NaN, pandas' NA or -1 in an array of objects. If all labels are text, all count.
+        None, NaN, pandas' NA or -1 in an array of objects; what is masked. If all labels are
+        text, all count; "nan", "-1" or an empty text among them, or -1.0 among floats, warns.
         None and NaN stand for any missing value.
     fine_tune : bool or FineTuning, default=False
         Whether a copy of the fitted learner goes on training, with the labels and its objective
@@ -624,6 +594,13 @@ class SemiSupervisedClassifier(ClassifierMixin, _SemiSupervised):
     def _read_targets(self, values: NDArray[Any]) -> NDArray[Any]:
         least = 2 if self.classifier is None else 1
         classes = check_classes("y", values, len(values))
+        if classes.dtype.kind in "OS":
+            kind = type(classes[0]).__name__
+            raise ValueError(
+                f"y holds {kind} objects; expected classes: numbers, text or truth values. If they "
+                "name classes, pass y.astype(str)."
+            )
+        warn_of_markers(classes, self.unlabeled)
         if len(np.unique(classes)) < least:
             raise ValueError(
                 f"y has one class among its labelled rows, {classes[0]!s}; expected 2 or more: "
@@ -780,7 +757,8 @@ class LabeledFold(BaseCrossValidator):
     cv : int or splitter, default=5
         How to split the labelled rows. An integer is a number of folds, stratified if the targets
         are classes: integers, text, or floats with each value in at least ``cv`` rows. For targets
-        that are whole numbers but no classes, pass ``KFold(5)``.
+        that are whole numbers but no classes, pass ``KFold(5)``. `PredefinedSplit` may tell the
+        folds of all rows, or of labelled ones.
     unlabeled : object, default="auto"
         As in `SemiSupervisedClassifier`. If -1 is a target among integers, pass NaN.
 
@@ -825,10 +803,11 @@ class LabeledFold(BaseCrossValidator):
         ValueError
             If no row has a label, or ``cv`` cannot split the labelled rows.
         """
-        n = len(_values_of(y))
+        n = len(values_of(y))
+        check_consistent_length(X, values_of(y))
         rows, *rest = self._labelled(y, groups)
         self._check_classes(rest[0])
-        for _, test in self._splitter(rest[0]).split(rows, *rest):
+        for _, test in self._of_rows(rows, n, rest[0]).split(rows, *rest):
             tested = np.sort(rows[test])
             yield np.setdiff1d(np.arange(n), tested), tested
 
@@ -860,20 +839,35 @@ class LabeledFold(BaseCrossValidator):
         if isinstance(self.cv, Integral):
             return int(self.cv)
         if y is None:
-            return self.cv.get_n_splits(X, y, groups)
-        return self.cv.get_n_splits(*self._labelled(y, groups))
+            return self._splitter(np.zeros(0)).get_n_splits(X, y, groups)
+        rows, *rest = self._labelled(y, groups)
+        return self._of_rows(rows, len(values_of(y)), rest[0]).get_n_splits(rows, *rest)
+
+    def _of_rows(self, rows: NDArray[np.intp], n: int, y: NDArray[Any]) -> Any:
+        """Return what splits the labelled rows; predefined folds may tell those of all rows."""
+        folds = self._splitter(y)
+        if not isinstance(folds, PredefinedSplit) or len(folds.test_fold) == len(rows):
+            return folds
+        if len(folds.test_fold) == n:
+            return PredefinedSplit(folds.test_fold[rows])
+        raise ValueError(
+            f"cv has folds of {len(folds.test_fold)} rows, but y has {n}, {len(rows)} of them "
+            "with a label; expected PredefinedSplit of all rows, or of those with a label."
+        )
 
     def _labelled(self, y: Any, groups: Any) -> tuple[NDArray[np.intp], NDArray[Any], Any]:
         """Return the numbers, targets and groups of labelled rows."""
-        values, rows = _rows_of_labels(y, self.unlabeled)
+        values, rows = rows_of_labels(y, self.unlabeled)
         groups = None if groups is None else check_values("groups", groups, len(values))[rows]
         return rows, check_values("y", values[rows], len(rows)), groups
 
     def _splitter(self, y: NDArray[Any]) -> Any:
         if not isinstance(self.cv, Integral):
-            if not hasattr(self.cv, "get_n_splits"):
+            if not hasattr(self.cv, "get_n_splits") or isinstance(self.cv, type):
+                told = textwrap.shorten(repr(self.cv), 80)
                 raise ValueError(
-                    f"cv={self.cv!r}; expected a number of folds or a splitter such as KFold(5)."
+                    f"cv={told}; expected a number of folds or a splitter such as KFold(5). Folds "
+                    "of your own, a row number each, are PredefinedSplit(folds)."
                 )
             return self.cv
         counts = np.unique(y, return_counts=True)[1]

@@ -44,7 +44,7 @@ LINES = [
     {"building"},
     {"training"},
     {"reports", "matching"},
-    {"probes", "diagnostics", "datasets"},
+    {"probes", "diagnostics", "datasets", "labelled"},
     {"persistence"},
     {"callbacks"},
     {"preparation"},
@@ -69,7 +69,7 @@ TOLD = {f"information.{name}" for name in ("estimator", "features", "lags", "nei
 # Plumbing between the modules: a line says what each is; nobody calls it from outside.
 PLUMBING = {
     *("building", "channel", "encoding", "export", "matching", "model", "on_pairs", "processes"),
-    *("callbacks", "persistence", "recipe", "reports", "runtime", "sides", "storing"),
+    *("callbacks", "labelled", "persistence", "recipe", "reports", "runtime", "sides", "storing"),
     *("headers", "streaming", "workers"),
     *(name for name in SOURCES if name.startswith("information.") and name not in TOLD),
     *(f"paper.{name}" for name in ("data", "measures")),

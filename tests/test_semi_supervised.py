@@ -125,6 +125,7 @@ def test_text_labels_keep_their_names(blobs, kind):
     np.testing.assert_array_equal(model.predict(X), TEXT[by_hand(X, y, few)])
 
 
+@pytest.mark.filterwarnings("ignore:y holds .* which counts as a class")
 @pytest.mark.parametrize(
     ("y", "unlabeled", "classes"),
     [

@@ -325,6 +325,12 @@ def failure_is_told(path: Path) -> Iterator[None]:
         package = NEEDS.get(kind, "a package")
         cure = f"pip install {package}, or use a {'.csv' if kind == '.parquet' else '.npy'} file"
         raise click.ClickException(f"{path} needs {package}, which is missing: {cure}.") from error
+    except UnicodeDecodeError as error:
+        raise click.ClickException(
+            f"{path} cannot be read as {kind.lstrip('.')}: it is no text in UTF-8 (it has byte "
+            f"{error.object[error.start]:#x}); save it as UTF-8, as by iconv -f LATIN1 -t UTF-8 "
+            f"{path.name} > new.csv."
+        ) from error
     except Exception as error:
         said = sentence(error).rstrip(".")
         told = f"{path} cannot be read as {kind.lstrip('.')}: {said}."

@@ -111,6 +111,7 @@ def _frame(path: Path, index: str | None, as_text: set[str]) -> pd.DataFrame:
             sep = SEPARATORS[kind]
             frame = pd.read_csv(path, sep=sep)
             _refuse_other_separators(path, frame, sep)
+            _check_header(path, frame, sep)
             if known := [name for name in frame if name in as_text]:
                 # A second look leaves the text of these fields as it stands.
                 how: Any = {"usecols": known, "dtype": str, "keep_default_na": False}
@@ -123,6 +124,22 @@ def _frame(path: Path, index: str | None, as_text: set[str]) -> pd.DataFrame:
     if kind != ".parquet" and str(frame.columns[0]) == "Unnamed: 0":
         return frame.set_index(frame.columns[0]).rename_axis(None)
     return frame
+
+
+def _check_header(path: Path, frame: Any, sep: str) -> None:
+    """Refuse rows of more fields than the header has, and names that stand twice in it."""
+    import pandas as pd
+
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise click.ClickException(
+            f"{path} has {frame.shape[1] + frame.index.nlevels} fields in a row, but its first "
+            f"line names {frame.shape[1]}, {str(frame.columns[0])!r} first; expected a name for "
+            "each: drop lines before the names, or name the column of row names, too."
+        )
+    names = pd.read_csv(path, sep=sep, header=None, nrows=1, dtype=str).iloc[0].dropna()
+    if names.duplicated().any():
+        twice = names[names.duplicated()].unique().tolist()
+        raise click.ClickException(f"{path} has several columns of one name: {twice}; rename them.")
 
 
 def _refuse_other_separators(path: Path, frame: Any, sep: str) -> None:

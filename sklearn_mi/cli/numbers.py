@@ -260,6 +260,8 @@ def _labelled(X: Any, columns: Any, label: str) -> tuple[Any, Any]:
     known = columns[label].notna().to_numpy()
     if known.all():
         return X, columns
+    if not known.any():
+        raise click.ClickException(f"no row has a label in column {label!r}; expected some.")
     say(f"{(~known).sum():,} rows have no {label}, and are left out.")
     is_list = isinstance(X, list)
     rows = [row for row, kept in zip(X, known, strict=True) if kept] if is_list else X[known]

@@ -12,7 +12,7 @@ from scipy.integrate import solve_ivp
 from scipy.signal import lfilter
 
 from sklearn_mi._base import a_number, positive_integer
-from sklearn_mi._checks import check_values
+from sklearn_mi._checks import check_values, readable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -177,7 +177,7 @@ def _channels(table: pd.DataFrame, by: str, time: str, columns: Sequence[str] | 
         named["columns"] = [columns] if isinstance(columns, str) else list(columns)
     for parameter, names in named.items():
         for name in names:
-            if name not in table.columns:
+            if isinstance(name, list | dict | set) or name not in table.columns:
                 raise ValueError(
                     f"{parameter}={name!r} is no column of frame; expected one of "
                     f"{listed(list(table.columns))}."
@@ -287,7 +287,7 @@ def windows(X: ArrayLike, length: int, step: int = 1, groups: ArrayLike | None =
     ([[0, 1, 2], [2, 3, 4], [4, 5, 6]], [0, 2, 4])
     """
     length, step = positive_integer("length", length), positive_integer("step", step)
-    series = np.asarray(X)
+    series = _series(X)
     if series.ndim not in (1, 2) or not series.size or series.dtype.kind not in "biuf":
         raise ValueError(
             f"X has shape {series.shape} and type {series.dtype}; expected one recording of "
@@ -297,9 +297,28 @@ def windows(X: ArrayLike, length: int, step: int = 1, groups: ArrayLike | None =
     series = series.reshape(len(series), -1)
     which = np.zeros(len(series), int)
     if groups is not None:
+        from sklearn_mi.rows import warn_of_labels  # which imports torch
+
+        warn_of_labels(X, groups, "groups")
         which = check_values("groups", groups, len(series))
     rows = np.concatenate([_window_rows(which, key, length, step) for key in pd.unique(which)])
     return Windows(series[rows], which[rows[:, 0]], rows[:, 0])
+
+
+def _series(X: Any) -> np.ndarray:
+    """Return one recording as numbers, whole numbers and floats as they are."""
+    if isinstance(X, list | tuple) and len({np.shape(row) for row in X}) > 1:
+        raise ValueError(
+            "X is a list of rows of unequal lengths; expected one recording of numbers, (n_time, "
+            "n_channels): of several ones, windows of each."
+        )
+    series = np.asarray(readable(X))
+    if series.dtype != object:
+        return series
+    try:
+        return np.where(pd.isna(series), np.nan, series).astype(np.float64)
+    except (TypeError, ValueError):
+        return series
 
 
 def _window_rows(which: np.ndarray, key: Any, length: int, step: int) -> np.ndarray:

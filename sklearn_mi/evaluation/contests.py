@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
+from numbers import Integral
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -25,10 +26,11 @@ from sklearn.model_selection import (
     check_cv,
 )
 
-from sklearn_mi._base import resolve
+from sklearn_mi._base import positive_integer, resolve
 from sklearn_mi._checks import (
     check_codes,
     check_container,
+    check_names,
     check_random_state,
     check_values,
     native_table,
@@ -156,6 +158,20 @@ class _Encoded(NamedTuple):
     transform_seconds: float
 
 
+def _check_given(
+    X: Any, y: Any, groups: Any, transformers: Any, classifiers: Any, n_draws: int
+) -> None:
+    """Refuse contestants that are no dict, and no rows; warn of row labels in another order."""
+    from sklearn_mi.rows import warn_of_labels  # which imports torch
+
+    check_names("transformers", transformers)
+    check_names("classifiers", classifiers)
+    positive_integer("n_draws", n_draws)
+    check_container("X", X)
+    warn_of_labels(X, y)
+    warn_of_labels(X, groups, "groups")
+
+
 def _read_target(
     y: Any,
     n_rows: int,
@@ -170,8 +186,14 @@ def _read_target(
     if given[other] is not None:
         kind = "a measurement" if is_measurement else "classes"
         raise ValueError(f"{other}={given[other]!r}, but y holds {kind}; expected {counted}.")
-    counts = COUNTS[counted] if given[counted] is None else given[counted]
-    return _Target(labels, is_measurement, counts or ())
+    counts: Any = COUNTS[counted] if given[counted] is None else given[counted]
+    if isinstance(counts, str) or not isinstance(counts, Iterable):
+        raise ValueError(f"{counted}={counts!r}; expected a list of numbers, or None for all.")
+    counts = list(counts)
+    for count in counts:
+        if count is not None and not isinstance(count, Integral):
+            raise ValueError(f"{counted}={count!r}; expected whole numbers, or None for all.")
+    return _Target(labels, is_measurement, counts)
 
 
 def _label_draws(
@@ -577,7 +599,7 @@ def compare(
     3  PCA               5.0   0.9
     """
     classifiers = classifiers or {}
-    check_container("X", X)
+    _check_given(X, y, groups, transformers, classifiers, n_draws)
     X = native_table(without_gradient(X))
     n_rows = _num_samples(X)
     if issparse(X):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 from joblib import delayed
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
@@ -22,8 +23,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_mi._base import positive_integer
-from sklearn_mi._checks import check_codes, check_container, check_random_state
-from sklearn_mi._compat import _safe_indexing
+from sklearn_mi._checks import (
+    check_codes,
+    check_container,
+    check_names,
+    check_random_state,
+    readable,
+)
+from sklearn_mi._compat import _num_samples, _safe_indexing
 from sklearn_mi._progress import progress_bar
 from sklearn_mi.evaluation.tables import _corrected_t
 from sklearn_mi.workers import in_parallel
@@ -138,14 +145,19 @@ def compare_pairs(
     1        0.9        1.0         2
     2        0.8        1.0         2
     """
+    from sklearn_mi.rows import warn_of_labels  # which imports torch
+
+    check_names("models", models)
     check_container("X", X)
     check_container("Y", Y)
+    warn_of_labels(X, Y, "Y")
+    X, Y = (X.tocsr() if issparse(X) else readable(X)), (Y.tocsr() if issparse(Y) else readable(Y))
     check_consistent_length(X, Y, latents, groups)
     _refuse_lacking("X", X)
     _refuse_lacking("Y", Y)
-    folds = _folds(len(X), groups, n_folds, cv, random_state)
+    folds = _folds(_num_samples(X), groups, n_folds, cv, random_state)
     smallest = min(len(fold.test) for fold in folds)
-    ks: Sequence[int] = (k,) if isinstance(k, int | np.integer) else k
+    ks: Sequence[int] = list(k) if isinstance(k, Iterable) else [k]
     for number in ks:
         if positive_integer("k", number) > smallest:
             raise ValueError(f"k={number}; expected at most {smallest}, the rows of a fold.")
@@ -211,6 +223,12 @@ def summarise_pairs(table: pd.DataFrame) -> pd.DataFrame:
       name    measure  mean   low  high
     0  PLS  recall@10   0.8  0.41  1.19
     """
+    absent = [name for name in ("name", "fold", "n_train", "n_left_out") if name not in table]
+    if absent:
+        raise ValueError(
+            f"The table has no column {absent[0]!r}; it has {list(table)}. Expected what "
+            "compare_pairs returns."
+        )
     measures = [name for name in table if name not in ("name", "fold", "seed", *SIZES)]
     rows = []
     for name, folds in table.groupby("name", sort=False):
@@ -226,7 +244,13 @@ def _folds(n: int, groups: Any, n_folds: int, cv: Any, random_state: Any) -> lis
     made = KFold if groups is None else GroupKFold
     own: Any = made(n_folds, shuffle=True, random_state=generator) if cv is None else check_cv(cv)
     splits = own.split(np.zeros(n), groups=groups)
-    return [_Fold(number, train, test) for number, (train, test) in enumerate(splits)]
+    # Masks, too, tell rows.
+    folds = [_Fold(i, *(np.arange(n)[rows] for rows in split)) for i, split in enumerate(splits)]
+    if not folds:
+        raise ValueError(
+            "cv has no folds; expected one or more pairs (train, test) of row numbers."
+        )
+    return folds
 
 
 def _n_shared(X: Any, Y: Any, fold: _Fold) -> int:
@@ -273,6 +297,11 @@ def _match_own(name: str, fitted: Any, train: Any, test: Any) -> _Matched:
 
 def _match_both(name: str, fitted: Any, train: Any, test: Any) -> _Matched:
     """Match by a model whose ``transform`` takes both tables."""
+    if not {"Y", "y"} & set(inspect.signature(fitted.transform).parameters):
+        raise ValueError(
+            f"{name!r} gives codes of one table; expected a model of two: one whose transform "
+            "takes both, as PLSCanonical, or whose fit takes X_pair, as MIRepresentationLearner."
+        )
     codes = _checked(name, *fitted.transform(*test))
     return _Matched(_cosines(codes, _checked(name, *fitted.transform(*train))), *codes)
 

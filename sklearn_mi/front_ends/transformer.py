@@ -17,7 +17,7 @@ from sklearn_mi._compat import _check_feature_names
 from sklearn_mi.front_ends.base import FrontEnd
 from sklearn_mi.front_ends.fitted import MOST_ROWS
 from sklearn_mi.front_ends.names import as_front_end
-from sklearn_mi.rows import StandardizeSteps, one_frame
+from sklearn_mi.rows import StandardizeSteps, names_of, one_frame
 from sklearn_mi.rows.recordings import padded
 
 __all__ = ["RecordingFeatures"]
@@ -89,6 +89,7 @@ class RecordingFeatures(
         ValueError
             If X holds no recordings, or the front end gives recordings, not features.
         """
+        names_of(X, "X")
         _check_feature_names(self, one_frame(X), reset=True)
         front_end = as_front_end(self.front_end)
         if front_end.gives_recordings:

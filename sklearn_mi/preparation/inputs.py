@@ -11,7 +11,7 @@ from typing import Any
 import joblib
 from sklearn.base import BaseEstimator
 
-from sklearn_mi._base import is_auto
+from sklearn_mi._base import is_auto, positive_integer
 from sklearn_mi._checks import check_values
 from sklearn_mi.encoding import check_length
 from sklearn_mi.model import PairModel
@@ -29,6 +29,7 @@ from sklearn_mi.rows import (
     read_confounds,
     read_pair,
     read_rows,
+    warn_of_labels,
     warn_of_large_values,
     without_confounds,
 )
@@ -113,15 +114,12 @@ def read_data(
         warn_of_large_values(first, settings["standardize"])
         if pair is not None:
             warn_of_large_values(pair, settings["standardize"], "X_pair")
+    warn_of_labels(X, given.groups, "groups")
     groups = None if given.groups is None else check_values("groups", given.groups, n)
     negatives = settings["negatives"] if known is None else known.model.recipe.negatives
     if groups is None and as_negatives(negatives).needs_groups:
         raise ValueError(f"negatives={negatives!r} needs groups: pass groups=...")
-    y = None
-    if "y" in view.needs and given.y is not None:
-        y = check_values("y", given.y, n)
-        if known is None:
-            view.check_labels(y)
+    y = _labels_for(view, X, given, n, is_fit=known is None)
     refuse_two_kinds(settings["comparison"], y, groups)
     name, told = type(learner).__name__, schema and schema.confounds
     check_labels(X, given.confounds, "confounds")
@@ -163,6 +161,17 @@ def _first_window(stream: Stream, team: Team) -> Any:
         )
     stream.is_split = True
     return team.agreed(block)
+
+
+def _labels_for(view: View, X: Any, given: Given, n: int, *, is_fit: bool) -> Any:
+    """Return the labels that the view asks for, if any."""
+    if "y" not in view.needs or given.y is None:
+        return None
+    warn_of_labels(X, given.y)
+    y = check_values("y", given.y, n)
+    if is_fit:
+        view.check_labels(y)
+    return y
 
 
 def _check_stream(stream: Stream, given: Given, max_epochs: int | None) -> None:
@@ -257,4 +266,7 @@ def early_view(view: Any, *, is_paired: bool) -> View:
     """
     if is_auto(view):
         return as_view("paired" if is_paired else "neighbors")
-    return copy.deepcopy(as_view(view))
+    made = copy.deepcopy(as_view(view))
+    # The view cuts rows into windows before it is fitted.
+    positive_integer("window", made.window)
+    return made

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scipy.sparse import issparse
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
@@ -142,6 +143,8 @@ def _as_table(confounds: Any) -> Any:
                 f"confounds has rows of unequal lengths, or lists in place of values ({error}); "
                 "expected a table (n, q)."
             ) from error
+    if issparse(confounds):
+        confounds = confounds.toarray()
     return confounds[:, None] if len(np.shape(confounds)) == 1 else confounds
 
 

@@ -329,7 +329,7 @@ def _told(X: Any, name: str, error: Exception) -> Exception | None:
 def _as_objects(X: Any) -> np.ndarray | None:
     """Return rows as an array of objects if their container can hold objects."""
     is_frame = isinstance(X, pd.DataFrame) or _get_feature_names(X) is not None
-    if not (is_frame or isinstance(X, np.ndarray | list | tuple)):
+    if not (is_frame or isinstance(X, np.ndarray | list | tuple | pd.Series)):
         return None
     try:
         return np.asarray(X, dtype=object)

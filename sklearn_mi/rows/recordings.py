@@ -13,6 +13,7 @@ from pandas.api.types import infer_dtype
 from torch import Tensor
 
 from sklearn_mi._base import Shape
+from sklearn_mi._checks import readable
 from sklearn_mi._compat import _get_feature_names
 from sklearn_mi.rows.columns import is_polars_frame, series_of
 from sklearn_mi.rows.sources import Source, as_source
@@ -166,12 +167,9 @@ def _shape(part: Any) -> Shape:
 def _one(part: Any, i: int, name: str) -> np.ndarray:
     """Return one recording as an array of shape (time, channels)."""
     expected = "expected an array of numbers of shape (time, channels)"
-    array: Any = part.detach().cpu().numpy() if isinstance(part, Tensor) else part
+    array: Any = readable(part)
     if is_frame(part):
         array = _numbers(part, f"{name}[{i}]")
-    if isinstance(array, np.ma.MaskedArray) and np.ma.getmaskarray(array).any():
-        # What the mask hides is not observed; numpy would take it.
-        array = np.ma.filled(array.astype(np.float64), np.nan)
     try:
         array = np.asarray(array)
         if array.dtype.kind == "c":

@@ -190,6 +190,8 @@ def as_stream(X: Any, name: str = "X") -> Stream | None:
     if is_stored(X):
         return None
     known = (str, bytes, list, tuple, set, frozenset, range, Mapping)
+    if getattr(X, "is_nested", False) is True:  # a tensor without a shape
+        raise TypeError("X is a nested tensor; pass list(X.unbind()).")
     is_array = any(hasattr(X, name) for name in ("shape", "__array__", "__dataframe__"))
     is_sequence = hasattr(X, "__getitem__") and hasattr(X, "__len__")
     if not hasattr(X, "__iter__") or isinstance(X, known) or is_array or is_sequence:

@@ -91,6 +91,9 @@ class TimeLag(View):
 
     def fit(self, X: AnyRows) -> State:
         """Check the parameters."""
+        self._check()
+
+    def _check(self) -> None:
         positive_integer("window", self.window)
         longest = self.lag if self.max_lag is None else self.max_lag
         whole = isinstance(self.lag, int | np.integer) and isinstance(longest, int | np.integer)
@@ -102,12 +105,14 @@ class TimeLag(View):
 
     def partners(self, n: int, groups: Values, y: Values) -> Partners:
         """Return, for each row, the rows from ``lag`` to ``max_lag`` later in its series."""
+        self._check()
         within = _same_value(np.zeros(n) if groups is None else groups)
-        longest = self.lag if self.max_lag is None else self.max_lag
+        # A longer lag has no partner either.
+        lag, longest = (min(int(each), n) for each in (self.lag, self.max_lag or self.lag))
         place = within.start + within.own
         left = within.count - within.own  # rows that come after it in its series
-        count = (left - self.lag + 1).clamp(0, longest - self.lag + 1)
-        start = torch.where(count > 0, place + self.lag, 0)
+        count = (left - lag + 1).clamp(0, longest - lag + 1)
+        start = torch.where(count > 0, place + lag, 0)
         return Partners(within.order, start, count, count)
 
     def caveats(self, state: State, *, shares_values: bool = True) -> tuple[str, ...]:

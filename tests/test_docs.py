@@ -64,6 +64,7 @@ from sklearn_mi.recipe import ENTRIES
 from sklearn_mi.rows import BlockSource, Stream, window_order
 from sklearn_mi.rows.blocks import Sliced, in_order, row_of_item, without_labels
 from sklearn_mi.rows.moments import Limits
+from sklearn_mi.rows.recordings import gathered
 from sklearn_mi.study import _Work
 from sklearn_mi.training.state_files import read_state, write_state
 from sklearn_mi.views import VIEWS, Columns, Neighbors, TimeLag
@@ -520,6 +521,12 @@ def resumed_shares(path):
     list(quick().fit_iter(Parts(), **how))
 
 
+def typed_csv(text, encoding="utf-8"):
+    Path("rows.csv").write_text(text, encoding)
+    words = ["fit", "rows.csv", "--out", "m.safetensors"]
+    raise ValueError(CliRunner().invoke(main, words).output)
+
+
 def typed(words, **files):
     """Return what a command says of files of HDF5, given by their data sets."""
     for name, sets in files.items():
@@ -931,6 +938,16 @@ PROVOKED = {
     "expected the same names in each": lambda: in_order({"a": 1}, ["a", "b"]),
     "tuples of which the first part is the row": lambda: row_of_item((1, np.zeros(3))),
     "a row, beside": lambda: row_of_item({"image": np.zeros((3, 3)), "id": 1}),
+    "it is no text in UTF-8": lambda: typed_csv("a,b\n\xe9,1\n", encoding="latin-1"),
+    "has several columns of one name": lambda: typed_csv("a,a\n1,2\n"),
+    "but its first line names": lambda: typed_csv("a\n1,2\n3,4\n"),
+    "which counts as a class": lambda: few_labels().fit(ROWS, np.repeat(["a", "b", "nan"], 20)),
+    "objects; expected numbers or text": lambda: few_labels().fit(
+        ROWS, [*map(torch.tensor, range(60))]
+    ),
+    "to which all recordings are padded": lambda: gathered(
+        [*np.zeros((30, 2, 1)), np.zeros((200_000, 1))]
+    ),
     "holds several arrays": lambda: typed("fit a.h5 --out m.safetensors", a="xy"),
     "holds no array": lambda: typed("fit a.h5:z --out m.safetensors", a="xy"),
     "is a folder without parquet files": lambda: typed("fit folder --out m.safetensors"),

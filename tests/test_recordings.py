@@ -13,11 +13,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 
+import sklearn_mi.rows.recordings as rows_recordings
 from sklearn_mi import MIRepresentationLearner, load
+from sklearn_mi._base import MIWarning
 from sklearn_mi.encoders import GRU, Conv1d
 from sklearn_mi.front_ends import LogMel, RecordingFeatures
 from sklearn_mi.rows import Recording, as_source, kind_of, padded
-from sklearn_mi.rows.recordings import WindowSource
+from sklearn_mi.rows.recordings import WindowSource, gathered
 from sklearn_mi.views import TimeLag
 
 SEED = 0
@@ -221,6 +223,16 @@ def test_other_channels_than_fitted_are_told(data):
         fitted.transform([x[:, :2] for x in data[0]])
     with pytest.raises(ValueError, match=r"Pass \[X\] if it is one recording\."):
         fitted.transform(data[0][0])
+
+
+def test_little_but_padding_is_told(monkeypatch):
+    monkeypatch.setattr(rows_recordings, "MOST_PADDED", 2000)
+    short = [np.zeros((10, 2)) for _ in range(39)]
+    with pytest.warns(MIWarning, match=r"X\[39\] has 1000 steps, .* half of them have 10 or fewer"):
+        assert gathered([*short, np.zeros((1000, 2))]).shape == (40, 1000, 2)
+    # No warning: as many steps, but of one length, and fewer numbers.
+    gathered([np.zeros((1000, 2)) for _ in range(40)])
+    gathered([*short[:5], np.zeros((100, 2))])
 
 
 def test_recordings_too_long_for_the_encoder_are_told(data):

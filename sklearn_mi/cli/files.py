@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,7 +112,7 @@ def _frame(path: Path, index: str | None, as_text: set[str]) -> pd.DataFrame:
             sep = SEPARATORS[kind]
             frame = pd.read_csv(path, sep=sep)
             _refuse_other_separators(path, frame, sep)
-            _check_header(path, frame, sep)
+            _check_header(path, sep)
             if known := [name for name in frame if name in as_text]:
                 # A second look leaves the text of these fields as it stands.
                 how: Any = {"usecols": known, "dtype": str, "keep_default_na": False}
@@ -126,19 +127,20 @@ def _frame(path: Path, index: str | None, as_text: set[str]) -> pd.DataFrame:
     return frame
 
 
-def _check_header(path: Path, frame: Any, sep: str) -> None:
+def _check_header(path: Path, sep: str) -> None:
     """Refuse rows of more fields than the header has, and names that stand twice in it."""
-    import pandas as pd
-
-    if not isinstance(frame.index, pd.RangeIndex):
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        lines = (fields for fields in csv.reader(file, delimiter=sep) if fields)
+        names = next(lines, [])
+        # pandas would take the first ones for names of rows.
+        n_fields = len(next(lines, names))
+    if n_fields > len(names):
         raise click.ClickException(
-            f"{path} has {frame.shape[1] + frame.index.nlevels} fields in a row, but its first "
-            f"line names {frame.shape[1]}, {str(frame.columns[0])!r} first; expected a name for "
-            "each: drop lines before the names, or name the column of row names, too."
+            f"{path} has {n_fields} fields in a row, but its first line names {len(names)}, "
+            f"{names[0]!r} first; expected a name for each: drop lines before the names, or name "
+            "the column of row names, too."
         )
-    names = pd.read_csv(path, sep=sep, header=None, nrows=1, dtype=str).iloc[0].dropna()
-    if names.duplicated().any():
-        twice = names[names.duplicated()].unique().tolist()
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
         raise click.ClickException(f"{path} has several columns of one name: {twice}; rename them.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from pandas.api.types import infer_dtype
 from torch import Tensor
 
-from sklearn_mi._base import Shape
+from sklearn_mi._base import MIWarning, Shape
 from sklearn_mi._checks import readable
 from sklearn_mi._compat import _get_feature_names
 from sklearn_mi.rows.columns import is_polars_frame, series_of
@@ -31,6 +32,8 @@ __all__ = [
 
 # Windows of more numbers than this are cut out of their series batch by batch.
 MOST_KEPT = 2**28
+# More numbers than this, so many times as many as are observed: little but padding.
+MOST_PADDED, PADDED_TIMES = 2**22, 10
 # As pandas calls them; it would make numbers of them.
 NO_NUMBERS = {"date", "datetime", "datetime64", "period", "time", "timedelta", "timedelta64"}
 
@@ -52,6 +55,11 @@ def gathered(X: Any, name: str = "X") -> Any:
     array : ndarray of shape (n, time, channels)
         Missing steps at the end are NaN. Recordings of one length keep their type.
 
+    Warns
+    -----
+    MIWarning
+        If one recording is so long that the array is little but padding.
+
     Raises
     ------
     ValueError, TypeError
@@ -72,12 +80,27 @@ def gathered(X: Any, name: str = "X") -> Any:
             )
     if len(set(lengths)) == 1:
         return np.stack(parts)
+    _warn_of_length(lengths, n_channels, name)
     narrow = all(part.dtype in (np.float32, np.float16, np.uint8) for part in parts)
     dtype = np.float32 if narrow else np.float64
     whole = np.full((len(parts), max(lengths), n_channels), np.nan, dtype)
     for row, part in zip(whole, parts, strict=True):
         row[: len(part)] = part
     return whole
+
+
+def _warn_of_length(lengths: list[int], n_channels: int, name: str) -> None:
+    """Warn of a recording to whose length most of the others are padded."""
+    longest = max(lengths)
+    padded, observed = len(lengths) * longest, sum(lengths)
+    if padded * n_channels > MOST_PADDED and padded > PADDED_TIMES * observed:
+        warnings.warn(
+            f"{name}[{lengths.index(longest)}] has {longest} steps, to which all recordings are "
+            f"padded, but half of them have {int(np.median(lengths))} or fewer; cut long ones by "
+            "datasets.windows, or leave them out, as time and memory go with the longest.",
+            MIWarning,
+            stacklevel=2,
+        )
 
 
 def _are_recordings(X: Any) -> bool:

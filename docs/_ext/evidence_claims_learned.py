@@ -275,6 +275,11 @@ LEARNED: list[Claim] = [
             and set(_on_cifar10(t, decided=False)["seeds"].dropna()) == {3}
         ),
     ),
+    _same(
+        "On MNIST the third has its eight, too, and lies around its threshold.",
+        PAPER,
+        "The third has its",
+    ),
     (
         "Claims seven and nine on CIFAR10 would take 72 hours each, and are beyond our reach.",
         lambda t: (

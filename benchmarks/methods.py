@@ -100,13 +100,13 @@ def amdim_loss(parts: nn.ModuleDict, x: Tensor) -> Tensor:
     views = [dict(zip(("code", "conv2", "conv3"), of_view, strict=True)) for of_view in by_view]
     total = 0.0
     for one, other in (views, views[::-1]):
+        local = {layer: places_of(heads.targets[layer], other[layer]) for layer in heads.targets}
         for source, target in (("code", "conv3"), ("code", "conv2"), ("conv3", "conv3")):
             anchor = one[source]
             if source != "code":
                 flat = anchor.flatten(2)
                 anchor = flat[torch.arange(len(x)), :, torch.randint(flat.shape[2], (len(x),))]
-            local = places_of(heads.targets[target], other[target])
-            scores = heads.sources[source](anchor) @ local.T / local.shape[1] ** 0.5
+            scores = heads.sources[source](anchor) @ local[target].T / heads.of.units**0.5
             total = total + 0.05 * scores.square().mean()
             total = total - of_places(20 * torch.tanh(scores / 20), len(x))
     return total / 6

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from sklearn_mi._base import Codes, Objective, Shape, a_number, check_name, positive_integer
 from sklearn_mi.comparisons.base import (
@@ -71,9 +72,19 @@ class _Dot(nn.Module):
 
 
 def _mean_square(z_x: Tensor, z_y: Tensor) -> Tensor:
-    """Return the mean squared inner product over the root of d, without the score matrix."""
+    """Return the mean squared inner product over the root of d; no score matrix is kept."""
+    n, width = z_x.shape
+    if n <= width:
+        # Fewer products than in a matrix (d, d) for each side; what is not kept is made again.
+        how: Any = {"use_reentrant": False, "preserve_rng_state": False}
+        return checkpoint(_squares, z_x, z_y, **how).mean() / width
     gram = (z_x.T @ z_x) * (z_y.T @ z_y)
-    return gram.sum() / (len(z_x) * len(z_y) * z_x.shape[1])
+    return gram.sum() / (n * len(z_y) * width)
+
+
+def _squares(z_x: Tensor, z_y: Tensor) -> Tensor:
+    """Return the mean squared inner product of each row of the first."""
+    return (z_x @ z_y.T).square().mean(1)
 
 
 class _Judge(nn.Module):
@@ -173,9 +184,10 @@ class _LocalGlobalModule(ComparisonModule):
         """Return the codes of one direction."""
         of, made = self.of, []
         if of.weight_local:
+            embedded = {} if self.is_one or self.is_convolved else self._embedded(side)
             for number, pair in enumerate(of.pairs):
                 chosen = draws[:, 2 * number : 2 * number + 2]
-                made.append(self._pair(side, *pair, negatives, chosen))
+                made.append(self._pair(side, *pair, negatives, chosen, embedded))
         if of.weight_global:
             whole = self.whole(side.targets[of.layers[0]])
             masks: Any = {"negatives": negatives, "weight": of.weight_global}
@@ -185,8 +197,22 @@ class _LocalGlobalModule(ComparisonModule):
             made[0].added = term if made[0].added is None else made[0].added + term
         return made
 
+    def _embedded(self, side: _Side) -> dict[str, Tensor]:
+        """Return every place of each target, embedded once for all of its sources."""
+        maps = {target: side.targets[target].flatten(2) for _, target in self.of.pairs}
+        return {
+            target: self.targets[target](local.transpose(1, 2).flatten(0, 1))
+            for target, local in maps.items()
+        }
+
     def _pair(
-        self, side: _Side, source: str, target: str, negatives: Tensor | None, draws: Tensor
+        self,
+        side: _Side,
+        source: str,
+        target: str,
+        negatives: Tensor | None,
+        draws: Tensor,
+        embedded: Mapping[str, Tensor],
     ) -> Codes:
         """Score a source against the places of a target, of shape (n, channels, places)."""
         local = side.targets[target].flatten(2)
@@ -198,7 +224,9 @@ class _LocalGlobalModule(ComparisonModule):
         if self.is_convolved:
             return self._by_convolution(self.heads[f"{source}-{target}"], anchor, local)
         places = local.shape[2]
-        flat = self.targets[target](local.transpose(1, 2).flatten(0, 1))
+        flat = embedded.get(target)
+        if flat is None:
+            flat = self.targets[target](local.transpose(1, 2).flatten(0, 1))
         made = Codes(self.sources[source](anchor), flat, self.dot, weight=self.of.weight_local)
         made.negatives = negatives
         if not self.is_one:

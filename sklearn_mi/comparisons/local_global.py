@@ -199,11 +199,12 @@ class _LocalGlobalModule(ComparisonModule):
 
     def _embedded(self, side: _Side) -> dict[str, Tensor]:
         """Return every place of each target, embedded once for all of its sources."""
-        maps = {target: side.targets[target].flatten(2) for _, target in self.of.pairs}
-        return {
-            target: self.targets[target](local.transpose(1, 2).flatten(0, 1))
-            for target, local in maps.items()
-        }
+        targets = dict.fromkeys(target for _, target in self.of.pairs)
+        return {target: self._embed(target, side.targets[target].flatten(2)) for target in targets}
+
+    def _embed(self, target: str, local: Tensor) -> Tensor:
+        """Return the embeddings of all places, those of a row one after the other."""
+        return self.targets[target](local.transpose(1, 2).flatten(0, 1))
 
     def _pair(
         self,
@@ -226,7 +227,7 @@ class _LocalGlobalModule(ComparisonModule):
         places = local.shape[2]
         flat = embedded.get(target)
         if flat is None:
-            flat = self.targets[target](local.transpose(1, 2).flatten(0, 1))
+            flat = self._embed(target, local)
         made = Codes(self.sources[source](anchor), flat, self.dot, weight=self.of.weight_local)
         made.negatives = negatives
         if not self.is_one:

@@ -135,7 +135,8 @@ class Stream:
         if self._yields_rows is False and isinstance(item, Mapping):
             kept = in_order(without_labels(item, tells=tells), self._columns)
             columns = {key: np.asarray(value) for key, value in kept.items()}
-            self._columns, self._names = list(columns), names_of_numbers(columns)
+            if self._columns is None:
+                self._columns, self._names = list(columns), names_of_numbers(columns)
             return columns_to_rows(columns)
         if self._columns is None:
             found = columns_of_item(item)

@@ -109,10 +109,8 @@ def ours(n_steps: int, seed: int, **parameters: Any) -> MIRepresentationLearner:
     return MIRepresentationLearner(N_COMPONENTS, **settings, **parameters)
 
 
-def time_lag(
-    X: Recordings, seed: int, n_steps: int, window: int = 1, **parameters: float
-) -> Encode:
-    learner = ours(n_steps, seed, view=TimeLag(1, LAG, window=window), **parameters)
+def time_lag(X: Recordings, seed: int, n_steps: int, window: int = 1) -> Encode:
+    learner = ours(n_steps, seed, view=TimeLag(1, LAG, window=window))
     learner.fit(np.concatenate(X), groups=numbers(X))
     return lambda parts: [np.asarray(learner.transform(part)) for part in parts]
 
@@ -146,10 +144,6 @@ CONTESTANTS = {
     "CEBRA-Time, windows": Contestant(partial(cebra_time, model="offset10-model"), "cebra"),
     "TimeLag": Contestant(time_lag),
     OURS: Contestant(partial(time_lag, window=WINDOW)),
-    # Chosen on draws 101 and 102 of both simulations, as what helps one of them.
-    "TimeLag, windows, no decay": Contestant(
-        partial(time_lag, window=WINDOW, weight_decay=0.0, lr=0.01)
-    ),
     "CPC": Contestant(cpc),
 }
 

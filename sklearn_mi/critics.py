@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sklearn_mi._base import Component, check_equal_widths, positive_integer, sizes
-from sklearn_mi.layers import as_description, copied, dense, made_by, mlp
+from sklearn_mi.layers import as_description, copied, dense, equal_parts, made_by, mlp
 from sklearn_mi.tiles import CriticModule, Scores, recomputed
 
 __all__ = [
@@ -486,7 +486,7 @@ class Split(Critic):
                 f"critics={self.critics!r} cut codes of {d_x} and {d_y} components into {k} parts; "
                 "expected 1 to as many as there are components."
             )
-        widths = [((d_x + i) // k, (d_y + i) // k) for i in reversed(range(k))]
+        widths = list(zip(equal_parts(d_x, k), equal_parts(d_y, k), strict=True))
         parts = [
             as_critic(critic, f"critics[{i}]").build(*width)
             for i, (critic, width) in enumerate(zip(self.critics, widths, strict=True))

@@ -13,7 +13,16 @@ from torch import nn
 
 from sklearn_mi._base import Component, resolve
 
-__all__ = ["as_description", "copied", "dense", "evaluating", "glorot", "made_by", "mlp"]
+__all__ = [
+    "as_description",
+    "copied",
+    "dense",
+    "equal_parts",
+    "evaluating",
+    "glorot",
+    "made_by",
+    "mlp",
+]
 
 T = TypeVar("T", bound=Component)
 
@@ -154,6 +163,26 @@ def made_by(function: Callable[..., Any], what: str, **sizes: Any) -> nn.Module:
     if not isinstance(made, nn.Module):
         raise TypeError(f"function={function!r} returned {made!r}; expected an nn.Module.")
     return made
+
+
+def equal_parts(width: int, k: int) -> list[int]:
+    """Return the widths of k nearly equal parts of a code, the wider ones first.
+
+    Parameters
+    ----------
+    width, k : int
+
+    Returns
+    -------
+    widths : list of int
+
+    Examples
+    --------
+    >>> from sklearn_mi.layers import equal_parts
+    >>> equal_parts(8, 3)
+    [3, 3, 2]
+    """
+    return [(width + i) // k for i in reversed(range(k))]
 
 
 def as_description(

@@ -139,8 +139,10 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         colour images; the columns as they are (`Passthrough`) for a table of numbers and
         categories if parts of the model and the number of steps are left open, too. That is a
         table with words or categories, or one of at most 256 columns, of which a fifth or more
-        hold only 0 and 1. With ``X_pair``, images get the perceptron, too. A module that you pass
-        is copied, never trained in place.
+        hold only 0 and 1. With ``X_pair``, images get the perceptron, too. Windows of a series and
+        pairs of wide tables get a perceptron beside a linear map (`Joined`), if codes have at least
+        8 components and are scored in halves. A module that you pass is copied, never trained in
+        place.
     encoder_y : str, Encoder, Module, callable, list of them or None, default=None
         Encoder of the second view: "shared", "separate" (another one like the first), or one of
         its own. None: the view decides. Of several tables each has such an encoder; a list

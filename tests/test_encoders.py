@@ -39,6 +39,7 @@ OWN_WIDTH = {
     "dim-net": 64,
     "identity": 392,
     "patches": 128,
+    "joined": 2 * DEFAULT_WIDTH,
     "linear": DEFAULT_WIDTH,
     "mlp": DEFAULT_WIDTH,
     "gelu-mlp": DEFAULT_WIDTH,

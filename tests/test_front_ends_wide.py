@@ -97,6 +97,7 @@ def test_wide_pairs_get_factors_by_default_and_narrow_tables_stay(tmp_path):
     learner = MIRepresentationLearner(max_steps=3, random_state=0).fit(X, X_pair=Y)
     layers = learner._model.scales
     assert learner.choices_["front_end"].value == "factors"
+    assert repr(learner.choices_["encoder"].value).startswith("Joined(")
     assert [type(layer) for layer in layers] == [FrontLayer, FrontLayer]
     learner.save(tmp_path / "learner.safetensors")
     again = sklearn_mi.load(tmp_path / "learner.safetensors")

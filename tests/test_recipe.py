@@ -380,9 +380,10 @@ def test_windows_of_a_series_are_principal_components(tmp_path):
     fitted = learner(view=TimeLag(1, 10, window=5)).fit(X)
     picked = {name: choice.value for name, choice in fitted.choices_.items()}
     assert repr(picked["front_end"]) == "Blocks(n_components=16, parts=('values',), weights=(1.0,))"
-    assert repr(picked["encoder"]) == "MLP(activation='gelu', hidden=(128,))"
+    halves = "Joined(encoders=(MLP(activation='gelu', hidden=(128,)), 'linear'))"
+    assert repr(picked["encoder"]) == halves
     trained = tuple(picked[name] for name in ("optimizer", "schedule", "lr", "weight_decay"))
-    assert trained == ("muon", "linear", 0.005, 2.0)
+    assert trained == ("muon", "linear", 0.02, 0.0)
     Z = fitted.transform(X)
     changed = X.copy()
     changed[50] += 1.0
@@ -390,6 +391,17 @@ def test_windows_of_a_series_are_principal_components(tmp_path):
     assert moved.tolist() == [50, 51, 52, 53, 54]
     fitted.save(tmp_path / "learner.mi")
     np.testing.assert_array_equal(load(tmp_path / "learner.mi").transform(X), Z)
+
+
+@pytest.mark.parametrize("named", [{"n_components": 7}, {"critic": "cauchy"}], ids=str)
+def test_codes_in_one_part_are_of_one_network(named):
+    X = np.random.default_rng(0).normal(size=(90, 3)).cumsum(axis=0)
+    fitted = learner(view=TimeLag(1, 10, window=5)).set_params(**named).fit(X)
+    assert repr(fitted.choices_["encoder"].value) == "MLP(activation='gelu', hidden=(128,))"
+    assert "Joined" not in repr(fitted.net_.module_)
+    if "n_components" in named:
+        trained = [fitted.choices_[name].value for name in ("lr", "weight_decay")]
+        assert trained == [0.005, 2.0]
 
 
 def test_windows_have_an_encoder_of_ones_own(X):

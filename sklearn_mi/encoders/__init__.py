@@ -13,7 +13,15 @@ from sklearn_mi.encoders.base import (
     Ready,
     code_width,
 )
-from sklearn_mi.encoders.composed import ENCODERS, Passthrough, Patches, Tiled, Tokens, as_encoder
+from sklearn_mi.encoders.composed import (
+    ENCODERS,
+    Joined,
+    Passthrough,
+    Patches,
+    Tiled,
+    Tokens,
+    as_encoder,
+)
 from sklearn_mi.encoders.conv1d import Conv1d
 from sklearn_mi.encoders.dense import MLP, Identity, Linear, SkipMLP
 from sklearn_mi.encoders.flows import RealNVP
@@ -35,6 +43,7 @@ __all__ = [
     "Factory",
     "Identity",
     "InvertibleModule",
+    "Joined",
     "LeNet",
     "Linear",
     "Passthrough",

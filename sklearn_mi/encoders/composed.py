@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import torch
 from sklearn.base import clone
@@ -22,10 +22,10 @@ from sklearn_mi.encoders.flows import RealNVP
 from sklearn_mi.encoders.images import Backbone, ConvNet, DIMNet, LeNet, check_image
 from sklearn_mi.encoders.recurrent import GRU
 from sklearn_mi.encoders.sequences import SequenceModule
-from sklearn_mi.layers import as_description
+from sklearn_mi.layers import as_description, equal_parts
 from sklearn_mi.runtime import is_recorded
 
-__all__ = ["ENCODERS", "Passthrough", "Patches", "Tiled", "Tokens", "as_encoder"]
+__all__ = ["ENCODERS", "Joined", "Passthrough", "Patches", "Tiled", "Tokens", "as_encoder"]
 
 
 class _KeptAndLearned(nn.Module):
@@ -98,6 +98,120 @@ class Passthrough(Encoder):
 
     def _learned(self) -> Encoder:
         return as_encoder(self.encoder)
+
+
+class _Joined(nn.Module):
+    """The codes of several networks of the same row, side by side."""
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return torch.cat([network(rows) for network in self.networks], dim=1)
+
+
+class _JoinedSteps(SequenceModule):
+    """The same of networks that encode every step."""
+
+    def __init__(self, networks: Sequence[SequenceModule]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.stride = networks[0].stride
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return torch.cat([network(rows) for network in self.networks], dim=1)
+
+    def steps(self, rows: Tensor) -> Tensor:
+        return torch.cat([network.steps(rows) for network in self._parts()], dim=1)
+
+    def seen(self, rows: Tensor) -> Tensor:
+        return self._parts()[0].seen(rows)
+
+    def _parts(self) -> list[SequenceModule]:
+        return cast("list[SequenceModule]", list(self.networks))
+
+
+@dataclass(repr=False, eq=False)
+class Joined(Encoder):
+    r"""Encode each row by several encoders, and put their codes side by side.
+
+    .. math:: x \to (h_1(x), \dots, h_k(x))
+
+    Use it if one map should not have to do everything. The default has a perceptron and a linear
+    map. The linear half keeps what a linear model reads, and the other half finds what no linear
+    map shows. The critic `~sklearn_mi.critics.Split` cuts codes in the same places. With
+    `~sklearn_mi.objectives.EachPart` each encoder then learns alone. It is the default for windows
+    of a series and for pairs of wide tables. Own width: the sum of theirs.
+
+    Parameters
+    ----------
+    encoders : sequence of str, Encoder, Module or callable
+        ``n_components`` is shared among them nearly equally; the first ones are the wider.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mi.encoders import Joined
+    >>> module = Joined().build((20,), 7)
+    >>> [network(torch.zeros(5, 20)).shape[1] for network in module.networks]
+    [4, 3]
+    """
+
+    encoders: Any = ("gelu-mlp", "linear")
+
+    @property
+    def takes(self) -> str:  # type: ignore[override]
+        """Rows that all encoders take."""
+        asked = {encoder.takes for encoder in self._parts()} - {"any"}
+        return "any" if not asked else "recordings" if asked == {"recordings"} else "others"
+
+    def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
+        """Return the module; see `Encoder.build`."""
+        encoders = self._parts()
+        widths: Sequence[int | None] = [None] * len(encoders)
+        if n_components is not None:
+            if positive_integer("n_components", n_components) < len(encoders):
+                raise ValueError(
+                    f"n_components={n_components}; {self!r} needs a component for each of its "
+                    f"{len(encoders)} encoders: expected at least {len(encoders)}, or None."
+                )
+            widths = equal_parts(n_components, len(encoders))
+        made = [
+            encoder.build(input_shape, width)
+            for encoder, width in zip(encoders, widths, strict=True)
+        ]
+        of_steps = [network for network in made if isinstance(network, SequenceModule)]
+        if len(of_steps) == len(made) and len({network.stride for network in of_steps}) == 1:
+            return _JoinedSteps(of_steps)
+        return _Joined(made)
+
+    def check_rows(self, rows: Tensor, name: str = "X") -> None:
+        """Reject rows that one of the encoders rejects; see `Encoder.check_rows`."""
+        for encoder in self._parts():
+            encoder.check_rows(rows, name)
+
+    def layers(self, input_shape: Shape) -> dict[str, str]:
+        """Return the layers of the first encoder that has some; see `Encoder.layers`."""
+        for i, encoder in enumerate(self._parts()):
+            if found := encoder.layers(input_shape):
+                return {layer: f"networks.{i}.{path}" for layer, path in found.items()}
+        return {}
+
+    def skeleton(self) -> Encoder:
+        """Return the same with the skeletons of all encoders; see `Encoder.skeleton`."""
+        return Joined(tuple(encoder.skeleton() for encoder in self._parts()))
+
+    def kept_columns(self, input_shape: Shape) -> int:
+        """Return how many columns the first encoder keeps as they are."""
+        return self._parts()[0].kept_columns(input_shape)
+
+    def _parts(self) -> list[Encoder]:
+        if isinstance(self.encoders, str) or not isinstance(self.encoders, Sequence):
+            raise ValueError(f"encoders={self.encoders!r}; expected a sequence of encoders.")
+        if not self.encoders:
+            raise ValueError("encoders=(); expected at least one encoder.")
+        return [as_encoder(part, f"encoders[{i}]") for i, part in enumerate(self.encoders)]
 
 
 _PATCHES_WIDTH = 128
@@ -416,6 +530,7 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "gelu-mlp": partial(MLP, hidden=(256, 256), activation="gelu"),
     "wide-mlp": partial(MLP, hidden=(512, 512), activation="gelu"),
     "identity": Identity,
+    "joined": Joined,
     "linear": Linear,
     "mlp": MLP,
     "passthrough": Passthrough,

@@ -250,11 +250,20 @@ class Draft:
             holds |= {IN_PARTS, "comparison"}
         if name != "front_end" and self._makes_features:
             holds |= {FRONT}
-        if widths is not None and min(widths) >= NARROWEST_SPLIT:
+        if self._narrowest(widths, name) >= NARROWEST_SPLIT:
             holds |= {WIDE}
         if widths is not None and len(widths) > 2:
             holds |= {SEVERAL}
         return set(holds)
+
+    def _narrowest(self, widths: tuple[int, ...] | None, name: str) -> int:
+        """Return the width of the narrowest code: that asked for, until the encoders are built."""
+        if name in ("n_components", "front_end"):
+            return 0
+        # What was built must stay what was picked.
+        if widths is None or name == "encoder":
+            return self.n_components or 0
+        return min(widths)
 
     def _value(self, name: str, widths: tuple[int, ...] | None = None) -> Any:
         given = self.given[name]

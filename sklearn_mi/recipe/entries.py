@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from sklearn_mi.encoders import MLP, Passthrough
+from sklearn_mi.encoders import MLP, Joined, Passthrough
 from sklearn_mi.front_ends import Blocks
 from sklearn_mi.recipe.facts import (
     BFLOAT16,
@@ -160,6 +160,21 @@ _MODEL = ("encoder", "critic", "objective")
 
 # Defaults that several entries share, since they were measured together.
 _PERCEPTRON = default("gelu-mlp", "rows of {numbers} numbers")
+_ONE_LAYER = MLP((128,), activation="gelu")
+# Each half learns alone, so both keep what the rows share.
+_HALVES_ALONE = ("critic", "objective", "comparison", IN_PARTS, WIDE)
+
+
+def _half_linear(otherwise: Default, *needs: str) -> Default:
+    """Return a perceptron beside a linear map, and what is picked if codes are not cut."""
+    return default(
+        Joined((_ONE_LAYER, "linear")),
+        "half of the code is linear, which linear models read, half finds what no linear map shows",
+        *(*_HALVES_ALONE, *needs),
+        otherwise=otherwise,
+    )
+
+
 _CAUCHY = default("cauchy", "scores fall with distance between codes, which helps with few labels")
 HALVES = default(
     "cauchy-cosine",
@@ -342,7 +357,7 @@ _ENTRIES = (
             otherwise=default(Length(400, 1200, passes=20), ""),
         ),
     ),
-    # Chosen on draws 100 and 101 of `make_lorenz` and `make_place_cells`, decoded by ridge and kNN.
+    # Chosen on draws 101 and 102 of `make_lorenz` and `make_place_cells`, decoded by ridge and kNN.
     dataclasses.replace(
         _NUMBERS,
         kind="windows of a series",
@@ -351,20 +366,31 @@ _ENTRIES = (
             "windows of a series: their first principal components hold less noise",
             "encoder",
         ),
-        encoder=default(
-            MLP((128,), activation="gelu"),
-            "rows of few principal components: a second layer doubles the time and gains little",
+        encoder=_half_linear(
+            default(
+                _ONE_LAYER,
+                "rows of few principal components: a second layer doubles the time and gains "
+                "little",
+                FRONT,
+                otherwise=default("conv1d", "windows of {steps} steps"),
+            ),
             FRONT,
-            otherwise=default("conv1d", "windows of {steps} steps"),
         ),
         output=None,
         optimizer=_by_muon(
             *("muon", "it gets as far in a third of the steps", FRONT), otherwise=ADAM
         ),
         schedule=_by_muon(*LINEAR, FRONT, otherwise=_COSINE),
-        lr=_by_muon(0.005, "a higher rate fits the noise of the channels", FRONT),
+        lr=_by_muon(
+            *(0.02, MUON_RATE, FRONT, *_HALVES_ALONE),
+            otherwise=_by_muon(0.005, "a higher rate fits the noise of the channels", FRONT),
+        ),
         weight_decay=_by_muon(
-            2.0, "it keeps codes smooth, so that linear models read them", FRONT, otherwise=NO_DECAY
+            *(0.0, "one half is linear, so the other may bend", FRONT, *_HALVES_ALONE),
+            otherwise=_by_muon(
+                *(2.0, "it keeps codes smooth, so that linear models read them", FRONT),
+                otherwise=NO_DECAY,
+            ),
         ),
         max_steps=default(Length(400, 1200, passes=20), ""),
     ),
@@ -394,12 +420,16 @@ _ENTRIES = (
             *("blocks", "features of recordings say more than their steps", "encoder", RECORDING),
             otherwise=_FACTORS,
         ),
-        # Chosen on draws 100 and 101 of `make_two_omics`, and of bent factors, by recall.
-        encoder=default(
-            MLP((128,), activation="gelu"),
-            "rows of few factors: a second layer doubles the time and gains little",
+        # Chosen on draws 100 to 102 of `make_two_omics`, and of bent factors, by the latents' R2
+        # and recall.
+        encoder=_half_linear(
+            default(
+                _ONE_LAYER,
+                "rows of few factors: a second layer doubles the time and gains little",
+                *_OF_FACTORS,
+                otherwise=_PERCEPTRON,
+            ),
             *_OF_FACTORS,
-            otherwise=_PERCEPTRON,
         ),
         weight_decay=_by_muon(
             1.0, "few rows: it keeps codes smooth", *_OF_FACTORS, otherwise=NO_DECAY

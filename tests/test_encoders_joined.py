@@ -1,0 +1,81 @@
+"""Encoders side by side: widths, gradients of each half, steps of recordings, errors, files."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import sklearn_mi
+from sklearn_mi import MIRepresentationLearner
+from sklearn_mi.encoders import GRU, MLP, Backbone, Conv1d, ConvNet, Joined, SequenceModule, Tokens
+
+X = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
+
+
+def test_codes_stand_side_by_side_as_the_critic_cuts_them():
+    x = torch.randn(5, 6)
+    module = Joined(("linear", MLP((7,)), nn.Linear(6, 2))).build((6,), 8)
+    expected = [network(x) for network in module.networks]
+    assert [code.shape[1] for code in expected] == [3, 3, 2]
+    torch.testing.assert_close(module(x), torch.cat(expected, dim=1))
+    assert Joined().build((6,), None)(x).shape == (5, 64)
+
+
+def test_the_linear_half_of_a_learner_is_linear():
+    learner = MIRepresentationLearner(
+        9, view="noise", encoder=Joined(), critic="cauchy-cosine", max_steps=5, random_state=0
+    ).fit(X)
+    # The code of a row is an affine map of it in the linear half, and not in the other.
+    ends, middle = learner.transform(X[:2]), learner.transform(X[:2].mean(0, keepdims=True))
+    bent = np.abs(ends.mean(0) - middle[0])
+    assert bent[5:].max() < 1e-5 < 1e-3 < bent[:5].max()
+
+
+def test_a_code_of_every_step_where_all_have_one(tmp_path):
+    rows = np.random.default_rng(1).normal(size=(12, 20, 3)).astype(np.float32)
+    encoder = Joined((Conv1d((8,)), GRU(8)))
+    learner = MIRepresentationLearner(6, encoder=encoder, max_steps=2, random_state=0).fit(rows)
+    assert [len(codes) for codes in learner.transform_steps(rows)] == [20] * 12
+    assert learner.transform_steps(rows)[0].shape == (20, 6)
+    learner.save(tmp_path / "joined.mi")
+    again = sklearn_mi.load(tmp_path / "joined.mi")
+    np.testing.assert_array_equal(again.transform(rows), learner.transform(rows))
+    mixed = Joined((Conv1d((8,)), "linear")).build((20, 4), 6)
+    assert not isinstance(mixed, SequenceModule)
+    assert mixed(torch.ones(2, 20, 4)).shape == (2, 6)
+
+
+def test_it_takes_what_all_of_its_encoders_take():
+    assert Joined().takes == "any"
+    assert Joined((Conv1d(), "linear")).takes == "recordings"
+    assert Joined((ConvNet(), "linear")).takes == ConvNet().takes == "others"
+    assert Joined((ConvNet(), "linear")).layers((28, 28)) == {
+        name: f"networks.0.{path}" for name, path in ConvNet().layers((28, 28)).items()
+    }
+    assert Joined().layers((28, 28)) == {}
+    with pytest.raises(ValueError, match="whole numbers from 0"):
+        Joined((Tokens(5), Tokens(5))).check_rows(torch.full((1, 4), 7.0))
+    assert Joined(("passthrough", "linear")).kept_columns((6,)) == 6
+
+
+def test_its_skeleton_fetches_no_weights():
+    skeleton = Joined((Backbone(weights="DEFAULT"), "linear")).skeleton()
+    assert [encoder.get_params().get("weights") for encoder in skeleton.encoders] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("encoders", "n_components", "message"),
+    [
+        (("linear", "mlp", "gelu-mlp"), 2, "n_components=2; .* at least 3, or None"),
+        ("linear", 4, "encoders='linear'; expected a sequence of encoders"),
+        (5, 4, "encoders=5; expected a sequence of encoders"),
+        ((), 4, r"encoders=\(\); expected at least one encoder"),
+        (("linear", "lineer"), 4, r"encoders\[1\]='lineer'"),
+    ],
+)
+def test_it_says_what_is_wrong(encoders, n_components, message):
+    with pytest.raises(ValueError, match=message):
+        Joined(encoders).build((6,), n_components)
+    learner = MIRepresentationLearner(n_components, encoder=Joined(encoders), max_steps=1)
+    with pytest.raises(ValueError, match=message):
+        learner.fit(X)

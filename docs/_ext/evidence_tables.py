@@ -440,7 +440,6 @@ CODES = {
     "ICA": "ICA of steps",
     "TimeLag": "ours, of steps",
     LAGGED: "ours, of windows",
-    f"{LAGGED}, no decay": "ours, of windows, no decay",
     "CPC": "ours, CPC",
 }
 TEXTS = {"python": "the standard library", "sklearn": "scikit-learn"}

@@ -6,7 +6,8 @@ Every error names the argument, what is wrong with it, and the cure. Imports not
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterable, Mapping
 from inspect import ismodule, isroutine
 from numbers import Integral, Number
 from typing import Any, cast
@@ -16,12 +17,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.sparse import issparse
 from sklearn import utils
+from sklearn.model_selection import check_cv
 
 __all__ = [
     "check_classes",
     "check_codes",
     "check_container",
     "check_names",
+    "check_own_folds",
     "check_random_state",
     "check_values",
     "check_weights",
@@ -209,6 +212,8 @@ def check_container(name: str, X: Any) -> None:
     """
     if issparse(X):
         return
+    if getattr(X, "is_meta", False):
+        raise TypeError(f"{name} is a tensor on torch's meta device, which holds no values.")
     if isinstance(X, type) or isroutine(X) or ismodule(X):
         raise TypeError(f"{name} is {X!r}; expected rows of shape (n_samples, n_features).")
     if _is_lazy(X):
@@ -510,3 +515,52 @@ def _is_number(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def check_own_folds(cv: Any, n: int, y: Any = None, groups: Any = None) -> list[Any]:
+    """Return the folds of a user: pairs of training and test rows, as numbers.
+
+    Parameters
+    ----------
+    cv : int, splitter or iterable of (train, test)
+        Numbers of rows or masks.
+    n : int
+        Rows to split.
+    y, groups : array-like of shape (n,), default=None
+
+    Returns
+    -------
+    folds : list of tuple of ndarray
+
+    Raises
+    ------
+    ValueError
+        If there is no fold, or if one is no pair of rows that there are.
+    """
+    y = np.zeros(n) if y is None else y
+    is_own = isinstance(cv, Iterable) and not isinstance(cv, str) and not hasattr(cv, "split")
+    splitter: Any = None if is_own else check_cv(cv)
+    folds = []
+    for split in cv if is_own else splitter.split(y, y, groups):
+        pair = list(split) if isinstance(split, Iterable) else []
+        if len(pair) != 2:
+            raise ValueError(f"cv has a fold {split!r}; expected pairs (train, test) of rows.")
+        folds.append(tuple(_numbers_of(part, n) for part in pair))
+    if not folds:
+        raise ValueError("cv has no folds; expected one or more pairs (train, test) of rows.")
+    return folds
+
+
+def _numbers_of(part: Any, n: int) -> NDArray[np.intp]:
+    """Return the numbers of the rows of one side of a fold; refuse rows that there are not."""
+    rows = np.asarray(part)
+    if rows.dtype == bool and rows.shape == (n,):
+        return np.flatnonzero(rows)
+    if rows.ndim != 1 or not len(rows) or rows.dtype.kind not in "iu":
+        told = textwrap.shorten(repr(part), 80)
+        raise ValueError(
+            f"cv has a fold with rows {told}; expected numbers, or a mask of {n} rows."
+        )
+    if wrong := rows[(rows < -n) | (rows >= n)].tolist():
+        raise ValueError(f"cv has a fold with row {wrong[0]}; expected rows 0 to {n - 1}.")
+    return np.arange(n)[rows]

@@ -23,7 +23,7 @@ from sklearn_mi.negatives import as_negatives
 from sklearn_mi.objectives import as_objective
 from sklearn_mi.recipe import Draft, Recipe
 from sklearn_mi.rows import AnyRows, Data, Kind, PairedRows, PartnerRows, Schema, Standardize
-from sklearn_mi.runtime import own_randomness
+from sklearn_mi.runtime import enough_memory, own_randomness
 from sklearn_mi.sides import LIKE_FIRST, build_encoders, build_heads, descriptions, second_encoder
 from sklearn_mi.views import View
 
@@ -34,6 +34,7 @@ __all__ = ["agrees_in", "build_model", "check_half_size", "rows_of"]
 TRIED_ROWS, TRIED_NUMBERS, LARGEST_DIFFERENCE = 16, 2**19, 0.5
 
 
+@enough_memory("take fewer n_components, a narrower encoder or a shorter Queue")
 def build_model(
     draft: Draft | Recipe,
     view: View,
@@ -64,6 +65,8 @@ def build_model(
     ------
     ValueError
         If parts do not fit together, or if none of them has a weight to train.
+    MemoryError
+        If their weights do not fit in memory.
     """
     _check_kinds(draft, view, schemas)
     with own_randomness(seed):

@@ -81,6 +81,7 @@ class TransformModule(nn.Module):
         self.state = _Held(model.state.tensors(), integers_are_fixed=False)
         self.input_shape: Shape = kind.source_shape
         self._row_shape: tuple[int | None, ...] = kind.row_shape
+        self._is_recording = isinstance(kind, Recording)
         if isinstance(kind, Recording):
             n_steps = model.view.window if len(kind.source_shape) == 1 else kind.source_shape[0]
             self.input_shape = n_steps, kind.n_channels + 1
@@ -97,12 +98,31 @@ class TransformModule(nn.Module):
         -------
         codes : Tensor of shape (b, width)
             In float32.
+
+        Raises
+        ------
+        TypeError
+            If x is no tensor.
+        ValueError
+            If its rows have another shape; recordings may have another number of steps.
         """
+        self._check(x)
         rows = self.scale(x)
         # Scaling flattens rows of tables and images.
         rows = rows.reshape(-1, *self._row_shape) if rows.ndim == 2 else rows
         encoders: Any = self.encoder, self.encoder_y
         return output_of(rows, self.output, self.view, self.state(), *encoders)
+
+    def _check(self, x: Any) -> None:
+        """Refuse what is no batch of such rows."""
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"x is a {type(x).__name__}; expected a Tensor: pass torch.as_tensor(x)."
+            )
+        first = 1 if self._is_recording else 0
+        if x.ndim != 1 + len(self.input_shape) or x.shape[1 + first :] != self.input_shape[first:]:
+            expected = ", ".join(["b", *map(str, self.input_shape)])
+            raise ValueError(f"x has shape {tuple(x.shape)}; expected ({expected}), as in fit.")
 
 
 def exported(model: PairModel, kind: Kind, *, check: bool = True) -> TransformModule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -224,11 +225,18 @@ def is_recorded(tensor: Tensor) -> bool:
 
 @contextmanager
 def enough_memory(cure: str) -> Iterator[None]:
-    """Turn a GPU's out-of-memory error into one that names the cure."""
+    """Turn an out-of-memory error of torch into one that names the cure."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise MemoryError(f"The GPU is out of memory: {cure}.") from error
+    except RuntimeError as error:
+        # Of memory that is no GPU's torch has no error of its own.
+        if "DefaultCPUAllocator" not in str(error):
+            raise
+        size = re.search(r"allocate (\d+) bytes", str(error))
+        wanted = f", {int(size[1]) / 2**30:,.1f} GiB in one piece" if size else ""
+        raise MemoryError(f"There is not enough memory{wanted}: {cure}.") from error
 
 
 def entropy(random_state: Any) -> int:

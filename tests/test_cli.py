@@ -501,6 +501,8 @@ def broken_files():
     Path("headers.csv").write_text("a,b\n")
     Path("one.csv").write_text("a,b,c,d\n1,2,3,4\n")
     Path("ragged.csv").write_text("a,b\n1,2\n1,2,3\n")
+    Path("quoted.csv").write_text('a,b\n"1,2\n3,4\n')
+    Path("blanks.csv").write_text("\n\n")
     Path("bytes.csv").write_bytes(b"a,b\n\xff\xfe,2\n")
     Path("infinite.csv").write_text("a,b\n1,1\ninf,2\n3,3\n")
     Path("a_channel_of_text.csv").write_text("a,b,c\nx,1,1\ny,1,2\nz,2,1\n")
@@ -550,7 +552,9 @@ MISTAKES = {
     f"fit empty.csv {FIT}": (1, "empty.csv is empty"),
     f"fit headers.csv {FIT}": (1, "headers.csv has no rows"),
     f"fit one.csv {FIT}": (1, "1 sample"),
-    f"fit ragged.csv {FIT}": (1, "ragged.csv cannot be read as csv"),
+    f"fit ragged.csv {FIT}": (1, "ragged.csv has 3 fields in line 3, but 2 before it"),
+    f"fit quoted.csv {FIT}": (1, "quoted.csv opens a quote in row 1 that nothing closes"),
+    f"fit blanks.csv {FIT}": (1, "blanks.csv holds blank lines alone"),
     f"fit bytes.csv {FIT}": (1, "bytes.csv cannot be read as csv"),
     f"fit infinite.csv {FIT}": (1, "X has infinite values in columns ['a']"),
     f"fit a_channel_of_text.csv --by b --time c {FIT}": (1, "a"),

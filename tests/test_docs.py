@@ -540,6 +540,7 @@ def typed(words, **files):
 
 
 PROVOKED = {
+    "There is not enough memory": lambda: quick(negatives=Queue(size=10**14)).fit(ROWS),
     "Input X contains NaN": lambda: closed().fit(GAPS, ROWS),
     "Input X contains infinity": lambda: quick().fit(ROWS / 0.0),
     "X has infinite values in columns": lambda: quick().fit(FRAME.assign(b=np.inf, c=COLOURS)),

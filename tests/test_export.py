@@ -132,6 +132,19 @@ def test_what_torch_cannot_export_is_told():
     assert module_of(fit(TABLE), check=True).input_shape == (6,)
 
 
+@pytest.mark.parametrize(
+    ("x", "error", "said"),
+    [
+        (TABLE, TypeError, "x is a ndarray; expected a Tensor"),
+        (torch.zeros(3, 7), ValueError, r"x has shape \(3, 7\); expected \(b, 6\), as in fit"),
+        (torch.zeros(6), ValueError, r"x has shape \(6,\); expected \(b, 6\)"),
+    ],
+)
+def test_other_rows_are_told(x, error, said):
+    with pytest.raises(error, match=said):
+        module_of(fit(TABLE))(x)
+
+
 # skops
 
 

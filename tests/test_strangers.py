@@ -201,6 +201,13 @@ def test_sparse_pairs():
         (TypeError, "k=1.5; expected a positive integer", {"k": 1.5}),
         (TypeError, "k=None; expected a positive integer", {"k": None}),
         (ValueError, "cv has no folds", {"cv": []}),
+        (
+            ValueError,
+            "cv has a fold with row 900; expected rows 0 to 39",
+            {"cv": [([0, 1], [900])]},
+        ),
+        (ValueError, "cv has a fold with rows .*; expected numbers", {"cv": [([0, 1], [2.5])]}),
+        (ValueError, r"cv has a fold 1; expected pairs \(train, test\)", {"cv": [1, 2]}),
         (TypeError, "models is of type list; expected a dict", {"models": [PCA(1)]}),
         (TypeError, r"models\['PCA'\] is the class PCA", {"models": {"PCA": PCA}}),
         (ValueError, "'PCA' gives codes of one table", {"models": {"PCA": PCA(1)}}),
@@ -222,6 +229,31 @@ def test_wrong_contests_of_pairs_are_told(error, said, params):
 def test_wrong_numbers_of_labels_are_told(said, params):
     with pytest.raises(ValueError, match=said):
         compare({"raw": None}, X, CLASSES, n_folds=2, **params)
+
+
+@pytest.mark.parametrize("cv", [[([0, 1, 20, 21], [900])], [([0, 1], [True])], [7], []])
+def test_wrong_folds_of_ones_own_are_told(cv):
+    with pytest.raises(ValueError, match=r"cv has (a fold|no folds)"):
+        compare({"raw": None}, X, CLASSES, labels_per_class=[1], cv=cv)
+
+
+def test_a_tensor_without_values_is_told():
+    fitted = MIRepresentationLearner(n_components=2, max_steps=1, random_state=0).fit(X)
+    empty = torch.empty(*X.shape, device="meta")
+    for call in (fitted.transform, fitted.fit):
+        with pytest.raises(TypeError, match="meta device, which holds no values"):
+            call(empty)
+
+
+@pytest.mark.parametrize("unit", [1e300, 1e-200])
+def test_the_unit_of_a_recording_changes_no_code(unit):
+    rows = np.random.default_rng(0).normal(size=(20, 12, 2))
+    codes = [
+        MIRepresentationLearner(8, max_steps=2, random_state=0).fit_transform(rows * scale)
+        for scale in (1.0, unit)
+    ]
+    np.testing.assert_allclose(codes[0], codes[1], atol=1e-5)
+    assert codes[0].std(axis=0).min() > 0.01
 
 
 def test_what_is_no_table_of_pairs_is_told():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,7 +111,7 @@ def _frame(path: Path, index: str | None, as_text: set[str]) -> pd.DataFrame:
             frame: Any = pd.read_parquet(path)
         else:
             sep = SEPARATORS[kind]
-            frame = pd.read_csv(path, sep=sep)
+            frame = _parsed(path, sep)
             _refuse_other_separators(path, frame, sep)
             _check_header(path, sep)
             if known := [name for name in frame if name in as_text]:
@@ -125,6 +126,30 @@ def _frame(path: Path, index: str | None, as_text: set[str]) -> pd.DataFrame:
     if kind != ".parquet" and str(frame.columns[0]) == "Unnamed: 0":
         return frame.set_index(frame.columns[0]).rename_axis(None)
     return frame
+
+
+def _parsed(path: Path, sep: str) -> Any:
+    """Return the table of a text file; what no table can be read from is told by line."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, sep=sep)
+    except pd.errors.EmptyDataError as error:
+        message = f"{path} holds blank lines alone; expected names of columns, and rows."
+        raise click.ClickException(message) from error
+    except pd.errors.ParserError as error:
+        numbers = [int(number) for number in re.findall(r"\d+", str(error))]
+        if "EOF inside string" in str(error):
+            message = f"{path} opens a quote in row {numbers[-1]} that nothing closes."
+        elif len(numbers) == 3 and "Expected" in str(error):
+            expected, line, found = numbers
+            message = (
+                f"{path} has {found} fields in line {line}, but {expected} before it; expected "
+                f"equally many: quote a field that holds {sep!r}."
+            )
+        else:
+            raise
+        raise click.ClickException(message) from error
 
 
 def _check_header(path: Path, sep: str) -> None:
@@ -349,7 +374,10 @@ def _need_columns(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> No
 def _need_column(path: Path, name: str, known: Sequence[Any]) -> None:
     if name not in known:
         more = ", ..." if len(known) > MOST_LISTED else ""
-        have = ", ".join(map(str, known[:MOST_LISTED]))
+        # Quoted where a blank at an end could not be seen.
+        have = ", ".join(
+            repr(one) if str(one) != str(one).strip() else str(one) for one in known[:MOST_LISTED]
+        )
         raise click.ClickException(f"{path} has no column {name!r}; it has {have}{more}.")
 
 

@@ -23,7 +23,6 @@ from sklearn.model_selection import (
     KFold,
     StratifiedGroupKFold,
     StratifiedKFold,
-    check_cv,
 )
 
 from sklearn_mi._base import positive_integer, resolve
@@ -31,6 +30,7 @@ from sklearn_mi._checks import (
     check_codes,
     check_container,
     check_names,
+    check_own_folds,
     check_random_state,
     check_values,
     native_table,
@@ -234,8 +234,7 @@ def _splits(
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     y = target.y
     if cv is not None:
-        splits: Any = check_cv(cv)
-        return list(splits.split(y, y, groups))
+        return check_own_folds(cv, len(y), y, groups)
     if n_folds < 2:
         raise ValueError(f"n_folds={n_folds}; expected at least 2.")
     _check_folds(target, n_folds)

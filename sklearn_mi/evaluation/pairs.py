@@ -17,7 +17,7 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
-from sklearn.model_selection import GroupKFold, KFold, check_cv, cross_val_predict
+from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_consistent_length
@@ -27,6 +27,7 @@ from sklearn_mi._checks import (
     check_codes,
     check_container,
     check_names,
+    check_own_folds,
     check_random_state,
     readable,
 )
@@ -242,15 +243,9 @@ def _folds(n: int, groups: Any, n_folds: int, cv: Any, random_state: Any) -> lis
     """Return the folds of rows, each group on one side."""
     generator = check_random_state(random_state)
     made = KFold if groups is None else GroupKFold
-    own: Any = made(n_folds, shuffle=True, random_state=generator) if cv is None else check_cv(cv)
-    splits = own.split(np.zeros(n), groups=groups)
-    # Masks, too, tell rows.
-    folds = [_Fold(i, *(np.arange(n)[rows] for rows in split)) for i, split in enumerate(splits)]
-    if not folds:
-        raise ValueError(
-            "cv has no folds; expected one or more pairs (train, test) of row numbers."
-        )
-    return folds
+    own: Any = made(n_folds, shuffle=True, random_state=generator) if cv is None else cv
+    splits = check_own_folds(own, n, groups=groups)
+    return [_Fold(i, *split) for i, split in enumerate(splits)]
 
 
 def _n_shared(X: Any, Y: Any, fold: _Fold) -> int:

@@ -233,7 +233,7 @@ def fit_standardize(
     scale : Standardize
     """
     if isinstance(rows.kind, Recording):
-        return _fit_steps(rows, index, wanted=bool(standardize))
+        return _fit_steps(rows, index, name, wanted=bool(standardize))
     is_bytes = rows.source.is_bytes and not isinstance(rows.kind, Words)
     wanted = rows.kind.scales_columns and not is_bytes if standardize == "auto" else standardize
     if not wanted:
@@ -297,21 +297,35 @@ def _two_passes(
     return low, spread, (np.asarray(moments.mean_), np.asarray(moments.var_))
 
 
-def _fit_steps(rows: CheckedRows, index: np.ndarray, *, wanted: bool) -> StandardizeSteps:
+def _fit_steps(
+    rows: CheckedRows, index: np.ndarray, name: str, *, wanted: bool
+) -> StandardizeSteps:
     """Return the layer that scales each channel by its moments over all observed steps."""
     n_channels = rows.kind.row_shape[-1] - 1
     if not wanted:
         return StandardizeSteps(np.zeros(n_channels), np.ones(n_channels))
-    moments, limits = StandardScaler(), MinMaxScaler()
-    for part in rows.source.blocks(index):
-        steps = part.reshape(-1, n_channels + 1).astype(np.float64)
-        seen = steps[steps[:, -1] == 1, :-1]
-        moments.partial_fit(seen)
-        limits.partial_fit(seen)
+    limits, mean, deviation = _of_steps(rows, index, 0.0, 1.0)
+    low, spread = _limits(np.asarray(limits.data_min_), np.asarray(limits.data_range_), name)
     # By its range: rounding may give a constant channel a deviation.
-    varies = np.asarray(limits.data_range_) > 0
-    scale = np.where(varies, np.sqrt(np.asarray(moments.var_)), np.inf)
-    return StandardizeSteps(np.asarray(moments.mean_), scale)
+    varies = spread > 0
+    if not (np.isfinite(deviation) & ((deviation > 0) | ~varies)).all():
+        # Squares have left what a float can hold: once more in units of the range.
+        unit = np.where(varies, spread, 1.0)
+        _, mean, deviation = _of_steps(rows, index, low, unit)
+    return StandardizeSteps(mean, np.where(varies, deviation, np.inf))
+
+
+def _of_steps(rows: CheckedRows, index: np.ndarray, low: Any, unit: Any) -> tuple[Any, Any, Any]:
+    """Return limits, means and deviations of channels over observed steps, summed in a unit."""
+    moments, limits = StandardScaler(), MinMaxScaler()
+    with np.errstate(over="ignore", invalid="ignore"):
+        for part in rows.source.blocks(index):
+            steps = part.reshape(-1, rows.kind.row_shape[-1]).astype(np.float64)
+            seen = steps[steps[:, -1] == 1, :-1]
+            limits.partial_fit(seen)
+            moments.partial_fit((seen - low) / unit)
+        mean, variance = np.asarray(moments.mean_), np.asarray(moments.var_)
+    return limits, low + unit * mean, unit * np.sqrt(variance)
 
 
 def _range_scale(

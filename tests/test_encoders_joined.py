@@ -49,13 +49,22 @@ def test_it_takes_what_all_of_its_encoders_take():
     assert Joined().takes == "any"
     assert Joined((Conv1d(), "linear")).takes == "recordings"
     assert Joined((ConvNet(), "linear")).takes == ConvNet().takes == "others"
-    assert Joined((ConvNet(), "linear")).layers((28, 28)) == {
-        name: f"networks.0.{path}" for name, path in ConvNet().layers((28, 28)).items()
+    found, inner = (e.layers((28, 28)) for e in (Joined(("linear", ConvNet())), ConvNet()))
+    assert {name: found[name] for name in inner} == {
+        name: f"networks.1.{path}" for name, path in inner.items()
     }
     assert Joined().layers((28, 28)) == {}
     with pytest.raises(ValueError, match="whole numbers from 0"):
         Joined((Tokens(5), Tokens(5))).check_rows(torch.full((1, 4), 7.0))
     assert Joined(("passthrough", "linear")).kept_columns((6,)) == 6
+
+
+def test_whole_methods_take_the_map_of_one_of_them():
+    rows = np.random.default_rng(1).normal(size=(12, 60, 2)).astype(np.float32)
+    learner = MIRepresentationLearner(
+        encoder=Joined((Conv1d((8,)), GRU(8))), comparison="cpc", max_steps=1, random_state=0
+    ).fit(rows)
+    assert learner.transform(rows).shape == (12, 64)
 
 
 def test_its_skeleton_fetches_no_weights():

@@ -28,6 +28,12 @@ from sklearn_mi.runtime import is_recorded
 __all__ = ["ENCODERS", "Joined", "Passthrough", "Patches", "Tiled", "Tokens", "as_encoder"]
 
 
+def _layers_within(inner: dict[str, str], at: str) -> dict[str, str]:
+    """Return the layers of a network that another one holds, by their names and by their paths."""
+    named = {**inner, **{path: path for path in inner.values()}}
+    return {layer: f"{at}.{path}" for layer, path in named.items()}
+
+
 class _KeptAndLearned(nn.Module):
     """The flattened row and a network's output, bounded by a weight."""
 
@@ -192,10 +198,10 @@ class Joined(Encoder):
             encoder.check_rows(rows, name)
 
     def layers(self, input_shape: Shape) -> dict[str, str]:
-        """Return the layers of the first encoder that has some; see `Encoder.layers`."""
+        """Return the layers of the first encoder that has some, by names and by paths in it."""
         for i, encoder in enumerate(self._parts()):
-            if found := encoder.layers(input_shape):
-                return {layer: f"networks.{i}.{path}" for layer, path in found.items()}
+            if inner := encoder.layers(input_shape):
+                return _layers_within(inner, f"networks.{i}")
         return {}
 
     def skeleton(self) -> Encoder:
@@ -471,8 +477,7 @@ class Tokens(Encoder):
     def layers(self, input_shape: Shape) -> dict[str, str]:
         """Return the layers of ``encoder``, by their names and by their paths in it."""
         inner = as_encoder(self.encoder).layers((*input_shape, self.width + 1))
-        named = {**inner, **{path: path for path in inner.values()}}
-        return {layer: f"encoder.{path}" for layer, path in named.items()}
+        return _layers_within(inner, "encoder")
 
     def skeleton(self) -> Encoder:
         """Return the same with the skeleton of ``encoder``; see `Encoder.skeleton`."""

@@ -539,9 +539,9 @@ def check_own_folds(cv: Any, n: int, y: Any = None, groups: Any = None) -> list[
     """
     y = np.zeros(n) if y is None else y
     is_own = isinstance(cv, Iterable) and not isinstance(cv, str) and not hasattr(cv, "split")
-    splitter: Any = None if is_own else check_cv(cv)
+    splits = cv if is_own else cast(Any, check_cv(cast(Any, cv))).split(y, y, groups)
     folds = []
-    for split in cv if is_own else splitter.split(y, y, groups):
+    for split in splits:
         pair = list(split) if isinstance(split, Iterable) else []
         if len(pair) != 2:
             raise ValueError(f"cv has a fold {split!r}; expected pairs (train, test) of rows.")

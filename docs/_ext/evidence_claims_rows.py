@@ -150,8 +150,10 @@ RECORDINGS: list[Claim] = [
     ),
     (
         "On place cells ours of windows is level with CEBRA-Time of windows, by either decoder.",
-        lambda t: bool(0 < _ahead(t, "place cells", CEBRA[1]).min())
-        and bool(_ahead(t, "place cells", CEBRA[1]).max() < 0.02),
+        lambda t: (
+            bool(_ahead(t, "place cells", CEBRA[1]).min() > 0)
+            and bool(_ahead(t, "place cells", CEBRA[1]).max() < 0.02)
+        ),
     ),
     (
         "PCA of windows is ahead of ours of windows on Lorenz systems by neighbours, by less than "

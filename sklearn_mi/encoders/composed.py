@@ -117,16 +117,12 @@ class _Joined(nn.Module):
         return torch.cat([network(rows) for network in self.networks], dim=1)
 
 
-class _JoinedSteps(SequenceModule):
+class _JoinedSteps(_Joined, SequenceModule):
     """The same of networks that encode every step."""
 
     def __init__(self, networks: Sequence[SequenceModule]) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
+        super().__init__(networks)
         self.stride = networks[0].stride
-
-    def forward(self, rows: Tensor) -> Tensor:
-        return torch.cat([network(rows) for network in self.networks], dim=1)
 
     def steps(self, rows: Tensor) -> Tensor:
         return torch.cat([network.steps(rows) for network in self._parts()], dim=1)
@@ -148,7 +144,8 @@ class Joined(Encoder):
     map. The linear half keeps what a linear model reads, and the other half finds what no linear
     map shows. The critic `~sklearn_mi.critics.Split` cuts codes in the same places. With
     `~sklearn_mi.objectives.EachPart` each encoder then learns alone. It is the default for windows
-    of a series and for pairs of wide tables. Own width: the sum of theirs.
+    of a series and for pairs of wide tables. Do not use it for codes of few components, which would
+    leave each encoder one or two. Own width: the sum of theirs.
 
     Parameters
     ----------

@@ -74,6 +74,7 @@ def test_what_is_allowed_is_two_standard_errors_or_the_bar():
     assert allowed == pytest.approx(2 * np.sqrt(sd["sd"][at] ** 2 * (1 / 3 + 1 / 20)))
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn(figure, tmp_path, monkeypatch):
     (name, panels), curves, figures = figure, import_module("curves"), []
     monkeypatch.setattr(plt, "close", figures.append)

@@ -154,6 +154,7 @@ def test_a_critic_that_memorises_is_told():
     assert memorises(learner.fit(X[:, :20], X_pair=X[:, :20].flip(0)))
 
 
+@pytest.mark.slow
 def test_usual_generalisation_is_not_called_memory():
     assert not memorises(MIRepresentationLearner(random_state=0).fit(load_iris().data))
     first, second, _ = make_two_omics(300, 500, 200, random_state=0)

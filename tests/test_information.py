@@ -44,7 +44,7 @@ def test_scikit_learn_checks(estimator, check):
     "name",
     [
         "half_cube-multinormal-sparse-3-3-2-2.0",
-        "multinormal-sparse-25-25-2-2.0",
+        pytest.param("multinormal-sparse-25-25-2-2.0", marks=pytest.mark.slow),
         "student-identity-3-3-2",
         "asinh-student-identity-2-2-1",
         "1v1-bimodal-0.75",
@@ -58,6 +58,7 @@ def test_what_a_copula_describes_is_found(name):
     assert fitted.mi_.interval[0] < fitted.mi_.value < fitted.mi_.interval[1]
 
 
+@pytest.mark.slow
 def test_networks_see_what_no_copula_does():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(1000, 2))
@@ -69,6 +70,7 @@ def test_networks_see_what_no_copula_does():
     assert fitted.mi_.lower_limit < 2 * neighbors_mi(X[:, :1], Y[:, :1]).mean()
 
 
+@pytest.mark.slow
 def test_neighbors_stand_in_where_there_are_few_columns():
     X, Y = TASKS["1v1-additive-0.1"].sample(1500, random_state=0)
     fitted = short().fit(X, Y)

@@ -270,6 +270,7 @@ def test_columns_in_any_unit_give_the_same_codes(X):
     )
 
 
+@pytest.mark.slow
 def test_array_dispatch_keeps_the_namespace(X):
     code = """
 import numpy as np, sklearn, torch

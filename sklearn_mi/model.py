@@ -221,10 +221,13 @@ class PairModel(nn.Module):
 
     def maximised(self, codes: Codes, rows: Tensor | None) -> Tensor:
         """Return what training maximises, on codes with their negatives."""
-        compared = self.compare(codes, rows)
+        return self.total(self.compare(codes, rows), len(codes.z_x))
+
+    def total(self, compared: Sequence[Codes], n: int) -> Tensor:
+        """Return what training maximises, on what the comparison returned of n rows."""
         if not compared:
             raise ValueError(
-                f"In a batch of {len(codes.z_x)} rows no two rows have the same two tables; raise "
+                f"In a batch of {n} rows no two rows have the same two tables; raise "
                 "batch_size and eval_block_size, or drop rows that lack tables."
             )
         value = mean_over(compared, self.objective)

@@ -384,9 +384,12 @@ def every_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> dict[s
             compared = model.compare(codes, None) if by_parts else [codes]
             for name, bound in plain.items():
                 sums[name].append(_mean(compared, partial(_value_of, bound)))
-            codes = _with_negatives(model, rows, codes, numbers)
-            sums["objective"].append(_reported(model, codes))
-            sums["maximised"].append(float(model.maximised(codes, None)))
+            marked = _with_negatives(model, rows, codes, numbers)
+            masks = (marked.negatives, marked.positives, marked.kindred)
+            if not (by_parts and marked is codes and masks == (None, None, None)):
+                compared = model.compare(marked, None)
+            sums["objective"].append(_mean(compared, model.objective.report))  # type: ignore[arg-type]
+            sums["maximised"].append(float(model.total(compared, size)))
     return {name: float(np.mean(values)) for name, values in sums.items()}
 
 

@@ -33,7 +33,7 @@ def table(n_seeds=8, lesson=1.0):
                     bound += 0.2 * place * (lesson < 0)
                     rows.append((system, critic, objective, seed, 600, accuracy, bound))
     names = ["system", "critic", "objective", "seed", "step", "accuracy_converged", "infonce_test"]
-    made = pd.DataFrame(rows, columns=names)
+    made = pd.DataFrame(rows, columns=names).assign(data="cifar10")
     earlier = made.assign(step=300, accuracy_converged=0.1)
     return pd.concat([earlier, made])
 
@@ -52,6 +52,12 @@ def test_the_reverse_does_not_hold():
 
 def test_few_seeds_decide_nothing():
     assert (systems.verdicts(table(n_seeds=7))["verdict"] == "undecided").all()
+
+
+@pytest.mark.parametrize("other", [{"step": 3}, {"data": "cifar10, 5000 rows"}])
+def test_runs_that_were_not_planned_decide_nothing(other):
+    made = systems.verdicts(table().assign(**other))
+    assert (made["verdict"] == "undecided").all() and (made["n_seeds"] == 0).all()
 
 
 def test_holm_by_hand():

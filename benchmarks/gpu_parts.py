@@ -17,6 +17,7 @@ from bench_data import DATA
 from contestants import CONTESTANTS, OURS
 from gpu_record import Record
 from sklearn.datasets import load_digits
+from skorch import NeuralNetClassifier
 from speed import SMALL, in_turns
 from speed_loops import (
     NoisyPair,
@@ -29,10 +30,13 @@ from speed_loops import (
     ours,
     wait,
 )
+from torch import nn
 from torch.nn import functional
 
 from sklearn_mi import MIRepresentationLearner
+from sklearn_mi.comparisons import LocalGlobal
 from sklearn_mi.datasets import fetch_cifar10, fetch_mnist
+from sklearn_mi.encoders import DIMNet
 from sklearn_mi.training import net
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -275,11 +279,21 @@ def defaults(record: Record, asked: Asked) -> None:
         record.note(data=name, seconds=seconds, **facts)
 
 
+Score = Callable[[np.ndarray, np.ndarray, Rows, str], float]
+
+
 class Racer(NamedTuple):
-    """Who is trained, and the ways to read its codes."""
+    """Who is trained, the ways to read its codes, when and how they are scored, and how long.
+
+    Training ends where every reading has come to `enough`. A run that tries the code sets `trial`.
+    """
 
     model: Any
     readings: Mapping[str, Callable[[np.ndarray], np.ndarray]]
+    stops: tuple[int, ...] = tuple(range(500, 10_001, 500))
+    score: Score = nearest_accuracy
+    enough: float = LEVELS[-1]
+    trial: Mapping[str, Any] = {"batch_size": 8, "encoder": "convnet"}
 
 
 def ours_to_race() -> Racer:
@@ -299,19 +313,91 @@ def lightly_to_race(name: str) -> Racer:
     return Racer(rival, {"five crops": partial(read, True), "one image": partial(read, False)})
 
 
+# Deep InfoMax by the protocol of Hjelm et al. (2019), table 1: the code, and the last two layers.
+INFOMAX_PASSES = (1, 5, 10, 25, 50, *range(100, 1001, 50))
+INFOMAX_BATCH = 64
+STEPS_A_PASS = 50_000 // INFOMAX_BATCH
+
+
+def infomax_to_race() -> Racer:
+    learner = MIRepresentationLearner(
+        64,
+        view="same",
+        encoder=DIMNet(),
+        comparison=LocalGlobal(units=2048),
+        objective="infonce",
+        optimizer="adam",
+        lr=1e-4,
+        weight_decay=0.0,
+        schedule="constant",
+        half_size=0.0,
+        batch_size=INFOMAX_BATCH,
+        random_state=0,
+    )
+    readings = {
+        "convolutional layer": partial(of_layer, learner, "9"),
+        "dense layer": partial(of_layer, learner, "13"),
+        "code": learner.transform,
+    }
+    stops = tuple(n * STEPS_A_PASS for n in INFOMAX_PASSES)
+    return Racer(learner, readings, stops, perceptron_accuracy, 1.0, {"batch_size": 8})
+
+
+def of_layer(learner: MIRepresentationLearner, path: str, X: np.ndarray) -> np.ndarray:
+    """Return what a layer of the encoder gives while rows are transformed."""
+    seen: list[torch.Tensor] = []
+    layer = learner.encoder_.get_submodule(path)
+    hook = layer.register_forward_hook(lambda module, given, out: seen.append(out.flatten(1).cpu()))
+    try:
+        learner.transform(X)
+    finally:
+        hook.remove()
+    # The last block is padded.
+    return torch.cat(seen)[: len(X)].numpy()
+
+
+def perceptron_accuracy(
+    codes: np.ndarray, codes_test: np.ndarray, rows: Rows, device: str
+) -> float:
+    """Return the share of test rows that a perceptron of 200 units with dropout names rightly."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = nn.Sequential(
+            nn.Linear(codes.shape[1], 200),
+            nn.ReLU(),
+            nn.Dropout(0.1),
+            nn.Linear(200, int(rows.y.max()) + 1),
+        )
+        classifier = NeuralNetClassifier(
+            network,
+            criterion=nn.CrossEntropyLoss,
+            optimizer=torch.optim.Adam,
+            lr=1e-3,
+            batch_size=256,
+            max_epochs=20,
+            train_split=None,
+            iterator_train__shuffle=True,
+            verbose=0,
+            device=device,
+        )
+        classifier.fit(codes.astype(np.float32), rows.y.astype(np.int64))
+        named = classifier.predict(codes_test.astype(np.float32))
+    return float((named == rows.y_test).mean())
+
+
 def race(record: Record, asked: Asked, make: Callable[[], Racer]) -> None:
-    """Train, stop at times to read the codes, until every reading has come to the last level.
+    """Train, stop at times to read the codes, until every reading has come far enough.
 
     Seconds are those of training alone, what it takes to begin included. A part that was cut goes
     on from the state of its last stop, where that is still there.
     """
-    stops = (1, 2) if asked.small else tuple(range(500, 10_001, 500))
     if not (record.rows and record.state.exists()):
         record.rows = []
         record.state.unlink(missing_ok=True)
     racer = make()
+    stops = (1, 2) if asked.small else racer.stops
     if asked.small:
-        racer.model.set_params(batch_size=8, encoder="convnet")
+        racer.model.set_params(**racer.trial)
     rows = coloured(24, 12) if asked.small else Rows(*fetch_cifar10())
     start = time.perf_counter()
     for stop in racer.model.fit_iter(rows.X, at=stops, checkpoint=record.state):
@@ -321,12 +407,12 @@ def race(record: Record, asked: Asked, make: Callable[[], Racer]) -> None:
         record.rows = [row for row in record.rows if row["step"] < stop]
         before = record.rows[-1]["seconds"] if record.rows else 0.0
         found = {
-            name: nearest_accuracy(read(rows.X), read(rows.X_test), rows, asked.device)
+            name: racer.score(read(rows.X), read(rows.X_test), rows, asked.device)
             for name, read in racer.readings.items()
         }
         record.note(step=stop, seconds=before + spent, accuracy=found)
         print(f"step {stop}, {before + spent:.0f} s: {found}", flush=True)
-        if min(found.values()) >= LEVELS[-1] and not asked.small:
+        if min(found.values()) >= racer.enough and not asked.small:
             break
         start = time.perf_counter()
     record.state.unlink(missing_ok=True)

@@ -16,14 +16,16 @@ def write_tables(
     cases: Iterable[tuple[str, int]],
     racers: Parts,
     levels: Iterable[float],
+    steps_a_pass: int,
 ) -> list[pd.DataFrame]:
-    """Write a table of runs, steps, default fits and CIFAR10 beside the files, and return them."""
+    """Write the tables, one a kind of part, beside the files, and return them."""
     records = {name: Record(folder / f"{name}.json") for name in parts}
     tables = {
         "runs": runs(records, parts),
         "steps": step_times(records["steps"], cases),
         "defaults": default_fits(records["defaults"]),
         "cifar10": times_to_accuracy(records, racers, tuple(levels)),
+        "deep_infomax": by_passes(records["deep-infomax"], steps_a_pass),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
@@ -121,3 +123,19 @@ def race(record: Record, reading: str, levels: tuple[float, ...]) -> dict[str, s
         not_reached = "not reached" if record.status == DONE else "not yet"
         row[f"s to {level:.2f}"] = f"{reached[0]:.0f}" if reached else not_reached
     return {**row, "best": f"{max(accuracy for _, accuracy in curve):.3f}"}
+
+
+HJELM = {"convolutional layer": "0.752", "dense layer": "0.756", "code": "0.691"}
+
+
+def by_passes(record: Record, steps_a_pass: int) -> pd.DataFrame:
+    """Return the accuracy of each layer after each number of passes, and that of the paper."""
+    rows = [{"who": "Hjelm et al. (2019)", "passes": "1,000", "seconds": "", **HJELM}]
+    for row in record.rows:
+        facts = {"passes": f"{row['step'] / steps_a_pass:,.0f}", "seconds": f"{row['seconds']:.0f}"}
+        found = {layer: f"{accuracy:.3f}" for layer, accuracy in row["accuracy"].items()}
+        rows.append({"who": "ours", **facts, **found})
+    if not record.rows:
+        word = FAILED if record.status == FAILED else NOT_RUN
+        rows.append(dict.fromkeys(rows[0], word) | {"who": "ours"})
+    return pd.DataFrame(rows)

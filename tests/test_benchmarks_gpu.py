@@ -283,6 +283,35 @@ def test_a_race_that_was_cut_goes_on_as_if_it_was_not(bench, tmp_path):
     assert [row["accuracy"] for row in record.rows] == expected
 
 
+def test_deep_infomax_is_read_at_three_layers(bench):
+    racer, rows = bench.gpu_parts.infomax_to_race(), bench.gpu_parts.coloured(24, 12)
+    learner = racer.model.set_params(**racer.trial, max_steps=2).fit(rows.X)
+    found = {name: read(rows.X) for name, read in racer.readings.items()}
+    assert {name: codes.shape for name, codes in found.items()} == {
+        "convolutional layer": (24, 256),
+        "dense layer": (24, 1024),
+        "code": (24, 64),
+    }
+    # The code is a linear function of the dense layer, which sees the convolutions.
+    last = learner.encoder_[-1]
+    with torch.no_grad():
+        code = last(torch.from_numpy(found["dense layer"])).numpy()
+    np.testing.assert_allclose(code, found["code"], atol=1e-5)
+    assert racer.stops[0] == 781 and racer.stops[-1] == 781_000
+
+
+def test_the_perceptron_finds_classes_and_nothing_else(bench):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 4, 900)
+    codes = (rng.normal(size=(900, 6)) + 4 * np.eye(6)[y]).astype(np.float32)
+    before = torch.get_rng_state()
+    for labels, least, most in ((y, 0.9, 1.0), (rng.permutation(y), 0.1, 0.4)):
+        rows = bench.gpu_parts.Rows(codes[:600], labels[:600], codes[600:], labels[600:])
+        found = bench.gpu_parts.perceptron_accuracy(codes[:600], codes[600:], rows, "cpu")
+        assert least < found <= most
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.fixture
 def lightly(monkeypatch):
     """Stand in for lightly, which is not installed beside the tests: some loss, some head."""
@@ -366,6 +395,9 @@ def test_tables_say_what_the_files_say(bench, tmp_path, capsys):
     write("cifar10-ours", "failed", [])
     fit = {"data": "MNIST", "seconds": 8.04, "steps": 2400, "replays": 2399, "accuracy": 0.9712}
     write("defaults", "unfinished", [fit])
+    layers = {"convolutional layer": 0.7004, "dense layer": 0.69, "code": 0.6}
+    passes = [{"step": 781 * n, "seconds": 2.0 * n, "accuracy": layers} for n in (1, 1000)]
+    write("deep-infomax", "unfinished", passes)
     bench.gpu.main(["--report", "--out", str(tmp_path)])
     runs, steps, cifar10, defaults = (
         pd.read_csv(tmp_path / f"{name}.csv", dtype=str, keep_default_na=False).set_index(key)
@@ -381,6 +413,9 @@ def test_tables_say_what_the_files_say(bench, tmp_path, capsys):
     outcomes = ["7 passed, 0 failed, 0 skipped; 4 replayed a graph", "unfinished", "done"]
     assert list(runs["outcome"])[:3] == outcomes
     assert set(runs["card"]) == {"Card 1"}
+    infomax = pd.read_csv(tmp_path / "deep_infomax.csv", dtype=str)
+    assert list(infomax["who"]) == ["Hjelm et al. (2019)", "ours", "ours"]
+    assert list(infomax.iloc[2])[1:] == ["1,000", "2000", "0.700", "0.690", "0.600"]
     # Ratios of rounds: 1/2, 1/3, 5/8 and 2, 1, 5/2; their medians are not ratios of medians.
     assert list(steps.loc["MLP, 128"]) == ["6.00", "2.00", "2.00", "0.50", "2.00"]
     assert steps.loc["LeNet, 128", "ours, ms"] == "2.00 (not recorded)"
@@ -396,6 +431,7 @@ def test_tables_say_what_the_files_say(bench, tmp_path, capsys):
 
 def test_what_has_not_been_run_is_not_in_the_tables(bench, tmp_path):
     bench.gpu.main(["--report", "--out", str(tmp_path)])
+    assert set(pd.read_csv(tmp_path / "deep_infomax.csv").iloc[1, 1:]) == {"not run"}
     for name, n_named in (("runs", 1), ("steps", 1), ("cifar10", 1)):
         table = pd.read_csv(tmp_path / f"{name}.csv", dtype=str).dropna(axis=1)
         assert set(table.iloc[:, n_named:].to_numpy().ravel()) == {"not run"}
@@ -406,6 +442,6 @@ def test_the_tables_of_the_page_are_those_of_the_files(bench, tmp_path):
         (tmp_path / path.name).write_bytes(path.read_bytes())
         assert not json.loads(path.read_text(encoding="utf-8"))["small"]
     bench.gpu.main(["--report", "--out", str(tmp_path)])
-    for name in ("runs", "steps", "cifar10"):
+    for name in ("runs", "steps", "cifar10", "deep_infomax"):
         committed = bench.gpu.RESULTS / f"{name}.csv"
         assert committed.read_text("utf-8") == (tmp_path / f"{name}.csv").read_text("utf-8")

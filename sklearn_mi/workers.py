@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -55,15 +55,17 @@ class Turn:
             finally:
                 self._mark.unlink(missing_ok=True)
 
-    def was_cut_off(self) -> bool:
-        """Return whether a process that had the turn is gone without having ended its work."""
-        if not self._mark.exists():
-            return False
+    def is_free(self) -> bool:
+        """Return whether no process has the turn."""
         try:
             with self._lock().acquire(timeout=0):
                 return True
         except Timeout:
             return False
+
+    def was_cut_off(self) -> bool:
+        """Return whether a process that had the turn is gone without having ended its work."""
+        return self._mark.exists() and self.is_free()
 
     def forget(self) -> None:
         """Take away the mark of a process that is gone."""
@@ -88,6 +90,14 @@ class _Calls:
 
     def turn(self, number: int) -> Turn:
         return self.turn_of(self.items[number][0])
+
+    def free_first(self, numbers: Iterable[int]) -> Iterator[int]:
+        """Yield numbers in their order; those that another process works at wait for the others."""
+        left = list(numbers)
+        while left:
+            number = next((n for n in left if self.turn(n).is_free()), left[0])
+            left.remove(number)
+            yield number
 
 
 def finish(
@@ -127,7 +137,8 @@ def finish(
     """
     calls = _Calls(call, items, turn, bar)
     for number in items:
-        calls.turn(number).forget()
+        if (earlier := calls.turn(number)).was_cut_off():
+            earlier.forget()
     # Joblib's own way to Dask waits for ever for a call whose workers died.
     yield from _by_dask(calls) if is_by_dask() else _by_joblib(calls, n_jobs)
 
@@ -142,11 +153,11 @@ def _by_joblib(calls: _Calls, n_jobs: int | None) -> Results:
     while waiting:
         together = [number for number in waiting if not deaths[number]]
         some = together or [next(iter(waiting))]
-        tasks = [delayed(_numbered)(number, calls.call, *waiting[number]) for number in some]
+        # One after another, as workers take them: by then others may be free.
+        tasks = (delayed(_numbered)(n, calls.call, *waiting[n]) for n in calls.free_first(some))
+        how: Any = {"n_tasks": len(some), "ordered": False, "batch_size": 1}
         try:
-            for number, result in in_parallel(
-                tasks, n_jobs, calls.bar, ordered=False, batch_size=1
-            ):
+            for number, result in in_parallel(tasks, n_jobs, calls.bar, **how):
                 del waiting[number]
                 yield number, result
         except Exception as error:
@@ -164,7 +175,13 @@ def _by_joblib(calls: _Calls, n_jobs: int | None) -> Results:
 
 
 def in_parallel(
-    tasks: Sequence[Any], n_jobs: int | None, bar: Any, *, ordered: bool = True, **settings: Any
+    tasks: Iterable[Any],
+    n_jobs: int | None,
+    bar: Any,
+    *,
+    n_tasks: int | None = None,
+    ordered: bool = True,
+    **settings: Any,
 ) -> Iterator[Any]:
     """Make calls by joblib's active backend, and yield results as they come.
 
@@ -172,10 +189,12 @@ def in_parallel(
 
     Parameters
     ----------
-    tasks : sequence of joblib.delayed
+    tasks : iterable of joblib.delayed
     n_jobs : int or None
     bar : tqdm
         Moved by one for each call that ends.
+    n_tasks : int, default=None
+        How many there are, if they have no length.
     ordered : bool, default=True
         Whether results come in the order of the calls.
     **settings : object
@@ -189,12 +208,14 @@ def in_parallel(
     # Processes of its own, the default; what is forked would inherit the handler.
     is_own = type(backend).__name__ == "LokyBackend"
     with _unwound_by_sigterm() if is_own else nullcontext():
-        yield from _as_they_come(backend, tasks, n_jobs, bar, ordered, settings)
+        n = len(tasks) if n_tasks is None else n_tasks  # type: ignore[arg-type]
+        yield from _as_they_come(backend, tasks, n, n_jobs, bar, ordered, settings)
 
 
 def _as_they_come(
     backend: Any,
-    tasks: Sequence[Any],
+    tasks: Iterable[Any],
+    n_tasks: int,
     n_jobs: int | None,
     bar: Any,
     ordered: bool,
@@ -210,7 +231,7 @@ def _as_they_come(
     # Joblib takes as many calls ahead: when it takes the next, one has ended.
     ahead = 2 * effective_n_jobs(n_jobs)  # type: ignore[arg-type]
     found = Parallel(n_jobs=n_jobs, **settings)(_watched(tasks, ahead, bar))
-    bar.update(min(ahead, len(tasks)))
+    bar.update(min(ahead, n_tasks))
     yield from found
 
 

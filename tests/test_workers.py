@@ -90,6 +90,19 @@ def test_other_errors_are_the_callers(tmp_path, bar):
         finished(wrong, bar)
 
 
+@pytest.mark.parametrize("taken", [0, 2])
+def test_what_another_process_works_at_comes_last(tmp_path, bar, taken):
+    work = Work(tmp_path, {})
+    items = {number: (number, 10) for number in range(4)}
+    found = finish(work, items, n_jobs=1, turn=work.turn, bar=bar)
+    others = [number for number in items if number != taken]
+    with work.turn(taken).taken():
+        assert [next(found)[0] for _ in others] == others
+        # Whoever begins does not take the mark of one that is at work.
+        assert work.turn(taken)._mark.exists()
+    assert [number for number, _ in found] == [taken] and work.calls == [*others, taken]
+
+
 DIES = """
 import os, sys
 from pathlib import Path

@@ -72,6 +72,7 @@ $(PEERS)/installed: pyproject.toml benchmarks/requirements-peers.txt | $(PEERS)/
 bench: $(PEERS)/installed
 	$(PEERS)/bin/python benchmarks/speed.py
 	$(PEERS)/bin/python benchmarks/methods.py
+	$(PEERS)/bin/python benchmarks/system_costs.py
 
 bench-gpu: $(VENV)/installed-dev $(PEERS)/installed
 	$(BIN)/python benchmarks/gpu.py --peers $(PEERS)/bin/python

@@ -436,3 +436,30 @@ def paper_probe(t: Tables, ink: Ink) -> Figure:
         handles, names, frameon=False, labelcolor=ink.text, loc="outside upper center", ncols=4
     )
     return figure
+
+
+def systems(t: Tables, ink: Ink) -> Figure:
+    """Return accuracy against held-out InfoNCE, a panel a system, a mark a kind."""
+    found = tables.systems(t)
+    simclr = found.loc[found["system"] == "simclr", "accuracy"].str[0]
+    figure = _figure(1, 3, 4.4, ink, sharey=True)
+    for ax, (system, kinds) in zip(figure.axes, tables.KINDS_OF.items(), strict=True):
+        for row in found[found["system"] == system].itertuples():
+            point = row.bound[0], row.accuracy[0], row.accuracy[1], row.bound[1]
+            mark, colour = kinds.index(row.kind), [*tables.OBJECTIVES].index(row.objective)
+            style = {"fmt": MARKS[mark], "color": ink.colours[colour]}
+            ax.errorbar(*point, ms=7, capsize=2, lw=1, **style)
+        for mark, kind in zip(MARKS, kinds, strict=False):
+            ax.plot([], [], mark, color=ink.colours[RAW], ls="none", label=kind)
+        for height in simclr:
+            ax.axhline(height, color=ink.text, lw=1, ls=":")
+        ax.set(title=tables.SYSTEMS[system], xlabel="held-out InfoNCE, nats")
+        _legend(ax, ink, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+    figure.axes[0].set_ylabel("accuracy, all labels")
+    handles = [
+        figure.axes[0].plot([], [], "s", color=ink.colours[k], label=name)[0]
+        for k, name in enumerate(tables.OBJECTIVES.values())
+    ]
+    handles += figure.axes[0].plot([], [], ":", color=ink.text, label="SimCLR")
+    _legend(figure, ink, handles=handles, loc="outside upper center", ncols=4)
+    return figure

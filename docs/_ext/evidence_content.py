@@ -660,3 +660,62 @@ def paper_runs(t: Tables) -> tuple[Sequence[str], Rows]:
             )
         )
     return ("figure", "learners", "last step", "seeds", "hours", "points that agree"), rows
+
+
+# The systems
+
+
+def systems(t: Tables) -> tuple[Sequence[str], Rows]:
+    rows = [
+        (
+            _setting(row),
+            *(f"{m:.3f} ± {h:.3f}" for m, h in (row.accuracy, row.twenty)),
+            "{:.2f} ± {:.2f}".format(*row.bound),
+            _number(row.seconds, 0),
+            _number(row.megabytes, 0),
+        )
+        for row in tables.systems(t).itertuples()
+    ]
+    heads = ("all labels", "20 labels a class", "InfoNCE, nats", "seconds", "MB")
+    return ("setting", *heads), rows
+
+
+def _setting(row: tuple) -> str:
+    kind = f", {row.kind}" if row.system in tables.KINDS_OF else ""
+    return f"{tables.SYSTEMS[row.system]}{kind}, {tables.OBJECTIVES[row.objective]}"
+
+
+def systems_note(t: Tables) -> str:
+    """Say how many seeds stand behind the rows."""
+    seeds = tables.systems(t)["seeds"]
+    few, many = seeds.min(), seeds.max()
+    return f"Seeds a setting: {few if few == many else f'{few} to {many}'} of the eight planned."
+
+
+def systems_alt(t: Tables) -> str:
+    found = tables.systems(t)
+    best = found.loc[found["accuracy"].str[0].idxmax()]
+    said = []
+    for _, rows in found[found["system"].isin(tables.KINDS_OF)].groupby("system", sort=False):
+        largest = rows.loc[rows["bound"].str[0].idxmax()]
+        reached, most = largest["accuracy"][0], rows["accuracy"].str[0].max()
+        said.append(f"{_setting(largest)} {reached:.3f} of at most {most:.3f}")
+    return (
+        f"Accuracy against held-out InfoNCE. The best is {_setting(best)}, with "
+        f"{best['accuracy'][0]:.3f}. With the largest InfoNCE of its system: {'; '.join(said)}."
+    )
+
+
+def systems_claims(t: Tables) -> tuple[Sequence[str], Rows]:
+    rows = [
+        (
+            row.claim,
+            row.statement,
+            _number(row.estimate),
+            "" if pd.isna(row.low) else f"{row.low:.3f} to {row.high:.3f}",
+            f"{row.n_seeds} of 8",
+            row.verdict,
+        )
+        for row in t["verdicts_systems"].itertuples()
+    ]
+    return ("claim", "the comparison that decides", "mean", "interval", "seeds", "verdict"), rows

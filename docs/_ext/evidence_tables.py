@@ -40,7 +40,7 @@ FILES = {
     "semi_supervised": f"{RESULTS}/semi_supervised/semi_supervised.csv",
     **{
         f"figure_{name}": f"{PAPER}/figure_{name}.csv"
-        for name in ("1", "1c", "2", "3", "4", "4c", "8", "9", "beyond")
+        for name in ("1", "1c", "2", "3", "4", "4c", "8", "9", "beyond", "systems")
     },
     "label_free": f"{PAPER}/figure_label-free.csv",
     "criteria": f"{PAPER}/label_free.txt",
@@ -49,6 +49,8 @@ FILES = {
     "verdicts": f"{PAPER}/verdicts.txt",
     "verdicts_converged": f"{PAPER}/verdicts_converged.txt",
     "verdicts_cifar10": f"{PAPER}/verdicts_cifar10.txt",
+    "verdicts_systems": f"{PAPER}/verdicts_systems.csv",
+    "costs": f"{RESULTS}/system_costs.csv",
     "plan": f"{PAPER}/plan/runs.csv",
     "compared": f"{PAPER}/plan/comparisons.csv",
 }
@@ -644,6 +646,62 @@ def beyond(t: Tables) -> pd.DataFrame:
         }
     made = pd.DataFrame(rows).T
     return made.loc[sorted(made.index, key=lambda name: name != "as in the paper")]
+
+
+SYSTEMS = {
+    "dim": "Deep InfoMax",
+    "cpc": "CPC",
+    "cmc": "CMC",
+    "amdim": "AMDIM",
+    "simclr": "SimCLR",
+}
+OBJECTIVES = {"infonce": "InfoNCE", "js": "Jensen-Shannon", "donsker-varadhan": "Donsker-Varadhan"}
+# Of the systems that are varied in more than their objective.
+KINDS_OF = {
+    "dim": ("encode-and-dot", "concat-and-convolve", "whole map"),
+    "cpc": ("gru", "conv"),
+    "cmc": ("bilinear", "separable", "concat"),
+}
+SYSTEM_STEPS = 600
+SYSTEM_MEASURES = {
+    "accuracy": "accuracy_converged",
+    "twenty": "accuracy_20_labels",
+    "bound": "infonce_test",
+}
+
+
+def systems(t: Tables) -> pd.DataFrame:
+    """Return a row a setting of Deep InfoMax, AMDIM, CPC, CMC and SimCLR.
+
+    Each measure is a mean and half of its interval; ``seconds`` are those of all steps.
+    """
+    keys = ["system", "kind", "objective"]
+    found = _by_kind(last_step(t["figure_systems"]).dropna(subset=["accuracy_converged"]))
+    rows = []
+    for key, cells in found.groupby(keys):
+        if len(cells) > 1:
+            measures = {m: interval(cells[column]) for m, column in SYSTEM_MEASURES.items()}
+            rows.append(dict(zip(keys, key, strict=True)) | {"seeds": len(cells)} | measures)
+    costs = _by_kind(t["costs"]).rename(columns={"peak MB": "megabytes"})
+    costs = costs.assign(seconds=costs["ms a step"] * SYSTEM_STEPS / 1000)
+    made = pd.DataFrame(rows).merge(costs[[*keys, "seconds", "megabytes"]], on=keys)
+    return made.sort_values(keys, key=_in_order, kind="stable", ignore_index=True)
+
+
+def _by_kind(found: pd.DataFrame) -> pd.DataFrame:
+    """Return a table in which the global form of Deep InfoMax is a kind of it."""
+    is_whole = found["system"] == "dim-global"
+    kind, system = (
+        found["critic"].mask(is_whole, "whole map"),
+        found["system"].mask(is_whole, "dim"),
+    )
+    return found.assign(kind=kind, system=system)
+
+
+def _in_order(names: pd.Series) -> pd.Series:
+    kinds = [kind for each in KINDS_OF.values() for kind in each]
+    order = [*SYSTEMS, *kinds, *OBJECTIVES]
+    return names.map(lambda name: order.index(name) if name in order else len(order))
 
 
 def criteria(t: Tables, statistic: str, labels: str) -> pd.DataFrame:

@@ -5,7 +5,8 @@ paper`` has written, and writes beside them what the page on the paper offers: w
 (``coverage.txt``), ours against the digitised curves (``figures.txt``), the claims under the
 paper's probe and under a converged one (``verdicts*.txt``), bounds on training batches and on
 untouched rows (``gaps.txt``), what critics differ by under either probe (``probes.txt``),
-``beyond.txt``, ``label_free.txt``; and a picture of each figure. Where the folder has a plan of new
+``beyond.txt``, ``label_free.txt``, the claims about other systems (``verdicts_systems.csv``); and a
+picture of each figure. Where the folder has a plan of new
 seeds (`plan.py`), these decide about the claims that they were planned for.
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 import label_free
 import numpy as np
 import pandas as pd
+import systems
 from curves import PICTURES, TABLES, compare, draw, read_table
 from findings import k_pair_rows, to_rst, verdicts
 from planned import PLAN, Planned
@@ -205,6 +207,9 @@ def main() -> None:
         parts["beyond"] = beyond(tables["beyond"])
     if "label-free" in tables:
         parts["label_free"] = without_labels(tables["label-free"])
+    if "systems" in tables:
+        judged = systems.verdicts(tables["systems"])
+        judged.to_csv(folder / "verdicts_systems.csv", index=False, float_format="%.6g")
     for name, text in parts.items():
         (folder / f"{name}.txt").write_text(text)
     for name in drawn:

@@ -54,6 +54,13 @@ def test_few_seeds_decide_nothing():
     assert (systems.verdicts(table(n_seeds=7))["verdict"] == "undecided").all()
 
 
+def test_a_seed_whose_settings_have_not_all_run_has_no_rank_correlation():
+    made = table()
+    ended = (made["seed"] < 7) | (made["critic"] != "concat")
+    found = {one.statement: len(one.differences) for one in systems.claims(made[ended])["S4"]}
+    assert found == {"cpc: rank correlation": 8, "cmc: rank correlation": 7}
+
+
 @pytest.mark.parametrize("other", [{"step": 3}, {"data": "cifar10, 5000 rows"}])
 def test_runs_that_were_not_planned_decide_nothing(other):
     made = systems.verdicts(table().assign(**other))

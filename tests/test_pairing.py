@@ -50,6 +50,7 @@ def test_groups_are_paired_and_what_they_share_is_learned():
     assert fitted.mi_.n_pairs == 100
 
 
+@pytest.mark.slow
 def test_a_series_learns_what_is_slow():
     generator = np.random.default_rng(0)
     slow = np.sin(np.arange(3000) / 60) + 0.1 * generator.normal(size=3000)

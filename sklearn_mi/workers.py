@@ -49,7 +49,8 @@ class Turn:
     def taken(self) -> Iterator[None]:
         """Wait for the turn, and mark the work as begun inside."""
         with self._lock():
-            self._mark.touch()
+            with self._mark.open("a") as mark:
+                mark.write("x")
             try:
                 yield
             finally:
@@ -65,7 +66,13 @@ class Turn:
 
     def was_cut_off(self) -> bool:
         """Return whether a process that had the turn is gone without having ended its work."""
-        return self._mark.exists() and self.is_free()
+        return self.deaths() > 0
+
+    def deaths(self) -> int:
+        """Return how many processes had the turn and are gone without having ended the work."""
+        if not self._mark.exists():
+            return 0
+        return self._mark.stat().st_size - (not self.is_free())
 
     def forget(self) -> None:
         """Take away the mark of a process that is gone."""
@@ -310,15 +317,17 @@ def _by_dask(calls: _Calls) -> Results:
 
 
 def _judged(error: Exception, turn: Turn, rounds: int) -> WorkerDiedError | None:
-    """Return the error of a call that its workers died over; None if it only waited there."""
+    """Return the error of a call that its workers died over; None if it mostly waited there."""
     if not _is_death(error):
         raise error
-    if not turn.was_cut_off() and rounds < MOST_ROUNDS:
-        return None
-    turn.forget()
     from dask import config
 
-    return _death(error, 1 + config.get("distributed.scheduler.allowed-failures"))
+    # Dask also counts workers that died while the call stood in their queue.
+    deaths, allowed = turn.deaths(), config.get("distributed.scheduler.allowed-failures")
+    if deaths <= allowed and rounds < MOST_ROUNDS:
+        return None
+    turn.forget()
+    return _death(error, max(deaths, 1))
 
 
 def _is_death(error: Exception) -> bool:

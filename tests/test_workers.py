@@ -41,7 +41,8 @@ class Work:
         self.calls.append(item)
         if self.deaths.get(item, 0) > 0:
             self.deaths[item] -= 1
-            (self.folder / f"{item}.begun").touch()
+            with (self.folder / f"{item}.begun").open("a") as mark:
+                mark.write("x")
             raise BrokenProcessPool("killed")
         with self.turn(item).taken():
             return item**2 + shared
@@ -125,7 +126,12 @@ def test_who_dies_over_a_turn_leaves_a_mark_and_no_lock(tmp_path):
         # It holds the turn.
         assert not turn.was_cut_off()
         child.communicate("die\n")
-    assert turn.was_cut_off()
+    assert turn.was_cut_off() and turn.deaths() == 1
+    with turn.taken():
+        assert turn.deaths() == 1
+    assert turn.deaths() == 0
+    turn._mark.write_text("xx")
+    assert turn.deaths() == 2
     turn.forget()
     assert not turn.was_cut_off()
 

@@ -72,7 +72,7 @@ class Turn:
         """Return how many processes had the turn and are gone without having ended the work."""
         if not self._mark.exists():
             return 0
-        return self._mark.stat().st_size - (not self.is_free())
+        return max(self._mark.stat().st_size, 1) - (not self.is_free())
 
     def forget(self) -> None:
         """Take away the mark of a process that is gone."""

@@ -335,7 +335,7 @@ def infomax_to_race() -> Racer:
         random_state=0,
     )
     readings = {
-        "convolutional layer": partial(of_layer, learner, "9"),
+        "convolutional layer": partial(of_layer, learner, DIMNet().layers((32, 32, 3))["conv3"]),
         "dense layer": partial(of_layer, learner, "13"),
         "code": learner.transform,
     }

@@ -386,7 +386,8 @@ def every_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> dict[s
                 sums[name].append(_mean(compared, partial(_value_of, bound)))
             marked = _with_negatives(model, rows, codes, numbers)
             masks = (marked.negatives, marked.positives, marked.kindred)
-            if not (by_parts and marked is codes and masks == (None, None, None)):
+            is_plain = marked is codes and all(mask is None for mask in masks)
+            if not (by_parts and is_plain):
                 compared = model.compare(marked, None)
             sums["objective"].append(_mean(compared, model.objective.report))  # type: ignore[arg-type]
             sums["maximised"].append(float(model.total(compared, size)))

@@ -66,7 +66,7 @@ class Turn:
 
     def was_cut_off(self) -> bool:
         """Return whether a process that had the turn is gone without having ended its work."""
-        return self.deaths() > 0
+        return self._mark.exists() and self.is_free()
 
     def deaths(self) -> int:
         """Return how many processes had the turn and are gone without having ended the work."""

@@ -454,6 +454,19 @@ def test_gradient_with_several_positives_equals_finite_differences(name):
     )
 
 
+def test_shares_of_positives_are_equal_by_all_cells_and_by_theirs():
+    """A GPU takes the first way, a CPU the second."""
+    positives, found = some_positives(6, 9), []
+    positives[2] = False
+    for share in (bounds._share_of_all_cells, bounds._share_at_positives):
+        scores, sums = draw(6, 9).requires_grad_(), draw(6, seed=1)
+        sums[3] = -torch.inf
+        value = share(scores, sums, positives)
+        value.sum().backward()
+        found.append([value.detach(), scores.grad])
+    torch.testing.assert_close(*found)
+
+
 def test_rows_that_lack_positives_or_negatives_get_no_gradient():
     scores = draw(4, 5).requires_grad_()
     positives = torch.zeros(4, 5, dtype=torch.bool)

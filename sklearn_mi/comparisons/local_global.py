@@ -45,7 +45,7 @@ class _Embedding(nn.Module):
         self.network = nn.Sequential(
             nn.Linear(n_in, units, bias=False),
             nn.BatchNorm1d(units),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),  # of many places, so each copy counts
             nn.Linear(units, units),
         )
         self.shortcut = nn.Linear(n_in, units, bias=False)

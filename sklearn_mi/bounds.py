@@ -38,6 +38,7 @@ from sklearn_mi.cells import (
     count_negatives,
     count_negatives_each,
     log_sum,
+    mean_log_share,
     mean_of_positives,
     mean_of_rows,
     negative_cells,
@@ -215,24 +216,8 @@ def infonce_terms(scores: Tensor, negatives: Mask = None, positives: Mask = None
 
 def _terms_of_positives(scores: Tensor, negatives: Mask, positives: Tensor) -> Tensor:
     cells = negative_cells(scores, negatives, positives)
-    sums = log_sum(scores, cells, empty=-math.inf)
     log_counts = (cells.sum(1) + 1).to(scores.dtype).log()
-    # A GPU computes all cells before it has found the positives.
-    share = _share_at_positives if scores.device.type == "cpu" else _share_of_all_cells
-    return log_counts + share(scores, sums, positives)
-
-
-def _share_of_all_cells(scores: Tensor, sums: Tensor, positives: Tensor) -> Tensor:
-    """Return the mean logarithm of a positive's share among itself and the row's negatives."""
-    return row_means(functional.logsigmoid(scores - sums[:, None]), positives)
-
-
-def _share_at_positives(scores: Tensor, sums: Tensor, positives: Tensor) -> Tensor:
-    """Return the same, of a few cells in the time and memory of these alone."""
-    rows, columns = positives.nonzero(as_tuple=True)
-    shares = functional.logsigmoid(scores[rows, columns] - sums[rows])
-    of_rows = shares.new_zeros(len(scores)).index_add(0, rows, shares)
-    return of_rows / positives.sum(1).clamp_min(1)
+    return log_counts + mean_log_share(scores, cells, positives)
 
 
 def _positives_in_turn(positives: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

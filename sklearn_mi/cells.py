@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 import torch
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +24,7 @@ __all__ = [
     "count_negatives",
     "count_negatives_each",
     "log_sum",
+    "mean_log_share",
     "mean_of_positives",
     "mean_of_rows",
     "negative_cells",
@@ -312,3 +314,33 @@ def log_sum(scores: Tensor, cells: Tensor, empty: float = 0.0) -> Tensor:
     is_empty = ~cells.any(1, keepdim=True)
     sums = scores.masked_fill(~cells, -math.inf).masked_fill(is_empty, 0.0).logsumexp(1)
     return sums.masked_fill(is_empty[:, 0], empty)
+
+
+def mean_log_share(scores: Tensor, cells: Tensor, positives: Tensor) -> Tensor:
+    """Return the mean logarithm of a positive's share among itself and cells of its row.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (n, m)
+    cells, positives : Tensor of bool of shape (n, m)
+
+    Returns
+    -------
+    means : Tensor of shape (n,)
+        0 for a row without positives.
+    """
+    # A GPU computes all cells before it has found the positives.
+    share = _share_at_positives if scores.device.type == "cpu" else _share_of_all_cells
+    return share(scores, log_sum(scores, cells, empty=-math.inf), positives)
+
+
+def _share_of_all_cells(scores: Tensor, sums: Tensor, positives: Tensor) -> Tensor:
+    return row_means(functional.logsigmoid(scores - sums[:, None]), positives)
+
+
+def _share_at_positives(scores: Tensor, sums: Tensor, positives: Tensor) -> Tensor:
+    """Return the same in the time and memory of the positives alone."""
+    rows, columns = positives.nonzero(as_tuple=True)
+    shares = functional.logsigmoid(scores[rows, columns] - sums[rows])
+    added = shares.new_zeros(len(scores)).index_add(0, rows, shares)
+    return added / positives.sum(1).clamp_min(1)

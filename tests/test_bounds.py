@@ -26,6 +26,7 @@ from sklearn_mi.bounds import (
     MultiLabelCPC,
     infonce,
 )
+from sklearn_mi.cells import _share_at_positives, _share_of_all_cells
 from sklearn_mi.critics import as_critic
 
 D_X, D_Y = 3, 4
@@ -458,7 +459,7 @@ def test_shares_of_positives_are_equal_by_all_cells_and_by_theirs():
     """A GPU takes the first way, a CPU the second."""
     positives, found = some_positives(6, 9), []
     positives[2] = False
-    for share in (bounds._share_of_all_cells, bounds._share_at_positives):
+    for share in (_share_of_all_cells, _share_at_positives):
         scores, sums = draw(6, 9).requires_grad_(), draw(6, seed=1)
         sums[3] = -torch.inf
         value = share(scores, sums, positives)

@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from torch.nn import functional
 
-from sklearn_mi import MIRepresentationLearner, load
+from sklearn_mi import MIRepresentationLearner, load, tiles
 from sklearn_mi._base import Codes
 from sklearn_mi.bounds import donsker_varadhan, infonce, jensen_shannon
 from sklearn_mi.comparisons import LocalGlobal, as_comparison, mean_over
@@ -169,7 +169,10 @@ def test_one_place_is_a_bound_on_known_information():
     assert 0.9 * math.log(4) < np.mean(values) < math.log(4) + 2 * np.std(values) / math.sqrt(30)
 
 
-def test_both_views_scales_clip_and_penalty():
+@pytest.mark.parametrize("large", [0, 10**9])
+def test_both_views_scales_clip_and_penalty(monkeypatch, large):
+    """The penalty of few products is that of their second moments, where a batch is large."""
+    monkeypatch.setattr(tiles, "LARGE", large)
     scales = (("code", "conv2"), ("conv2", "conv2"))
     module = built(both_views=True, scales=scales, clip=2.0, penalty=0.1)
     codes = batch(module.n_draws)

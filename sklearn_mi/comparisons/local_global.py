@@ -11,7 +11,6 @@ import torch
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from sklearn_mi._base import Codes, Objective, Shape, a_number, check_name, positive_integer
 from sklearn_mi.comparisons.base import (
@@ -23,6 +22,7 @@ from sklearn_mi.comparisons.base import (
 )
 from sklearn_mi.layers import mlp
 from sklearn_mi.runtime import is_recorded
+from sklearn_mi.tiles import is_large
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,26 +65,18 @@ class _Dot(nn.Module):
         self.clip = clip
 
     def forward(self, z_x: Tensor, z_y: Tensor) -> Tensor:
-        scores = z_x @ z_y.T
+        return self.clipped(z_x @ z_y.T, z_x.shape[1])
+
+    def clipped(self, products: Tensor, width: int) -> Tensor:
+        """Return the scores of inner products of codes of a width."""
         if self.clip is None:
-            return scores
-        return self.clip * torch.tanh(scores / (math.sqrt(z_x.shape[1]) * self.clip))
+            return products
+        return self.clip * torch.tanh(products / (math.sqrt(width) * self.clip))
 
 
 def _mean_square(z_x: Tensor, z_y: Tensor) -> Tensor:
-    """Return the mean squared inner product over the root of d; no score matrix is kept."""
-    n, width = z_x.shape
-    if n <= width:
-        # Fewer products than in a matrix (d, d) for each side; what is not kept is made again.
-        how: Any = {"use_reentrant": False, "preserve_rng_state": False}
-        return checkpoint(_squares, z_x, z_y, **how).mean() / width
-    gram = (z_x.T @ z_x) * (z_y.T @ z_y)
-    return gram.sum() / (n * len(z_y) * width)
-
-
-def _squares(z_x: Tensor, z_y: Tensor) -> Tensor:
-    """Return the mean squared inner product of each row of the first."""
-    return (z_x @ z_y.T).square().mean(1)
+    """Return the mean squared inner product, by the second moments of both sides."""
+    return ((z_x.T @ z_x) * (z_y.T @ z_y)).sum() / (len(z_x) * len(z_y))
 
 
 class _Judge(nn.Module):
@@ -228,14 +220,26 @@ class _LocalGlobalModule(ComparisonModule):
         flat = embedded.get(target)
         if flat is None:
             flat = self._embed(target, local)
-        made = Codes(self.sources[source](anchor), flat, self.dot, weight=self.of.weight_local)
-        made.negatives = negatives
+        made = self._scored(self.sources[source](anchor), flat)
+        made.weight, made.negatives = self.of.weight_local, negatives
         if not self.is_one:
             made.positives = _own_places(len(anchor), places, flat.device)
             if negatives is not None:
                 made.negatives = negatives.repeat_interleave(places, dim=1)
-        if self.of.penalty:
-            made.added = -self.of.penalty * _mean_square(made.z_x, flat)
+        return made
+
+    def _scored(self, z_x: Tensor, z_y: Tensor) -> Codes:
+        """Return the codes, with scores out of the products that the penalty needs."""
+        made, width = Codes(z_x, z_y, self.dot), z_x.shape[1]
+        if not self.of.penalty:
+            return made
+        if is_large(made):
+            square = _mean_square(z_x, z_y)
+        else:
+            products = z_x @ z_y.T
+            square = products.square().mean()
+            made = Codes(z_x, z_y, self.dot, scores=self.dot.clipped(products, width))
+        made.added = -self.of.penalty / width * square
         return made
 
     def _by_convolution(self, head: nn.Module, anchor: Tensor, local: Tensor) -> Codes:

@@ -7,7 +7,17 @@ from torch import nn
 
 import sklearn_mi
 from sklearn_mi import MIRepresentationLearner
-from sklearn_mi.encoders import GRU, MLP, Backbone, Conv1d, ConvNet, Joined, SequenceModule, Tokens
+from sklearn_mi.encoders import (
+    GRU,
+    MLP,
+    Backbone,
+    Conv1d,
+    ConvNet,
+    Joined,
+    Passthrough,
+    SequenceModule,
+    Tokens,
+)
 
 X = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
 
@@ -45,17 +55,33 @@ def test_a_code_of_every_step_where_all_have_one(tmp_path):
     assert mixed(torch.ones(2, 20, 4)).shape == (2, 6)
 
 
-def test_it_takes_what_all_of_its_encoders_take():
-    assert Joined().takes == "any"
-    assert Joined((Conv1d(), "linear")).takes == "recordings"
-    assert Joined((ConvNet(), "linear")).takes == ConvNet().takes == "others"
-    found, inner = (e.layers((28, 28)) for e in (Joined(("linear", ConvNet())), ConvNet()))
+# What holds one encoder, by the path of that in the module.
+HOLDERS = {
+    "passthrough": (lambda inner: Passthrough(inner), "network"),
+    "joined": (lambda inner: Joined(("linear", inner)), "networks.1"),
+}
+
+
+@pytest.mark.parametrize(("hold", "path"), HOLDERS.values(), ids=HOLDERS)
+def test_what_holds_an_encoder_takes_its_rows_and_has_its_layers(hold, path):
+    assert hold("gelu-mlp").takes == "any"
+    assert hold(Conv1d()).takes == "recordings"
+    assert hold(ConvNet()).takes == ConvNet().takes == "others"
+    found, inner = (encoder.layers((28, 28)) for encoder in (hold(ConvNet()), ConvNet()))
     assert {name: found[name] for name in inner} == {
-        name: f"networks.1.{path}" for name, path in inner.items()
+        name: f"{path}.{layer}" for name, layer in inner.items()
     }
-    assert Joined().layers((28, 28)) == {}
+    assert hold("gelu-mlp").layers((28, 28)) == {}
     with pytest.raises(ValueError, match="whole numbers from 0"):
-        Joined((Tokens(5), Tokens(5))).check_rows(torch.full((1, 4), 7.0))
+        hold(Tokens(5)).check_rows(torch.full((1, 4), 7.0))
+    recordings = np.random.default_rng(0).normal(size=(20, 30, 3))
+    with pytest.raises(ValueError, match=r"takes images or tables, but X holds recordings"):
+        MIRepresentationLearner(encoder=hold(ConvNet()), max_steps=1).fit(recordings)
+    with pytest.raises(ValueError, match=r"takes recordings, but it gets rows of shape \(8,\)"):
+        MIRepresentationLearner(encoder=hold(Conv1d()), max_steps=1).fit(recordings[:, :8, 0])
+
+
+def test_the_first_encoder_keeps_columns():
     assert Joined(("passthrough", "linear")).kept_columns((6,)) == 6
 
 

@@ -78,6 +78,11 @@ class Passthrough(Encoder):
     weight: float = 0.25
     n_learned: int = 2
 
+    @property
+    def takes(self) -> str:  # type: ignore[override]
+        """Rows that the encoder of the learned components takes."""
+        return self._learned().takes
+
     def build(self, input_shape: Shape, n_components: int | None) -> nn.Module:
         """Return the module; see `Encoder.build`."""
         if not (isinstance(self.weight, Real) and 0 < self.weight < math.inf):
@@ -93,6 +98,14 @@ class Passthrough(Encoder):
             )
         learned = self._learned().build(input_shape, width - kept)
         return _KeptAndLearned(learned, self.weight)
+
+    def check_rows(self, rows: Tensor, name: str = "X") -> None:
+        """Reject rows that the encoder within rejects; see `Encoder.check_rows`."""
+        self._learned().check_rows(rows, name)
+
+    def layers(self, input_shape: Shape) -> dict[str, str]:
+        """Return the layers of the encoder within, by names and by paths in it."""
+        return _layers_within(self._learned().layers(input_shape), "network")
 
     def skeleton(self) -> Encoder:
         """Return the same with the skeleton of the learned part; see `Encoder.skeleton`."""

@@ -61,6 +61,29 @@ def test_a_seed_whose_settings_have_not_all_run_has_no_rank_correlation():
     assert found == {"cpc: rank correlation": 8, "cmc: rank correlation": 7}
 
 
+@pytest.mark.parametrize(("n_seeds", "verdict"), [(8, "does not hold"), (7, "undecided")])
+def test_one_part_that_fails_is_enough_on_eight_seeds(n_seeds, verdict):
+    made = table(n_seeds, lesson=-1.0)
+    row = systems.verdicts(made[made["system"] == "cpc"]).set_index("claim").loc["S4"]
+    assert row["verdict"] == verdict
+    if verdict != "undecided":
+        assert row["statement"].startswith("cpc") and row["n_seeds"] == 8 and row["low"] > 0.5
+
+
+def test_one_part_that_holds_is_not_enough():
+    made = table()
+    found = systems.verdicts(made[made["system"] == "cpc"])
+    assert (found["verdict"] == "undecided").all() and (found["n_seeds"] == 0).all()
+
+
+def test_the_level_against_a_claim_is_divided_by_its_comparisons():
+    rng = np.random.default_rng(1)
+    ranks = [pd.Series(rng.normal(0.6, 0.1, 8)) for _ in range(2)]
+    parts = [systems.Comparison(name, ranks[i], 0.5, True) for i, name in enumerate("ab")]
+    alone = min(part.result(0.05)["p_opposite"] for part in parts)
+    assert systems.judge(parts)[1]["p"] == pytest.approx(2 * alone)
+
+
 @pytest.mark.parametrize("other", [{"step": 3}, {"data": "cifar10, 5000 rows"}])
 def test_runs_that_were_not_planned_decide_nothing(other):
     made = systems.verdicts(table().assign(**other))

@@ -9,7 +9,7 @@ import evidence_tables as tables
 import pandas as pd
 from evidence_claims import LABEL_FREE, MI, NUMBERS, PAPER, Claim, _lead, _leads, shown
 from evidence_claims_rows import RECORDINGS, TEXTS
-from evidence_claims_systems import CPC, SYSTEMS
+from evidence_claims_systems import CPC, LARGER, SYSTEMS
 from evidence_tables import Tables
 
 RANK, STABLE, BOUND = "effective rank (RankMe)", "cluster stability", "held-out InfoNCE"
@@ -233,6 +233,7 @@ LEARNED: list[Claim] = [
         lambda t: _of(PAPER, "Held at four")[1](t) and len(tables.last_step(t["figure_9"])) == 3,
     ),
     _of(SYSTEMS, "In Deep InfoMax"),
+    *LARGER,
     *CPC,
     _same(
         'On the forty tasks of "Beyond Normal" the median error is 0.01 nats, by networks alone '

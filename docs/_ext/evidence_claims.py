@@ -622,8 +622,8 @@ PAPER: list[Claim] = [
         lambda t: shown((_judged(t) == "yes").sum(), "96") and (_judged(t) == "NO").sum() == 6,
     ),
     (
-        "No claim is contradicted; six of the fifteen tests hold, and the others are undecided.",
-        lambda t: _verdicts(t).to_dict() == {"holds": 6, "undecided": 9},
+        "No claim is contradicted; seven of the fifteen tests hold, and the others are undecided.",
+        lambda t: _verdicts(t).to_dict() == {"holds": 7, "undecided": 8},
     ),
     (
         "Each undecided one but the third stands on three pilot seeds or fewer, where the paper "

@@ -72,6 +72,16 @@ def _changed(t: Tables, column: str, **change: object) -> tuple[float, float]:
     return tables.interval((cell({**tables.BASE, **change}) - cell(dict(tables.BASE))).dropna())
 
 
+def _above_true(t: Tables, objective: str, *, iid: bool) -> tuple[float, float]:
+    """Return by how much the bound of the paper's toy lies above the information, at its end."""
+    from sklearn_mi.datasets import toy_true_mi
+
+    found = t["new_4c"]
+    late = found["step"] >= 0.75 * found["step"].max()
+    rows = found[late & (found["objective"] == objective) & (found["iid"] == iid)]
+    return tables.interval(rows.groupby("seed")["bound_train"].mean() - toy_true_mi())
+
+
 def _tau(t: Tables, criterion: str, labels: str, statistic: str = "tau") -> pd.Series:
     return tables.criteria(t, statistic, labels).loc[criterion, ["mean", "low", "high"]]
 
@@ -104,8 +114,8 @@ def _same(sentence: str, claims: list[Claim], *beginnings: str) -> Claim:
 
 LEARNED: list[Claim] = [
     (
-        "Nine of the fifteen tests of the paper's claims are still undecided.",
-        lambda t: (t["verdicts"]["verdict"] == "undecided").sum() == 9 and len(t["verdicts"]) == 15,
+        "Eight of the fifteen tests of the paper's claims are still undecided.",
+        lambda t: (t["verdicts"]["verdict"] == "undecided").sum() == 8 and len(t["verdicts"]) == 15,
     ),
     (
         "Under NWJ the bound of the concatenated critic is 0.8 nats above that of the bilinear "
@@ -231,6 +241,21 @@ LEARNED: list[Claim] = [
     (
         "Held at four nats on CIFAR10, NWJ ends below its target in three of three runs.",
         lambda t: _of(PAPER, "Held at four")[1](t) and len(tables.last_step(t["figure_9"])) == 3,
+    ),
+    (
+        "Where the pairs of a batch depend on one another, InfoNCE ends 0.171 nats above the true "
+        "information, 95 % interval 0.169 to 0.172, and NWJ 0.082, 0.081 to 0.083.",
+        lambda t: (
+            _within(_above_true(t, "infonce", iid=False), "0.171", "0.169", "0.172")
+            and _within(_above_true(t, "nwj", iid=False), "0.082", "0.081", "0.083")
+        ),
+    ),
+    (
+        "Of independent pairs both end less than 0.001 below it.",
+        lambda t: all(
+            -0.001 < mean - half <= mean + half < 0
+            for mean, half in (_above_true(t, name, iid=True) for name in ("infonce", "nwj"))
+        ),
     ),
     _of(SYSTEMS, "In Deep InfoMax"),
     *LARGER,

@@ -57,7 +57,7 @@ def test_a_code_of_every_step_where_all_have_one(tmp_path):
 
 # What holds one encoder, by the path of that in the module.
 HOLDERS = {
-    "passthrough": (lambda inner: Passthrough(inner), "network"),
+    "passthrough": (Passthrough, "network"),
     "joined": (lambda inner: Joined(("linear", inner)), "networks.1"),
 }
 

@@ -95,7 +95,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
 
     ``fit`` takes rows and no labels; ``transform`` returns a *code* for each row: the learned
     features, ``n_components`` numbers. Use it in front of a simple classifier if many rows have
-    no label and few have one. If every row has a label, raw columns are as good. To estimate a
+    no label and few have one. If every row of a table has a label, raw columns are as good. To estimate a
     mutual information for its own sake, use `sklearn_mi.information.MIEstimator`.
 
     A *view* makes a pair from each row, :math:`x \to (x_1, x_2)`: two crops of an image, say, or
@@ -201,7 +201,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         Length of training, in optimiser steps or in passes over the rows; set at most one. With
         neither, Muon takes 20 passes, within limits. The lower limit is 400 steps or 250 passes,
         whichever is less; the upper limit is 1,200 steps. Grey images of at least 8 pixels a side
-        get 30 passes and twice these limits, colour images 400 steps. Other optimisers take two to
+        get 30 passes and twice these limits, colour images 400 steps. Other optimisers take up to
         four times as many steps. Columns that are kept as they are need none.
     batch_size : int, default=256
         Rows in each step, and so candidates for each row; all rows if there are fewer.

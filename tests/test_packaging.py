@@ -146,6 +146,8 @@ def test_the_citation_is_of_this_release():
     # What https://citation-file-format.github.io demands.
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
     assert citation["version"] == __version__
+    bibtex = (ROOT / "docs" / "citing.rst").read_text(encoding="utf-8")
+    assert f"version = {{{__version__}}}" in bibtex
     assert citation["license"] == PROJECT["license"]
     assert citation["authors"] == PROJECT["authors"]
     (paper,) = citation["references"]

@@ -330,7 +330,7 @@ PIECES = {
     "learned": Piece(
         _files("plan") | _and("verdicts", f"{PAPER}/verdicts.txt"),
         content.learned,
-        "The open claims on MNIST: the pilots, with 95 % intervals, and hours of one core.",
+        "The open claims on MNIST, with 95 % intervals, and hours of one core for all seeds.",
     ),
     "paper_runs": Piece(
         _files("curves") | _and("CIFAR10, verdicts", f"{PAPER}/verdicts_cifar10.txt"),

@@ -593,12 +593,12 @@ def learned(t: Tables) -> tuple[Sequence[str], Rows]:
             re.sub(r" On (training batches|untouched rows)\.", "", row.words),
             re.sub(r" \(pilots.*", "", _ours(row)),
             _why(row),
-            re.search(r"(\d+ of \d+) new seeds|$", row.ours)[1] or "",
+            re.search(r"(\d+ of \d+) new seeds|$", row.ours)[1] or "all",
             _number(hours.get(row.number, np.nan), 1),
         )
         for row in found.itertuples()
     ]
-    heads = ("the paper says", "pilots", "why it is open", "new seeds that have run", "hours")
+    heads = ("the paper says", "ours", "why it is open", "new seeds that have run", "hours")
     return ("claim", *heads), rows
 
 
@@ -606,7 +606,8 @@ def _why(row: tuple) -> str:
     if pd.isna(row.low):
         return "one pilot alone reached its target"
     if row.low < row.threshold < row.high:
-        return "the pilots' interval holds the threshold"
+        whose = "pilots'" if "pilots" in row.ours else "new seeds'"
+        return f"the {whose} interval holds the threshold"
     return "pilots alone decide nothing"
 
 

@@ -2,8 +2,8 @@
 A ladder of bounds, and which rung to report
 ============================================
 
-For anyone who has to write down one number. `sklearn_mi.MIEstimator` gives a best guess, a limit
-that the information does not fall below, and a table of bounds. The truth is known here: Student's
+For anyone who has to write down one number. `sklearn_mi.MIEstimator` gives a best guess, a lower
+limit, which holds with 95 % confidence, and a table of bounds. The truth is known here: Student's
 t in five and five columns, which are uncorrelated and dependent all the same.
 """
 

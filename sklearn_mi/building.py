@@ -104,14 +104,11 @@ def build_model(
             shapes=shapes,
             widths=widths,
             paths=paths,
+            of_recordings=[(schema or schemas[0]).kind.is_sequence for schema in schemas],
         )
     _check_comparison(model)
     _check_negatives(model, is_new=isinstance(draft, Draft))
-    if not any(weight.requires_grad for weight in model.parameters()):
-        raise ValueError(
-            f"encoder={recipe.encoder!r} and critic={recipe.critic!r} have no weights to train; "
-            "expected them in at least one, such as critic='bilinear'."
-        )
+    _check_weights(model)
     return model
 
 
@@ -161,6 +158,16 @@ def _check_negatives(model: PairModel, *, is_new: bool) -> None:
         )
     if is_new and (advice := as_negatives(made).advice):
         warnings.warn(advice, MIWarning, stacklevel=2)
+
+
+def _check_weights(model: PairModel) -> None:
+    """Refuse parts that have nothing to train."""
+    if not any(weight.requires_grad for weight in model.parameters()):
+        recipe = model.recipe
+        raise ValueError(
+            f"encoder={recipe.encoder!r} and critic={recipe.critic!r} have no weights to train; "
+            "expected them in at least one, such as critic='bilinear'."
+        )
 
 
 def _check_kinds(draft: Draft | Recipe, view: View, schemas: Sequence[Schema | None]) -> None:

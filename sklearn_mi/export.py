@@ -6,13 +6,14 @@ import copy
 import warnings
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sklearn_mi._base import Shape
 from sklearn_mi.model import PairModel
-from sklearn_mi.rows import FrontLayer, Kind, Recording
-from sklearn_mi.sides import output_of
+from sklearn_mi.rows import FrontLayer, Recording, Schema, tables_in
+from sklearn_mi.sides import output_of, output_with_gaps
 
 __all__ = ["TransformModule", "exported"]
 
@@ -60,8 +61,8 @@ class TransformModule(nn.Module):
     Parameters
     ----------
     model : PairModel
-    kind : Kind
-        Of the rows of the first table.
+    schema : Schema
+        Of the first table.
 
     Attributes
     ----------
@@ -69,8 +70,9 @@ class TransformModule(nn.Module):
         Shape of a row.
     """
 
-    def __init__(self, model: PairModel, kind: Kind) -> None:
+    def __init__(self, model: PairModel, schema: Schema) -> None:
         super().__init__()
+        kind = schema.kind
         layer, self.output = model.scale, model.recipe.output
         self.scale = _Front(layer) if isinstance(layer, FrontLayer) else copy.deepcopy(layer)
         first = None if self.output == "second" else model.encoder
@@ -81,6 +83,11 @@ class TransformModule(nn.Module):
         self.state = _Held(model.state.tensors(), integers_are_fixed=False)
         self.input_shape: Shape = kind.source_shape
         self._row_shape: tuple[int | None, ...] = kind.row_shape
+        self._shapes, self._widths = model.shapes, model.widths
+        # Which numbers belong to each table that a row may lack.
+        self._tables: list[np.ndarray] = []
+        if len(kind.source_shape) == 1 and not isinstance(kind, Recording):
+            self._tables = tables_in(schema, kind.n_inputs) or []
         self._is_recording = isinstance(kind, Recording)
         if isinstance(kind, Recording):
             n_steps = model.view.window if len(kind.source_shape) == 1 else kind.source_shape[0]
@@ -110,8 +117,21 @@ class TransformModule(nn.Module):
         rows = self.scale(x)
         # Scaling flattens rows of tables and images.
         rows = rows.reshape(-1, *self._row_shape) if rows.ndim == 2 else rows
-        encoders: Any = self.encoder, self.encoder_y
-        return output_of(rows, self.output, self.view, self.state(), *encoders)
+        parts: Any = self.output, self.view, self.state(), self.encoder, self.encoder_y
+        if not self._tables:
+            return output_of(rows, *parts)
+        rows = self._lacking(rows, x)
+        return output_with_gaps(rows, *parts, shapes=self._shapes, widths=self._widths)
+
+    def _lacking(self, rows: Tensor, x: Tensor) -> Tensor:
+        """Return scaled rows that are NaN in the tables that they lack."""
+        for table in self._tables:
+            places = table if rows.shape[1] == x.shape[1] else np.arange(rows.shape[1])
+            belongs = torch.zeros(rows.shape[1], dtype=torch.bool, device=rows.device)
+            belongs[places] = True
+            gone = x[:, table].isnan().all(1, keepdim=True)
+            rows = rows.masked_fill(gone & belongs, torch.nan)
+        return rows
 
     def _check(self, x: Any) -> None:
         """Refuse what is no batch of such rows."""
@@ -125,14 +145,14 @@ class TransformModule(nn.Module):
             raise ValueError(f"x has shape {tuple(x.shape)}; expected ({expected}), as in fit.")
 
 
-def exported(model: PairModel, kind: Kind, *, check: bool = True) -> TransformModule:
+def exported(model: PairModel, schema: Schema, *, check: bool = True) -> TransformModule:
     """Return one module that equals ``transform``, and may be exported.
 
     Parameters
     ----------
     model : PairModel
-    kind : Kind
-        Of the rows of the first table.
+    schema : Schema
+        Of the first table.
     check : bool, default=True
         Whether to try `torch.export.export` with a batch of any size.
 
@@ -151,7 +171,7 @@ def exported(model: PairModel, kind: Kind, *, check: bool = True) -> TransformMo
             "export takes no learner that was given confounds, since its module takes rows alone; "
             "take their linear part out before fit, as by LinearRegression, and fit without them."
         )
-    module = TransformModule(model, kind)
+    module = TransformModule(model, schema)
     if check:
         _check(module, model)
     return module

@@ -95,8 +95,8 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
 
     ``fit`` takes rows and no labels; ``transform`` returns a *code* for each row: the learned
     features, ``n_components`` numbers. Use it in front of a simple classifier if many rows have
-    no label and few have one. If every row of a table has a label, raw columns are as good. To estimate a
-    mutual information for its own sake, use `sklearn_mi.information.MIEstimator`.
+    no label and few have one. If every row of a table has a label, raw columns are as good. To
+    estimate a mutual information for its own sake, use `sklearn_mi.information.MIEstimator`.
 
     A *view* makes a pair from each row, :math:`x \to (x_1, x_2)`: two crops of an image, say, or
     the row and a close neighbour. Encoders turn both into codes, and a *critic* scores every pair
@@ -895,7 +895,7 @@ class MIRepresentationLearner(DocLinkMixin, OnPairs, TransformerMixin, Stored):
         True
         """
         check_is_fitted(self)
-        return exported(self._model, self._schemas[0].kind, check=check)
+        return exported(self._model, self._schemas[0], check=check)
 
     def set_params(self, **params: Any) -> MIRepresentationLearner:
         """Set parameters; a nested key expands a name to its default object.

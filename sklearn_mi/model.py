@@ -17,8 +17,9 @@ from torch.utils.checkpoint import checkpoint
 
 from sklearn_mi._base import Codes, Shape
 from sklearn_mi.comparisons import ComparisonModule, mean_over
-from sklearn_mi.encoders import SequenceModule, as_encoder
+from sklearn_mi.encoders import as_encoder
 from sklearn_mi.encoders.maps import code_and_maps
+from sklearn_mi.encoders.sequences import module_of_steps
 from sklearn_mi.objectives import as_objective
 from sklearn_mi.processes import ALONE, beside_all, gathered
 from sklearn_mi.recipe import Recipe
@@ -28,13 +29,14 @@ from sklearn_mi.rows import (
     Standardize,
     Table,
 )
-from sklearn_mi.runtime import own_randomness
+from sklearn_mi.runtime import is_recorded, own_randomness
 from sklearn_mi.sides import (
     SlowSide,
     Tables,
     descriptions,
     filled,
     output_of,
+    output_with_gaps,
 )
 from sklearn_mi.views import View
 
@@ -109,6 +111,8 @@ class PairModel(nn.Module):
         Widths of their codes.
     paths : tuple of dict
         For each view, paths in its encoder of the layers whose feature maps are compared.
+    of_recordings : sequence of bool
+        Whether each view holds recordings, whose last channel tells which steps were observed.
     """
 
     def __init__(
@@ -130,8 +134,10 @@ class PairModel(nn.Module):
         shapes: tuple[Shape, ...],
         widths: tuple[int, ...],
         paths: tuple[dict[str, str], dict[str, str]] = ({}, {}),
+        of_recordings: Sequence[bool] = (False, False),
     ) -> None:
         super().__init__()
+        self.of_recordings = of_recordings
         self.recipe, self.view, self.paths = recipe, view, paths
         self.shapes, self.widths = shapes, widths
         self.scale, self.scale_pair = scale, scale_pair
@@ -263,14 +269,23 @@ class PairModel(nn.Module):
         made: dict[str, Any] = {"x": first, "x_prime": second}
         made["draws"] = self._draws(len(z_x), generator, z_x.device)
         if maps_y:
-            seen = zip("xy", (self.encoder, self.encoder_y), (first, second), strict=True)
-            made |= {
-                f"seen_{side}": encoder.seen(view)
-                for side, encoder, view in seen
-                if isinstance(encoder, SequenceModule)
-            }
+            made |= {"seen_x": self._observed(first, 0), "seen_y": self._observed(second, 1)}
         made["present"] = present
         return Codes(z_x, z_y, self.critic, maps_x=maps_x, maps_y=maps_y, **made)
+
+    def _observed(self, rows: Tensor, side: int) -> Tensor | None:
+        """Return which steps of the feature maps of a view were observed; None: all."""
+        encoder = (self.encoder, self.encoder_y)[side]
+        for path in self.paths[side].values():
+            if (knows := module_of_steps(encoder, path)) is not None:
+                return knows.seen(rows)
+        if self.of_recordings[side] and not is_recorded(rows) and not (rows[..., -1] > 0).all():
+            raise ValueError(
+                f"encoder={self.recipe.encoder!r} does not tell which steps of its feature maps "
+                "were observed, and recordings are of unequal lengths; expected recordings of one "
+                "length, or an encoder such as 'conv1d': see sklearn_mi.encoders.SequenceModule."
+            )
+        return None
 
     def _draws(
         self, n: int, generator: torch.Generator | None, device: torch.device
@@ -341,14 +356,10 @@ class PairModel(nn.Module):
         """
         state, output = self.state.tensors(), self.recipe.output
         lacks = may_lack and bool(x.isnan().any())
-        seen = filled(x) if lacks else x
-        z = output_of(seen, output, self.view, state, self.encoder, self.encoder_y)
+        parts: Any = x, output, self.view, state, self.encoder, self.encoder_y
         if not lacks:
-            return z
-        sides = [x] if self.view.paired else self.view.inputs(x, state)
-        tables = Tables(sides, self.shapes[: 1 if self.view.paired else None])
-        widths = {"second": (0, *self.widths[1:]), "both": self.widths}
-        return tables.hidden(z, widths.get(output, self.widths[:1]), x.flatten(1))
+            return output_of(*parts)
+        return output_with_gaps(*parts, shapes=self.shapes, widths=self.widths)
 
     def transform_second(self, x: Tensor, may_lack: bool = True) -> Tensor:
         """Return the codes of a scaled batch of the second table, or of several side by side."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -283,7 +283,85 @@ class _BlocksOfBound:
         return float(share @ np.array(self.values)), stderr
 
 
-Tally = _TermsOfInfoNCE | _BlocksOfBound
+class _PairsOfBound:
+    """The same of each pair of tables, where rows lack some: their mean, each pair counts once.
+
+    A block may have rows of some pairs only. Its value of a pair has the weight of the rows that
+    have both tables, so a pair that few rows have counts as much as the others. The error is a
+    jackknife over parts of the rows; it is NaN if a pair hangs on one part.
+
+    Parameters
+    ----------
+    report : callable or None
+        As for `_BlocksOfBound`.
+    found : bool
+        Whether the mean is over the pairs of which a block had two rows; else it is NaN if a pair
+        had none.
+    """
+
+    def __init__(
+        self, report: Callable[[Codes], Tensor] | None = None, *, found: bool = False
+    ) -> None:
+        self.report, self.found = report, found
+        self.values: list[np.ndarray] = []
+        self.weights: list[np.ndarray] = []
+        self.left_out: list[np.ndarray | None] = []
+
+    def add(self, model: PairModel, rows: AnyRows, codes: Codes, block: Tensor, fresh: int) -> None:
+        codes = _with_negatives(model, rows, codes, block)
+        values, sizes = _reports_of_pairs(model, codes, self.report)
+        self.values.append(values)
+        self.weights.append(sizes * fresh / len(codes.z_x))
+
+        def without(kept: Tensor) -> np.ndarray:
+            part = codes.subset(kept.to(codes.z_x.device))
+            return _reports_of_pairs(model, part, self.report)[0]
+
+        n = len(codes.z_x)
+        # Small parts, or a pair that few rows have would hang on one of them.
+        self.left_out.append(leaving_out(without, n, min(JACKKNIFE_GROUPS, n)) if n > 3 else None)
+
+    def result(self) -> tuple[float, float]:
+        weights = np.array(self.weights)
+        met = weights.any(axis=0)
+        if not (met.any() if self.found else met.all()):
+            return math.nan, math.nan
+        weights, values = weights[:, met], np.array(self.values)[:, met]
+        of_pairs, sums = _over_blocks(values, weights), weights * np.nan_to_num(values)
+        variance = 0.0
+        for own, weight, each in zip(sums, weights, self.left_out, strict=True):
+            if each is None:  # too few rows to leave some out
+                return float(of_pairs.mean()), math.nan
+            others, rest = sums.sum(0) - own, weights.sum(0) - weight
+            with np.errstate(invalid="ignore", divide="ignore"):
+                kept = (others + weight * each[:, met]) / (rest + weight)
+                # Without these rows the block has none of the pair, and only others tell of it.
+                kept = np.where(np.isnan(kept), others / rest, kept)
+            kept = np.where(weight > 0, kept, of_pairs)
+            variance += (len(each) - 1) * float(np.var(kept.mean(1)))
+        return float(of_pairs.mean()), math.sqrt(variance)
+
+
+def _over_blocks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the mean of each pair of tables over blocks; NaN if no block has rows of it."""
+    with np.errstate(invalid="ignore"):
+        return (weights * np.nan_to_num(values)).sum(0) / weights.sum(0)
+
+
+def _reports_of_pairs(
+    model: PairModel, codes: Codes, report: Callable[[Codes], Tensor] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a bound of each pair of tables in a block, and how many rows have both.
+
+    NaN, and no rows, if fewer than two have.
+    """
+    pairs = model.comparison.of_pairs(codes)  # type: ignore[operator]
+    of: Any = report or model.objective.report
+    values = [math.nan if pair is None else float(of(pair)) for pair in pairs]
+    return np.array(values), np.array([0 if pair is None else len(pair.z_x) for pair in pairs])
+
+
+Tally = _TermsOfInfoNCE | _BlocksOfBound | _PairsOfBound
 
 
 @torch.no_grad()
@@ -302,7 +380,9 @@ def _tallied(
     return [tally.result() for tally in tallies]
 
 
-def held_out_infonce(model: PairModel, rows: AnyRows, size: int, seed: int) -> tuple[float, float]:
+def held_out_infonce(
+    model: PairModel, rows: AnyRows, size: int, seed: int, *, found: bool = False
+) -> tuple[float, float]:
     """Return InfoNCE of the learned critic on whole codes and its standard error, in nats.
 
     If the comparison scores by networks of its own, it is InfoNCE of these.
@@ -316,18 +396,25 @@ def held_out_infonce(model: PairModel, rows: AnyRows, size: int, seed: int) -> t
         Rows in a block: each row is compared with the partners of all rows in its block.
     seed : int
         Decides the blocks and the draws of the view.
+    found : bool, default=False
+        Where rows lack tables: take the mean over the pairs of tables that were met, not over all.
 
     Returns
     -------
     value, stderr : float
-        The mean of one term for each row, and its standard error.
+        The mean of one term for each row, and its standard error. Where rows lack tables, the mean
+        over the pairs of tables, each of which counts once.
 
     Raises
     ------
     ValueError
-        If fewer than two rows have a partner.
+        If fewer than two rows have a partner, or if no block has two rows of a pair of tables.
     """
-    return _tallied(model, rows, size, seed, _infonce_of(model, lacks=rows.lacks))[0]
+    tally = _infonce_of(model, lacks=rows.lacks, found=found)
+    value, stderr = _tallied(model, rows, size, seed, tally)[0]
+    if rows.lacks and math.isnan(value) and not found:
+        raise ValueError(_not_met(model, tally, min(size, len(rows))))
+    return value, stderr
 
 
 def held_out_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> tuple[float, float]:
@@ -347,7 +434,7 @@ def held_out_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> tup
     value, stderr : float
         The mean over blocks, weighted by their new rows, and its standard error.
     """
-    return _tallied(model, rows, size, seed, _BlocksOfBound())[0]
+    return _tallied(model, rows, size, seed, _bound_of(lacks=rows.lacks))[0]
 
 
 @torch.no_grad()
@@ -375,12 +462,14 @@ def every_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> dict[s
         for name, bound in plain.items()
         if not (bound.has_head or (rows_alone and bound.needs_columns))
     }
+    if rows.lacks:
+        return _bounds_of_pairs(model, plain, rows, size, seed)
     sums: dict[str, list[float]] = {name: [] for name in (*plain, "objective", "maximised")}
     with _stream(model, seed):
         for codes, numbers, fresh in _codes_of_blocks(model, rows, size, seed):
             if fresh < len(codes.z_x):
                 continue
-            by_parts = model.comparison.owns_scores or rows.lacks
+            by_parts = model.comparison.owns_scores
             compared = model.compare(codes, None) if by_parts else [codes]
             for name, bound in plain.items():
                 sums[name].append(_mean(compared, partial(_value_of, bound)))
@@ -392,6 +481,31 @@ def every_bound(model: PairModel, rows: AnyRows, size: int, seed: int) -> dict[s
             sums["objective"].append(_mean(compared, model.objective.report))  # type: ignore[arg-type]
             sums["maximised"].append(float(model.total(compared, size)))
     return {name: float(np.mean(values)) for name, values in sums.items()}
+
+
+def _bounds_of_pairs(
+    model: PairModel, plain: Mapping[str, Any], rows: AnyRows, size: int, seed: int
+) -> dict[str, float]:
+    """Return the same where rows lack tables: means over the pairs, each of which counts once."""
+    reports = {name: partial(_value_of, bound) for name, bound in plain.items()}
+    values: dict[str, list[np.ndarray]] = {name: [] for name in (*reports, "objective")}
+    weights, maximised = [], []
+    with _stream(model, seed):
+        for codes, numbers, fresh in _codes_of_blocks(model, rows, size, seed):
+            if fresh < len(codes.z_x):
+                continue
+            for name, report in reports.items():
+                made, sizes = _reports_of_pairs(model, codes, report)
+                values[name].append(made)
+            marked = _with_negatives(model, rows, codes, numbers)
+            values["objective"].append(_reports_of_pairs(model, marked, None)[0])
+            weights.append(sizes)
+            maximised.append(float(model.total(model.compare(marked, None), size)))
+    found = {
+        name: float(_over_blocks(np.array(made), np.array(weights)).mean())
+        for name, made in values.items()
+    }
+    return {**found, "maximised": float(np.mean(maximised))}
 
 
 def _value_of(bound: Any, codes: Codes) -> Tensor:
@@ -453,13 +567,28 @@ def jackknife(on_kept: Callable[[Tensor], Any], n: int, n_groups: int = JACKKNIF
     everything = torch.ones(n, dtype=torch.bool)
     if n < 4:
         return math.nan * np.asarray(on_kept(everything))
+    values = leaving_out(on_kept, n, min(n_groups, n // 2))
+    return (len(values) - 1) * np.var(values, axis=0)
+
+
+def leaving_out(on_kept: Callable[[Tensor], Any], n: int, n_groups: int) -> np.ndarray:
+    """Return a statistic of the rows without each of several parts in turn.
+
+    Parameters
+    ----------
+    on_kept, n, n_groups
+        As for `jackknife`.
+
+    Returns
+    -------
+    values : ndarray of shape (n_parts, ...)
+    """
     values = []
-    parts = torch.arange(n).tensor_split(min(n_groups, n // 2))
-    for part in parts:
-        kept = everything.clone()
+    for part in torch.arange(n).tensor_split(n_groups):
+        kept = torch.ones(n, dtype=torch.bool)
         kept[part] = False
         values.append(on_kept(kept))
-    return (len(parts) - 1) * np.var(values, axis=0)
+    return np.array(values)
 
 
 def _reported(
@@ -482,14 +611,32 @@ def _report_without(
     return _reported(model, codes.subset(kept.to(codes.z_x.device)), report)
 
 
-def _infonce_of(model: PairModel, *, lacks: bool = False) -> Tally:
+def _infonce_of(model: PairModel, *, lacks: bool = False, found: bool = False) -> Tally:
     """Return the tally of InfoNCE: of whole codes, or of what scores in their place.
 
     Where rows lack tables, pairs of tables do.
     """
     if not (model.comparison.owns_scores or lacks):
         return _TermsOfInfoNCE()
-    return _BlocksOfBound(InfoNCE().build(1, 1).report)  # type: ignore[operator]
+    return _bound_of(InfoNCE().build(1, 1).report, lacks=lacks, found=found)  # type: ignore[arg-type]
+
+
+def _bound_of(
+    report: Callable[[Codes], Tensor] | None = None, *, lacks: bool, found: bool = False
+) -> Tally:
+    """Return the tally of a bound of what is compared, of each pair of tables if rows lack some."""
+    return _PairsOfBound(report, found=found) if lacks else _BlocksOfBound(report)
+
+
+def _not_met(model: PairModel, tally: Tally, size: int) -> str:
+    """Return why there is no value where rows lack tables."""
+    rows = np.array(tally.weights).sum(axis=0)  # type: ignore[union-attr]
+    i, j = model.pairs[int(rows.argmin())]
+    return (
+        f"tables {i} and {j} are compared, but no block of {size} held-out rows has two that have "
+        "both; expected at least two: pass more such rows, raise eval_block_size or "
+        "validation_fraction, or compare other pairs, such as by comparison=Multiview(core=...)"
+    )
 
 
 def describe(
@@ -525,8 +672,10 @@ def describe(
     is_same = model.comparison.is_whole and own_candidates == candidates
     is_infonce = isinstance(bound, InfoNCE) and (owns or (is_same and not reasons))
     lacks = rows.lacks or (training is not None and training.lacks)
-    tallies = [_infonce_of(model, lacks=lacks), *([] if is_infonce else [_BlocksOfBound()])]
+    tallies = [_infonce_of(model, lacks=lacks), *([] if is_infonce else [_bound_of(lacks=lacks)])]
     values = _tallied(model, rows, size, seed, *tallies)
+    if lacks and math.isnan(values[0][0]):
+        return missing("InfoNCE", _not_met(model, tallies[0], candidates))
     if training is not None and min(size, len(training)) == candidates:
         known = _tallied(model, training, size, seed, _infonce_of(model, lacks=lacks))[0]
         facts += _memory_fact(values[0], known)

@@ -251,3 +251,36 @@ def output_of(
     if output == "second":
         return encoder_y(second)
     return torch.cat([encoder(first), encoder_y(second)], dim=1)
+
+
+def output_with_gaps(
+    x: Tensor,
+    output: str,
+    view: View,
+    state: dict[str, Any] | None,
+    encoder: nn.Module,
+    encoder_y: nn.Module,
+    *,
+    shapes: Sequence[Shape],
+    widths: Sequence[int],
+) -> Tensor:
+    """Return the codes that ``output`` names, NaN where a row lacks the table that they encode.
+
+    Parameters
+    ----------
+    x, output, view, state, encoder, encoder_y
+        As for `output_of`; numbers of a table that a row lacks are NaN.
+    shapes : sequence of tuple of int
+        Shapes of a row of each table.
+    widths : sequence of int
+        Widths of their codes.
+
+    Returns
+    -------
+    codes : Tensor of shape (b, width)
+    """
+    z = output_of(filled(x), output, view, state, encoder, encoder_y)
+    sides = [x] if view.paired else view.inputs(x, state)
+    tables = Tables(sides, shapes[: 1 if view.paired else None])
+    of = {"second": (0, *widths[1:]), "both": widths}
+    return tables.hidden(z, of.get(output, widths[:1]), x.flatten(1))

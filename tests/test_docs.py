@@ -318,6 +318,17 @@ def whole_method(comparison, **parameters):
     return quick(comparison=comparison, **parameters).fit(images)
 
 
+class OfSteps(torch.nn.Module):
+    """A network of one's own that encodes every step, and does not say which were observed."""
+
+    def __init__(self):
+        super().__init__()
+        self.map = torch.nn.Conv1d(3, 4, 3, padding=1)
+
+    def forward(self, rows):
+        return self.map(rows.transpose(1, 2)).mean(2)
+
+
 RECORDINGS = np.random.default_rng(3).normal(size=(20, 12, 2))
 LIST = [recording[: 6 + i % 6] for i, recording in enumerate(RECORDINGS)]
 LONG_FRAME = pd.DataFrame({"who": np.arange(60) // 6, "time": np.arange(60) % 6, "a": ROWS[:, 0]})
@@ -653,6 +664,14 @@ PROVOKED = {
     "compares several tables, or lightness and colours": lambda: quick(comparison="cmc").fit(ROWS),
     "is no layer of encoder": lambda: whole_method(comparisons.LocalGlobal("conv9")),
     "gives a map of one place": lambda: whole_method(comparisons.LocalGlobal("conv3")),
+    "does not tell which steps of its feature maps were observed": lambda: quick(
+        encoder=OfSteps(), n_components=None, comparison=comparisons.Predictive(layer="map")
+    ).fit(LIST),
+    "expected recordings no longer than in fit": lambda: (
+        quick(comparison=comparisons.Predictive(negatives="same", n_negatives=2))
+        .fit(RECORDINGS[:, :8])
+        .score(RECORDINGS)
+    ),
     "expected at most 6, or None for all": lambda: whole_method(comparisons.Predictive(steps=7)),
     "which scores by networks of its own": lambda: whole_method("dim", critic="bilinear"),
     "needs all partners of a row": lambda: quick(
@@ -703,6 +722,9 @@ PROVOKED = {
     ),
     "are compared, but 1 of 60 rows have both": lambda: quick().fit(
         LACKING, X_pair=np.where(np.arange(60)[:, None] > 30, np.nan, ROWS)
+    ),
+    "held-out rows has two that have both": lambda: quick().fit(
+        np.where(np.arange(60)[:, None] > 4, np.nan, ROWS), X_pair=[ROWS, ROWS]
     ),
     "Rows lack tables, but": lambda: quick(negatives="hard").fit(ROWS, X_pair=[LACKING, ROWS]),
     "have no value in X, so their codes of it are NaN": lambda: of_pair().transform(LACKING),

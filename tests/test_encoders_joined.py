@@ -7,6 +7,7 @@ from torch import nn
 
 import sklearn_mi
 from sklearn_mi import MIRepresentationLearner
+from sklearn_mi.comparisons import LocalGlobal, Predictive
 from sklearn_mi.encoders import (
     GRU,
     MLP,
@@ -79,6 +80,40 @@ def test_what_holds_an_encoder_takes_its_rows_and_has_its_layers(hold, path):
         MIRepresentationLearner(encoder=hold(ConvNet()), max_steps=1).fit(recordings)
     with pytest.raises(ValueError, match=r"takes recordings, but it gets rows of shape \(8,\)"):
         MIRepresentationLearner(encoder=hold(Conv1d()), max_steps=1).fit(recordings[:, :8, 0])
+
+
+def nothing_to_predict():
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=(n, 2)).astype(np.float32) for n in (4, 24) * 30]
+
+
+@pytest.mark.parametrize("hold", [hold for hold, _ in HOLDERS.values()], ids=HOLDERS)
+def test_padding_is_no_data_for_what_holds_an_encoder(hold):
+    """Else short recordings could be told from long ones, and noise would have information."""
+    rows, one_step = nothing_to_predict(), Conv1d((8,), kernel=1)
+    given = {"max_steps": 60, "batch_size": 60, "random_state": 0, "validation_fraction": 0.4}
+    cpc = MIRepresentationLearner(encoder=hold(one_step), comparison=Predictive(2), **given)
+    assert cpc.fit(rows).mi_.value < 0.05
+    dim = MIRepresentationLearner(encoder=hold(one_step), comparison=LocalGlobal("map"), **given)
+    with pytest.raises(ValueError, match="some steps of the recordings were not observed"):
+        dim.fit(rows)
+
+
+def test_a_network_of_ones_own_takes_recordings_of_one_length():
+    class Own(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv1d(3, 4, 3, padding=1)
+
+        def forward(self, rows):
+            return self.conv(rows.transpose(1, 2)).mean(2)
+
+    rows = nothing_to_predict()
+    given = {"max_steps": 2, "random_state": 0, "comparison": Predictive(2, layer="conv")}
+    learner = MIRepresentationLearner(None, encoder=Own(), **given)
+    assert learner.fit(rows[1::2]).transform(rows[1::2]).shape == (30, 4)
+    with pytest.raises(ValueError, match="does not tell which steps of its feature maps were"):
+        learner.fit(rows)
 
 
 def test_the_first_encoder_keeps_columns():

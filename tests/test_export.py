@@ -68,7 +68,7 @@ def fit(X, **params):
 
 
 def module_of(learner, *, check=False):
-    return exported(learner._model, learner._schemas[0].kind, check=check)
+    return exported(learner._model, learner._schemas[0], check=check)
 
 
 def gap(found, expected):

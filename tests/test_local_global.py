@@ -331,6 +331,14 @@ def test_equal_seeds_give_equal_learners():
         ),
         ({"comparison": LocalGlobal(scorer="dot")}, "scorer='dot'"),
         ({"comparison": LocalGlobal(places="two")}, "places='two'"),
+        ({"comparison": LocalGlobal(scales=("code", "conv2"))}, r"scales=\('code', .*of pairs of"),
+        ({"comparison": LocalGlobal(scales=())}, r"scales=\(\); expected names"),
+        ({"comparison": LocalGlobal(scales="code")}, "scales='code'; expected names"),
+        ({"comparison": LocalGlobal(scales=3)}, "scales=3; expected names"),
+        ({"comparison": LocalGlobal(scales=[("conv1", "code")])}, "'code' .* but it is no map"),
+        ({"comparison": LocalGlobal(layer="code")}, "layer='code' names 'code'"),
+        ({"comparison": LocalGlobal(layer=3)}, "layer=3; expected names"),
+        ({"comparison": LocalGlobal(both_views="yes")}, "both_views='yes'; expected True or False"),
         ({"comparison": LocalGlobal(units=0)}, "units=0; expected a positive integer"),
         ({"comparison": LocalGlobal(weight_local=0)}, "leave nothing to score"),
         ({"comparison": LocalGlobal(weight_prior=-1)}, "weight_prior=-1"),
@@ -350,8 +358,9 @@ def test_equal_seeds_give_equal_learners():
         ),
         ({"half_size": 0.5}, "has networks for maps of one size: set half_size=0"),
         ({"critic": "bilinear"}, "critic='bilinear' .* leave critic='auto'"),
-        ({"negatives": Hard()}, "needs whole codes"),
-        ({"negatives": Queue()}, "needs whole codes"),
+        ({"negatives": Hard()}, "compares places of the batch"),
+        ({"negatives": Queue()}, "compares places of the batch"),
+        ({"negatives": "independent"}, "compares places of the batch"),
         ({"encoder": DIMNet()}, "expected at least 8 pixels a side"),
         (
             {
@@ -369,6 +378,61 @@ def test_a_wrong_parameter_is_one_sentence(given, message):
         shape = (4, 4, 3)
     with pytest.raises(ValueError, match=message):
         learner(**given).fit(images(shape=shape))
+
+
+class Unused(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.spare = (torch.nn.Conv2d(3, 4, 3) for _ in range(2))
+
+    def forward(self, rows):
+        return self.conv(rows.movedim(-1, 1)).mean((2, 3))
+
+
+def test_a_layer_that_is_never_called_is_told():
+    given = {"encoder": Unused(), "n_components": None, "comparison": LocalGlobal("spare")}
+    with pytest.raises(ValueError, match="layer='spare' .* its forward does not call"):
+        learner(**given).fit(images())
+
+
+def next_of_another_group(groups, i):
+    others = [(i + k) % N for k in range(1, N)]
+    return next((j for j in others if groups[j] != groups[i]), None)
+
+
+@pytest.mark.parametrize("groups", [[0, 0, 1, 1, 2], [0, 1, 2, 3, 4], [0, 0, 0, 0, 1], [0] * 5])
+def test_a_code_meets_the_next_image_of_another_group(groups):
+    of = torch.tensor(groups)
+    module = built(scorer="concat-and-convolve")
+    codes = batch(negatives=of[:, None] != of)
+    (made,) = module(codes, None)
+    (head,) = module.heads.values()
+    local = codes.maps_y["conv2"].flatten(2)
+    for i in range(N):
+        j = next_of_another_group(groups, i)
+        assert made.negatives[i].sum() == (PLACES if j is not None else 0)
+        torch.testing.assert_close(made.scores[i, :PLACES], head(codes.z_x, local)[i])
+        if j is not None:
+            expected = head(codes.z_x[i : i + 1], local[j : j + 1])[0]
+            torch.testing.assert_close(made.scores[i, PLACES:], expected)
+
+
+def test_whole_maps_alone_are_a_bound():
+    assert built(weight_local=0.0, weight_global=1.0).caveat is None
+    assert built(weight_global=1.0).caveat is not None
+
+
+def test_whole_maps_are_no_longer_than_in_fit():
+    rows = np.random.default_rng(0).normal(size=(20, 24, 2)).astype(np.float32)
+    given = {"encoder": "conv1d", "batch_size": 10, "max_steps": 2, "random_state": 0}
+    comparison = LocalGlobal("map", weight_global=1.0, units=8)
+    fitted = MIRepresentationLearner(comparison=comparison, **given).fit(rows[:, :10])
+    with pytest.raises(ValueError, match="expected recordings no longer than in fit: cut them"):
+        fitted.score(rows)
+    fitted = MIRepresentationLearner(comparison=LocalGlobal("map", units=8), **given)
+    assert np.isfinite(fitted.fit(rows[:, :10]).score(rows))
+    with pytest.raises(ValueError, match="expected recordings as long as the longest in fit"):
+        fitted.score(rows[:, :5])
 
 
 def test_a_table_has_no_map():

@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import LinearRegression
+from torch.utils.data import DataLoader, TensorDataset
 
 from sklearn_mi import MIRepresentationLearner, load
 from sklearn_mi._base import Codes, MIWarning
 from sklearn_mi.comparisons import Multiview
 from sklearn_mi.critics import Bilinear
 from sklearn_mi.negatives import Hard, Queue
+from sklearn_mi.reports import blocks
 from sklearn_mi.views import Columns, Compose, GaussianNoise
 
 N, WIDTHS = 90, (4, 3, 5)
@@ -83,7 +85,7 @@ def by_hand(fitted, pairs, rows=slice(None)):
 
 @pytest.mark.parametrize(("core", "pairs"), [(None, EVERY), (1, STAR)])
 def test_each_pair_is_compared_on_the_rows_that_have_both(core, pairs):
-    fitted = learner(comparison=Multiview(core)).fit(A, X_pair=[B, C])
+    fitted = learner(comparison=Multiview(core), validation_fraction=0.4).fit(A, X_pair=[B, C])
     value = by_hand(fitted, pairs)
     values = fitted.bounds(A, X_pair=[B, C])
     for name in ("objective", "maximised", "infonce"):
@@ -91,6 +93,99 @@ def test_each_pair_is_compared_on_the_rows_that_have_both(core, pairs):
     assert fitted.score(A, X_pair=[B, C]) == pytest.approx(value, abs=1e-5)
     assert any("rows lack tables" in line for line in fitted.mi_.warnings)
     assert np.isfinite([fitted.mi_.value, fitted.mi_.stderr]).all()
+
+
+def few_of_the_first(n, n_first, seed=0):
+    """Three tables of one column; two of them share something, and few rows have the first."""
+    rng = np.random.default_rng(seed)
+    first, second, noise = rng.normal(size=(3, n, 1))
+    third = 0.95 * second + np.sqrt(1 - 0.95**2) * noise
+    first[rng.permutation(n)[n_first:]] = np.nan
+    return first, second, third, -np.log(1 - 0.95**2) / 2 / 3
+
+
+@pytest.mark.parametrize("size", [200, 40, 10])
+def test_a_pair_that_few_rows_have_counts_as_much_as_the_others(size):
+    """A block without rows of a pair says nothing of it, and is no mean of the others."""
+    first, second, third, truth = few_of_the_first(200, 20)
+    fitted = learner(1, eval_block_size=size).fit(first, X_pair=[second, third])
+    value = fitted.score(first, X_pair=[second, third])
+    assert value < truth
+    values = fitted.bounds(first, X_pair=[second, third])
+    assert values["objective"] == pytest.approx(value, abs=1e-5)
+    sides = [fitted.transform(first), *fitted.transform_pair([second, third]).T[:, :, None]]
+    expected = []
+    for (i, j), critic in zip(EVERY, fitted.critic_.critics, strict=True):
+        w, sums = critic.map.weight.item(), [0.0, 0]
+        for block, _ in blocks(200, size, 0):
+            x, y = (sides[k][block] for k in (i, j))
+            both = ~np.isnan(x[:, 0] * y[:, 0])
+            if both.sum() > 1:
+                sums[0] += both.sum() * naive_infonce(w * x[both] @ y[both].T)
+                sums[1] += both.sum()
+        expected.append(sums[0] / sums[1])
+    assert value == pytest.approx(np.mean(expected), abs=1e-5)
+
+
+def test_the_error_over_pairs_is_that_of_other_draws():
+    values, errors = [], []
+    first, *others, _ = few_of_the_first(400, 200)
+    for seed in range(12):
+        held, *more, _ = few_of_the_first(300, 150, 50 + seed)
+        fitted = learner(1, max_steps=60).fit(first, X_pair=others, validation_data=(held, more))
+        values.append(fitted.mi_.value)
+        errors.append(fitted.mi_.stderr)
+    assert 0.5 < np.mean(errors) / np.std(values) < 2
+
+
+def test_no_error_where_a_pair_has_two_held_out_rows():
+    first, second, third, _ = few_of_the_first(200, 200)
+    two = np.where(np.arange(50)[:, None] < 2, first[:50], np.nan)
+    held = two, [second[:50], third[:50]]
+    fitted = learner(1).fit(first, X_pair=[second, third], validation_data=held)
+    assert np.isfinite(fitted.mi_.value) and np.isnan(fitted.mi_.stderr)
+    assert "tables 0 and 1 on 2 of 50" in " ".join(fitted.mi_.warnings)
+    assert "interval" not in str(fitted.mi_)
+
+
+def test_no_number_where_a_pair_has_no_held_out_rows():
+    first, second, third, _ = few_of_the_first(200, 200)
+    gone = np.full_like(first[:50], np.nan)
+    held = gone, [second[:50], third[:50]]
+    fitted = learner(1).fit(first, X_pair=[second, third], validation_data=held)
+    assert np.isnan(fitted.mi_.value)
+    assert "tables 0 and 1 are compared, but no block of 50" in fitted.mi_.warnings[0]
+    early = learner(1, early_stopping=True).fit(first, X_pair=[second, third], validation_data=held)
+    assert np.isfinite([row["valid_bound"] for row in early.history_]).all()
+
+
+def test_a_stream_leaves_out_rows_without_two_tables():
+    X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    held, some = X[:10].copy(), X.copy()
+    some[:5] = np.nan
+    view = Columns([0], [1], [2, 3])
+    loader = DataLoader(TensorDataset(torch.as_tensor(some)), batch_size=60)
+    fitted = learner(view=view, batch_size=16).fit(loader, validation_data=held)
+    assert np.isfinite(fitted.transform(X)).all()
+
+
+@pytest.mark.parametrize("output", ["first", "with-columns"])
+def test_an_exported_module_gives_nan_where_transform_does(output):
+    fitted = learner(output=output).fit(A, X_pair=[B, C])
+    expected = fitted.transform(A)
+    assert np.isnan(expected).any()
+    found = fitted.export()(torch.as_tensor(A)).detach().numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5, equal_nan=True)
+
+
+@pytest.mark.parametrize("output", ["first", "second", "both"])
+def test_an_exported_module_of_sets_of_columns_gives_nan_where_transform_does(output):
+    frame, view = np.hstack([A, B, C]), Columns(*SETS)
+    fitted = learner(output=output, view=view).fit(frame)
+    expected = fitted.transform(frame)
+    assert np.isnan(expected).any()
+    found = fitted.export(check=False)(torch.as_tensor(frame)).detach().numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5, equal_nan=True)
 
 
 def test_gradients_are_those_of_the_pairwise_complete_rows():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -57,7 +57,7 @@ def picked(module, codes):
     """Return rows and places of each offset."""
     step = module.n_columns
     begin = range(module.offsets.start * step, module.offsets.stop * step, step)
-    return [*zip(*module.pick(codes.draws, begin), strict=True)]
+    return [*zip(*module.pick(codes.draws, begin, module.pick.n_places), strict=True)]
 
 
 def contexts_by_gru(network, steps):
@@ -212,7 +212,7 @@ def test_unequal_recordings_are_those_of_a_loop_over_observed_steps(negatives):
     codes = unequal_codes(module)
     seen_x, seen_y = codes.seen_x.tolist(), codes.seen_y.tolist()
     one, other = codes.maps_x["map"], codes.maps_y["map"]
-    rows, places = module.pick(codes.draws, module.offsets, codes.seen_y)
+    rows, places = module.pick(codes.draws, module.offsets, module.pick.n_places, codes.seen_y)
     values = []
     for number, k in enumerate(module.offsets):
         matrix, terms = module.predict[number].weight.detach(), []
@@ -289,7 +289,7 @@ def test_observed_places_of_other_rows_are_negatives_equally_often():
     for seed in range(20):
         codes = unequal_codes(module, lengths=lengths, seed=seed)
         codes.seen_y = codes.seen_x
-        (rows,), (places,) = module.pick(codes.draws, module.offsets, codes.seen_y)
+        (rows,), (places,) = module.pick(codes.draws, module.offsets, 9, codes.seen_y)
         (one,) = module(codes, None)
         used = one.negatives.reshape(40, 8, -1)[:20, 0, 1:]  # the first contexts of long rows
         counts += places[:20][used].bincount(minlength=9)
@@ -534,3 +534,25 @@ def test_sequences_end_to_end():
         assert 0.6 * truth < value < truth + 2 * learner.mi_.objective.stderr
         values.append(value)
     assert values[0] > 2 * values[1]
+
+
+@pytest.mark.parametrize("negatives", ["other", "any"])
+def test_recordings_longer_than_in_fit_are_those_of_a_module_of_their_length(negatives):
+    of = Predictive(2, negatives=negatives, n_negatives=4, width=5)
+    short, long = (build(of, (3, length)) for length in (6, 9))
+    codes = make_codes(long, shape=(3, 9))
+    for found, expected in zip(short(codes, None), long(codes, None), strict=True):
+        torch.testing.assert_close(found.scores, expected.scores)
+
+
+def test_recordings_longer_than_in_fit_are_scored_and_trained_on():
+    rng = np.random.default_rng(0)
+    rows = [rng.normal(size=(n, 2)) for n in (24, *rng.integers(6, 24, 23))]
+    learner = make_learner("cpc", encoder="auto", max_steps=2)
+    folds = cross_val_score(learner, rows, cv=3, error_score="raise")
+    assert np.isfinite(folds).all()
+    learner.fit(rows[1:])
+    assert np.isfinite(learner.partial_fit(rows).score(rows))
+    learner.set_params(comparison=Predictive(2, negatives="same", n_negatives=2)).fit(rows[1:])
+    with pytest.raises(ValueError, match="expected recordings no longer than in fit"):
+        learner.score(rows)

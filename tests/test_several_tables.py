@@ -202,6 +202,12 @@ def test_a_list_of_rows_is_one_table_and_a_list_of_images_is_images():
     np.testing.assert_array_equal(listed.transform(A), whole.transform(A))
     with pytest.raises(ValueError, match=r"X_pair\[1\] has rows of shape \(6, 6, 3\); .*flatten"):
         learner().fit(A, X_pair=[B, images])
+    first = r"X_pair\[0\] has rows of shape \(6, 6, 3\); .*flatten"
+    for pair in ([images, images], [images, images[..., 0]]):
+        with pytest.raises(ValueError, match=first):
+            learner().fit(A, X_pair=pair)
+    with pytest.raises(ValueError, match=r"X_pair\[0\] has rows of shape \(\); .*one column"):
+        learner().fit(A, X_pair=[B[:, 0], B])
 
 
 def test_names_of_columns_that_pass_through():

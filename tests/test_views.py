@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -120,7 +121,14 @@ def test_halves_of_flat_images_are_their_first_and_last_pixels(X):
 
 @pytest.mark.parametrize(
     "wanted",
-    [slice(0, 2), [0, 1], np.array([True, True, False, False, False, False]), ["a", "b"]],
+    [
+        slice(0, 2),
+        [0, 1],
+        np.array([True, True, False, False, False, False]),
+        ["a", "b"],
+        pd.Index(["a", "b"]),
+        pd.Series([True, True, False, False, False, False], list("abcdef")),
+    ],
     ids=str,
 )
 def test_columns_by_slice_number_mask_and_name(X, wanted):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torch.func import functional_call
@@ -101,6 +102,7 @@ class _WholeMap(nn.Module):
 
     def __init__(self, shape: Shape, units: int) -> None:
         super().__init__()
+        self.shape = shape
         channels, *sides = shape
         kernel = tuple(min(4, side) for side in sides)
         convolution: Any = (nn.Conv1d, nn.Conv2d)[len(sides) - 1]
@@ -111,6 +113,12 @@ class _WholeMap(nn.Module):
         self.dense = nn.Linear(2 * channels * math.prod(left), units)
 
     def forward(self, maps: Tensor) -> Tensor:
+        if maps.shape[1:] != self.shape:
+            raise ValueError(
+                f"weight_global is above 0, so whole maps of shape {self.shape} are encoded, as in "
+                f"fit, but these rows give {tuple(maps.shape[1:])}; expected recordings no longer "
+                "than in fit: cut them, or set weight_global=0."
+            )
         return self.dense(self.convolved(maps))
 
 
@@ -128,7 +136,7 @@ class _LocalGlobalModule(ComparisonModule):
     def __init__(self, of: LocalGlobal, width: int, maps: Maps) -> None:
         super().__init__()
         self.of, self.is_one = of, of.places == "one"
-        self.caveat = None if self.is_one else DEPENDENT
+        self.caveat = None if self.is_one or not of.weight_local else DEPENDENT
         self.places = {layer: math.prod(shape[1:]) for layer, shape in maps.items()}
         self.is_convolved = self.rows_alone = of.scorer == "concat-and-convolve"
         channels = {CODE: width} | {layer: shape[0] for layer, shape in maps.items()}
@@ -169,7 +177,8 @@ class _LocalGlobalModule(ComparisonModule):
         if not is_recorded(seen) and not seen.all():
             raise ValueError(
                 f"{self.of!r} compares all places of a map, but some steps of the recordings were "
-                "not observed; expected recordings of one length, or take comparison='cpc'."
+                "not observed; expected recordings as long as the longest in fit, or take "
+                "comparison='cpc'."
             )
 
     def _of_side(self, side: _Side, negatives: Tensor | None, draws: Tensor) -> list[Codes]:
@@ -215,7 +224,8 @@ class _LocalGlobalModule(ComparisonModule):
         if source != CODE:
             anchor = _chosen(side.sources[source].flatten(2), draws[:, 0])
         if self.is_convolved:
-            return self._by_convolution(self.heads[f"{source}-{target}"], anchor, local)
+            head = self.heads[f"{source}-{target}"]
+            return self._by_convolution(head, anchor, local, negatives)
         places = local.shape[2]
         flat = embedded.get(target)
         if flat is None:
@@ -242,13 +252,20 @@ class _LocalGlobalModule(ComparisonModule):
         made.added = -self.of.penalty / width * square
         return made
 
-    def _by_convolution(self, head: nn.Module, anchor: Tensor, local: Tensor) -> Codes:
-        """Score a code against the places of its own image and of the next one."""
-        own, other = head(anchor, local), head(anchor, local.roll(-1, dims=0))
+    def _by_convolution(
+        self, head: nn.Module, anchor: Tensor, local: Tensor, negatives: Tensor | None
+    ) -> Codes:
+        """Score a code against the places of its own image and of the next one it may meet."""
+        following, allowed = local.roll(-1, dims=0), None
+        if negatives is not None:
+            chosen, allowed = _next_allowed(negatives)
+            following = local[chosen]
+        own, other = head(anchor, local), head(anchor, following)
         scores = torch.cat([own, other], dim=1)
         is_own = torch.zeros_like(scores, dtype=torch.bool)
         is_own[:, : own.shape[1]] = True
-        return scored(scores, is_own, ~is_own, weight=self.of.weight_local)
+        others = ~is_own if allowed is None else ~is_own & allowed[:, None]
+        return scored(scores, is_own, others, weight=self.of.weight_local)
 
     def candidates(self, n: int) -> int:
         if not self.of.weight_local:
@@ -279,6 +296,19 @@ def _chosen(maps: Tensor, draws: Tensor) -> Tensor:
     """Return one place of each row's map, by its uniform draw, of shape (b, channels)."""
     place = (draws * maps.shape[2]).long().clamp_max(maps.shape[2] - 1)
     return maps.gather(2, place[:, None, None].expand(-1, maps.shape[1], 1)).squeeze(2)
+
+
+def _next_allowed(negatives: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first row after each that is a negative of it, in a circle, and if there is one.
+
+    Of shape (n,) each, from a mask of shape (n, n).
+    """
+    n = len(negatives)
+    rows = torch.arange(n, device=negatives.device)
+    circle = (rows[:, None] + rows[None, 1:]) % n
+    allowed = negatives.gather(1, circle)
+    first = allowed.int().argmax(1, keepdim=True)
+    return circle.gather(1, first).squeeze(1), allowed.any(1)
 
 
 def _own_places(n: int, places: int, device: torch.device) -> Tensor:
@@ -366,10 +396,26 @@ class LocalGlobal(Comparison):
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Return which source meets which target."""
-        if self.scales is None:
-            return ((CODE, self.layer),)
-        return tuple((source, target) for source, target in self.scales)
+        """Return which source meets which target.
+
+        Raises
+        ------
+        ValueError
+            If they are no names, or a target is the code.
+        """
+        given = f"layer={self.layer!r}" if self.scales is None else f"scales={self.scales!r}"
+        pairs: Any = ((CODE, self.layer),) if self.scales is None else self.scales
+        if not _are_pairs(pairs):
+            raise ValueError(
+                f"{given}; expected names: of a layer, such as layer='conv2', or of pairs of "
+                "source and target, such as scales=(('code', 'conv1'), ('conv1', 'conv2'))."
+            )
+        if any(target == CODE for _, target in pairs):
+            raise ValueError(
+                f"{given} names 'code' as what is compared place by place, but it is no map; "
+                "expected a layer of the encoder, such as 'conv2'."
+            )
+        return tuple((source, target) for source, target in pairs)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -402,17 +448,19 @@ class LocalGlobal(Comparison):
         refuse_codes(objective, repr(self), rows_alone=is_convolved)
 
     def check_negatives(self, negatives: Any) -> None:
-        """Reject negatives that are chosen by, or remember, whole codes."""
-        if negatives.needs_whole_codes:
+        """Reject negatives beyond the batch, or chosen by whole codes."""
+        if negatives.needs_whole_codes or negatives.build(1).n_extra:
             raise ValueError(
-                f"negatives={negatives!r} needs whole codes, and {self!r} compares places; "
-                "expected 'batch' or 'other-groups'."
+                f"negatives={negatives!r} does not go with {self!r}, which compares places of the "
+                "batch; expected 'batch' or 'other-groups'."
             )
 
     def _check(self) -> None:
         check_name("scorer", self.scorer, SCORERS)
         check_name("places", self.places, PLACES)
         positive_integer("units", self.units)
+        if not isinstance(self.both_views, bool | np.bool_):
+            raise ValueError(f"both_views={self.both_views!r}; expected True or False.")
         weights = ("weight_local", "weight_global", "weight_prior", "penalty")
         for name in weights:
             a_number(name, getattr(self, name), "a number of at least 0", lambda value: value >= 0)
@@ -427,6 +475,16 @@ class LocalGlobal(Comparison):
                 f"clip={self.clip!r} and penalty={self.penalty!r} go with inner products; set "
                 "scorer='encode-and-dot', or leave them out."
             )
+
+
+def _are_pairs(scales: Any) -> bool:
+    """Return whether these are pairs of names, and at least one."""
+    if not isinstance(scales, list | tuple) or not scales:
+        return False
+    return all(
+        isinstance(pair, list | tuple) and [isinstance(name, str) for name in pair] == [True, True]
+        for pair in scales
+    )
 
 
 def _check_places(maps: Maps) -> None:

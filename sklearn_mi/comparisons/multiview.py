@@ -58,15 +58,19 @@ class _CriticOfPairs(CriticModule):
 
 class _MultiviewModule(ComparisonModule):
     def forward(self, codes: Codes, rows: Tensor | None) -> list[Codes]:
+        return [pair for pair in self.of_pairs(codes) if pair is not None]
+
+    def of_pairs(self, codes: Codes) -> list[Codes | None]:
+        """Return the codes of each pair of tables, None where fewer than two rows have both."""
         masks: dict[str, Any] = {"negatives": codes.negatives, "positives": codes.positives}
         compared = codes.critic.compared(codes.z_x, codes.z_y)  # type: ignore[attr-defined]
         made = [Codes(a, b, critic, **masks) for a, b, critic in compared]
         if codes.present is None:
-            return made
+            return list(made)
         tables: Any = codes.critic.pairs
         both = [codes.present[:, i] & codes.present[:, j] for i, j in tables]
         pairs = zip(made, both, strict=True)
-        return [pair.subset(rows) for pair, rows in pairs if rows.sum() > 1]
+        return [pair.subset(rows) if rows.sum() > 1 else None for pair, rows in pairs]
 
 
 @dataclass(repr=False, eq=False)

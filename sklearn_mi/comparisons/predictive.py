@@ -72,7 +72,7 @@ class _Picker:
         return 1 + min(self.number, {"other": n - 1, "any": n, "same": self.number}[self.negatives])
 
     def __call__(
-        self, draws: Tensor, offsets: range, seen: Tensor | None = None
+        self, draws: Tensor, offsets: range, n_places: int, seen: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return rows and places of each offset, both of shape (n_offsets, n, number).
 
@@ -81,12 +81,20 @@ class _Picker:
         draws : Tensor of shape (n, n_offsets * n_draws)
         offsets : range
             Where the targets of each offset begin.
+        n_places : int
+            Places of a map of this batch, whose recordings may be longer than those of ``fit``.
         seen : Tensor of bool of shape (n, n_places), default=None
             Observed places, which come first among places of the same row.
         """
         draws = draws.unflatten(1, (len(offsets), -1)).movedim(1, 0)
         n = draws.shape[1]
         if self.negatives == "same":
+            if n_places > self.n_places:
+                raise ValueError(
+                    f"negatives='same' draws among the {self.n_places} places of a map, as in fit, "
+                    f"but these recordings give {n_places}; expected recordings no longer than in "
+                    "fit: cut them, or take negatives='other'."
+                )
             later = draws if seen is None else draws + ~seen
             places = later.argsort(2)[..., : self.number]
             return torch.arange(n, device=draws.device)[:, None].expand_as(places), places
@@ -102,7 +110,7 @@ class _Picker:
         begin = torch.arange(offsets.start, offsets.stop, offsets.step, device=draws.device)
         if self.negatives == "any":
             begin = torch.zeros_like(begin)
-        left = (self.n_places - begin)[:, None, None]
+        left = (n_places - begin)[:, None, None]
         within = torch.minimum((share.frac() * left).long(), left - 1)
         return rows, begin[:, None, None] + within
 
@@ -130,7 +138,7 @@ class _PredictiveModule(ComparisonModule):
         z = codes.maps_y[self.layer].flatten(2).transpose(1, 2)
         step = self.n_columns
         begin = range(self.offsets.start * step, self.offsets.stop * step, step)
-        rows, places = self.pick(codes.draws, begin, codes.seen_y)  # type: ignore[arg-type]
+        rows, places = self.pick(codes.draws, begin, z.shape[1], codes.seen_y)  # type: ignore[arg-type]
         each = zip(begin, self.predict, rows, places, strict=True)
         made = [
             self._of_step(ahead, predict(contexts[:, :-ahead]), picked, where, z, codes)
@@ -162,7 +170,8 @@ class _PredictiveModule(ComparisonModule):
         positives[..., 0] = True
         negatives, allowed, seen = None, codes.negatives, _seen_places(codes)
         if allowed is not None or seen is not None or self.pick.negatives != "other":
-            negatives = self._negatives(rows, places, ahead, allowed) & ~positives
+            reached = torch.arange(ahead, z.shape[1], device=z.device)
+            negatives = self._negatives(rows, places, reached, allowed) & ~positives
         if seen is not None:
             observed = self._observed(rows, places, ahead, seen)
             positives, negatives = positives & observed, negatives & observed  # type: ignore[operator]
@@ -184,14 +193,13 @@ class _PredictiveModule(ComparisonModule):
         return takes_part[..., None] & usable[:, None]
 
     def _negatives(
-        self, rows: Tensor, places: Tensor, ahead: int, allowed: Tensor | None
+        self, rows: Tensor, places: Tensor, reached: Tensor, allowed: Tensor | None
     ) -> Tensor:
         """Return which candidates are not the target itself, and allowed; the first is the target.
 
-        Of shape (n, contexts, 1 + number).
+        Of shape (n, contexts, 1 + number). ``reached`` are the places of the contexts' targets.
         """
         is_own = rows == torch.arange(len(rows), device=rows.device)[:, None]
-        reached = torch.arange(ahead, self.pick.n_places, device=rows.device)
         negatives = ~(is_own[:, None] & (places[:, None] == reached[:, None]))
         if allowed is not None:
             negatives = negatives & (allowed.gather(1, rows) | is_own)[:, None]

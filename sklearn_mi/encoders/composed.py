@@ -37,6 +37,8 @@ def _layers_within(inner: dict[str, str], at: str) -> dict[str, str]:
 class _KeptAndLearned(nn.Module):
     """The flattened row and a network's output, bounded by a weight."""
 
+    gives_rows = True
+
     def __init__(self, network: nn.Module, weight: float) -> None:
         super().__init__()
         self.network, self.weight = network, weight
@@ -121,6 +123,8 @@ class Passthrough(Encoder):
 
 class _Joined(nn.Module):
     """The codes of several networks of the same row, side by side."""
+
+    gives_rows = True
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()

@@ -121,12 +121,18 @@ def map_shapes(module: nn.Module, input_shape: Shape, paths: Mapping[str, str]) 
     Raises
     ------
     ValueError
-        If the output of a layer is no map: it has no axes beyond its channels.
+        If the output of a layer is no map, without axes beyond its channels, or the encoder does
+        not use the layer.
     """
     like = next(module.parameters(), torch.empty(0))
     with evaluating(module):
         rows = torch.zeros(2, *input_shape, dtype=like.dtype, device=like.device)
         _, maps = code_and_maps(module, rows, paths)
+    if unused := [layer for layer in paths if layer not in maps]:
+        raise ValueError(
+            f"layer={unused[0]!r} is a module of the encoder that its forward does not call; "
+            f"expected one that it does.{did_you_mean(unused[0], list(maps))}"
+        )
     for layer, made in maps.items():
         if not isinstance(made, Tensor) or made.ndim < 3 or len(made) != 2:
             got = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__

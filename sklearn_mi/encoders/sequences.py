@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sklearn_mi._base import Shape, check_name
 from sklearn_mi.encoders.base import DEFAULT_WIDTH, Encoder, free_width
 
-__all__ = ["Pooled", "SequenceModule", "pooled"]
+__all__ = ["Pooled", "SequenceModule", "module_of_steps", "pooled"]
 
 POOLS = ("mean", "max", "last", "mean-max")
 
@@ -110,6 +110,31 @@ class Pooled(SequenceModule):
     def seen(self, rows: Tensor) -> Tensor:
         """Return which steps of the map were observed."""
         return rows[:, :: self.stride, -1] > 0
+
+
+def module_of_steps(module: nn.Module, path: str) -> SequenceModule | None:
+    """Return the module that knows which steps of a layer's map were observed.
+
+    Parameters
+    ----------
+    module : Module
+        An encoder.
+    path : str
+        Of the layer in it.
+
+    Returns
+    -------
+    module : SequenceModule or None
+        The encoder itself, or a part that gets the same rows: modules whose attribute
+        ``gives_rows`` is true hand theirs to each of their parts. None: nobody knows.
+    """
+    for name in path.split("."):
+        if isinstance(module, SequenceModule):
+            return module
+        if not (isinstance(module, nn.ModuleList) or getattr(module, "gives_rows", False)):
+            return None
+        module = module.get_submodule(name)
+    return module if isinstance(module, SequenceModule) else None
 
 
 def pooled(steps: Tensor, seen: Tensor, pool: str) -> Tensor:

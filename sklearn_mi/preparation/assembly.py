@@ -34,10 +34,12 @@ from sklearn_mi.rows import (
     count_repeats,
     find_flags,
     fit_confounds,
+    present_in,
     read_table,
     rows_to_draw,
     shares_of,
     split_rows,
+    usable_of,
     window_order,
     without_confounds,
 )
@@ -151,7 +153,7 @@ def _order(
 
     def served(block: Any) -> Any:
         checked = read_table(block, schema, "X", "MIRepresentationLearner")
-        return checked.rows(scale, device, stream=True)
+        return checked.rows(scale, device, usable_of(present_in([checked])), stream=True)
 
     own = team.count(plan.batch_size), team.count(model.n_extra)
     how = model.n_extra, own if data.stream.is_split else None

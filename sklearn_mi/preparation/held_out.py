@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -75,7 +75,7 @@ def monitor_of(
     if rows is None:
         return None
     block = int(settings["eval_block_size"])
-    return lambda model: held_out_infonce(model, rows, block, EVALUATION_SEED)[0]
+    return lambda model: held_out_infonce(model, rows, block, EVALUATION_SEED, found=True)[0]
 
 
 def evaluation_draws(device: torch.device) -> torch.Generator:
@@ -120,8 +120,8 @@ def report(settings: Settings, run: Run) -> MIEstimate:
     rows = rows_of(run.held, index, model.view, model.scales, draws)
     if len(rows) < 2:
         return missing("InfoNCE", "fewer than 2 held-out rows have a partner among them")
-    if rows.lacks:
-        caveats.append("rows lack tables: each pair of tables is compared on rows that have both")
+    if rows.lacks and run.held.present is not None:
+        caveats.append(_lacking_fact(run.held.present[index], model.pairs))
     return describe(
         model,
         as_objective(model.recipe.objective),
@@ -131,6 +131,15 @@ def report(settings: Settings, run: Run) -> MIEstimate:
         caveats=caveats,
         invalid=as_negatives(model.recipe.negatives).caveat,
         training=_some_training_rows(settings, run),
+    )
+
+
+def _lacking_fact(present: np.ndarray, pairs: Sequence[tuple[int, int]]) -> str:
+    """Return on how many of the held-out rows pairs of tables are compared."""
+    n, i, j = min((int((present[:, i] & present[:, j]).sum()), i, j) for i, j in pairs)
+    return (
+        "rows lack tables: each pair of tables is compared on rows that have both, tables "
+        f"{i} and {j} on {n} of {len(present)}"
     )
 
 

@@ -48,7 +48,13 @@ from sklearn_mi.rows.kinds import (
     Words,
     kind_of,
 )
-from sklearn_mi.rows.lacking import check_common, present_in, warn_of_lacking
+from sklearn_mi.rows.lacking import (
+    check_common,
+    present_in,
+    tables_in,
+    usable_of,
+    warn_of_lacking,
+)
 from sklearn_mi.rows.pairs import AnyRows, PairedRows, PartnerRows
 from sklearn_mi.rows.recordings import gathered, padded
 from sklearn_mi.rows.scaling import (
@@ -140,10 +146,12 @@ __all__ = [
     "stored",
     "told_of_values",
     "warn_of_labels",
+    "usable_of",
     "warn_of_lacking",
     "warn_of_large_values",
     "warn_of_targets",
     "weighted",
     "window_order",
     "without_confounds",
+    "tables_in",
 ]

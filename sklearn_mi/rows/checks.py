@@ -306,23 +306,29 @@ def _of_kind(source: Source, known: Schema, name: str, finite: Any) -> Source:
     return source
 
 
-def is_several(X_pair: Any) -> bool:
+def is_several(X_pair: Any, n_rows: int | None = None) -> bool:
     """Tell whether a second table is a list of tables, not a list of rows.
 
     Parameters
     ----------
     X_pair : object
         As the user passes it.
+    n_rows : int or None
+        Rows of the first table; None: any number.
 
     Returns
     -------
     answer : bool
-        Whether every element has rows of its own, and one of them is a table.
+        Whether every element has rows of its own, and one of them is a table; or whether one has as
+        many rows as the first table, and there are fewer or more elements.
     """
     if not isinstance(X_pair, list | tuple):
         return False
     n_axes = {len(getattr(table, "shape", ())) for table in X_pair}
-    return 2 in n_axes and min(n_axes) == 2
+    if 2 in n_axes and min(n_axes) == 2:
+        return True
+    have_all = [getattr(table, "shape", ())[:1] == (n_rows,) for table in X_pair]
+    return len(X_pair) != n_rows and 0 not in n_axes and any(have_all)
 
 
 def read_pair(
@@ -353,7 +359,7 @@ def read_pair(
     """
     if isinstance(X_pair, list | tuple):
         _refuse_empty(X_pair)
-    several = is_several(X_pair) and not _are_partners(X_pair, known, n_rows)
+    several = is_several(X_pair, n_rows) and not _are_partners(X_pair, known, n_rows)
     tables = list(X_pair) if several else None
     if known is not None and len(known.parts) != (0 if tables is None else len(tables)):
         _refuse_number(tables, known, estimator)
@@ -397,7 +403,8 @@ def _read_several(
         if len(table.shape) != 2:
             raise ValueError(
                 f"{name} has rows of shape {tuple(table.shape[1:])}; expected tables of shape "
-                "(n, p) where X_pair is a list: flatten the rows, or pass them as X."
+                "(n, p) where X_pair is a list: flatten the rows, or pass them as X. Numbers "
+                "become a table of one column by np.reshape(numbers, (-1, 1))."
             )
         part = read_table(table, None if known is None else known.parts[k], name, estimator, ())
         cure = (

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_mi.rows.checks import CheckedRows
+from sklearn_mi.rows.lacking import usable_of
 from sklearn_mi.rows.scaling import FrontLayer, Standardize
 from sklearn_mi.rows.sources import ResidualSource, Source, as_source
 from sklearn_mi.rows.streams import Stream
@@ -58,9 +59,8 @@ class Data:
     @property
     def usable(self) -> np.ndarray:
         """Rows that have two tables, all that there are or more, and so take part in a pair."""
-        if self.present is None:
-            return np.arange(len(self))
-        return np.flatnonzero(self.present.sum(axis=1) >= 2)
+        usable = usable_of(self.present)
+        return np.arange(len(self)) if usable is None else usable
 
     def lacks_tables(self, index: np.ndarray | None) -> bool:
         """Return whether rows of an index lack one of several tables."""

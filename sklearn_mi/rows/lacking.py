@@ -13,8 +13,17 @@ from sklearn_mi.rows.columns import missing_of
 
 if TYPE_CHECKING:
     from sklearn_mi.rows.checks import CheckedRows
+    from sklearn_mi.rows.kinds import Schema
 
-__all__ = ["check_common", "lacking_of", "present_in", "tables_of", "warn_of_lacking"]
+__all__ = [
+    "check_common",
+    "lacking_of",
+    "present_in",
+    "tables_in",
+    "tables_of",
+    "usable_of",
+    "warn_of_lacking",
+]
 
 # Sets of columns of a table that a row may lack as a whole; none: all columns together.
 Sets = tuple[tuple[int, ...], ...]
@@ -64,9 +73,24 @@ def tables_of(rows: CheckedRows) -> list[np.ndarray] | None:
     tables : list of ndarray of int or None
         None: no row lacks a table.
     """
-    schema, width = rows.schema, rows.source.shape[1]
     if not rows.source.may_lack or len(rows.source.shape) != 2:
         return None
+    return tables_in(rows.schema, rows.source.shape[1])
+
+
+def tables_in(schema: Schema, width: int) -> list[np.ndarray] | None:
+    """Return the places in a row of a width of the numbers of each table that it may lack.
+
+    Parameters
+    ----------
+    schema : Schema
+    width : int
+
+    Returns
+    -------
+    tables : list of ndarray of int or None
+        None: a row lacks single values only.
+    """
     if schema.parts:
         ends = np.cumsum([part.kind.n_inputs for part in schema.parts])
         return np.split(np.arange(width), ends[:-1])
@@ -107,6 +131,21 @@ def present_in(sides: Sequence[CheckedRows | None]) -> np.ndarray | None:
         found.append(np.concatenate(blocks))
     present = np.hstack(found)
     return None if present.all() else present
+
+
+def usable_of(present: np.ndarray | None) -> np.ndarray | None:
+    """Return the rows that have two tables, all that there are or more, and so take part in a pair.
+
+    Parameters
+    ----------
+    present : ndarray of bool of shape (n, n_tables) or None
+
+    Returns
+    -------
+    rows : ndarray of int or None
+        None: all.
+    """
+    return None if present is None else np.flatnonzero(present.sum(axis=1) >= 2)
 
 
 def check_common(present: np.ndarray | None, pairs: Sequence[tuple[int, int]]) -> None:

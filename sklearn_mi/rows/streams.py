@@ -210,7 +210,8 @@ class StreamOrder(Positioned):
     ----------
     stream : Stream
     rows_of : callable
-        ``rows_of(block)`` checks some rows, and serves them as batches on the device.
+        ``rows_of(block)`` checks some rows, and serves them as batches on the device; rows that
+        take no part are left out.
     n_rows : int
         Rows of the first window; as many steps as it has batches count as a pass.
     batch_size : int
@@ -268,7 +269,14 @@ class StreamOrder(Positioned):
             block, self._begun = next(self._source)
             self._begun["generator"] = self._generator.get_state()
             self._window, self._used = self.rows_of(block), 0
-            self._permutation = torch.randperm(len(block), generator=self._generator)
+            n = len(self._window)
+            if n < self._n_taken <= len(block):
+                raise ValueError(
+                    f"{n} of {len(block)} rows of {self.stream.name}, read at once, have two of "
+                    f"several tables, fewer than a batch of {self._n_taken}; lower batch_size, or "
+                    "drop rows that lack tables."
+                )
+            self._permutation = torch.randperm(n, generator=self._generator)
         return self._window
 
     def _windows(self) -> Windows:

@@ -220,6 +220,8 @@ def _columns_asked_for(
     """Return the numbers of the columns that one side of `Columns` asks for."""
     if isinstance(wanted, str | int | np.integer):
         wanted = [wanted]
+    if hasattr(wanted, "__array__"):  # such as df.columns[:2], or a mask that is a Series
+        wanted = np.asarray(wanted)
     if not isinstance(wanted, slice | Sequence | np.ndarray):
         raise ValueError(
             f"{side}={wanted!r}; expected a slice, column numbers, a mask or column names."

@@ -207,7 +207,12 @@ def test_progress_counts_seeds_whose_cells_have_all_run(planned):
     cut = table[~((table["seed"] == 101) & (table["step"] == 100))]
     assert a_plan(planned, cut).waits("mnist", "5") == "pilots; 2 of 3 new seeds have run"
     failed = cut.assign(error=np.where(cut["seed"] == 101, "ValueError: x", None))
-    assert a_plan(planned, failed).complete("mnist", "5")
+    # Another seed runs in its place, of both cells.
+    assert a_plan(planned, failed).waits("mnist", "5") == "pilots; 3 of 4 new seeds have run"
+    assert list(a_plan(planned, failed).of("mnist", "5")["seeds"]) == [4, 3]
+    replaced = pd.concat([failed, new_seeds(4).query("seed == 103")])
+    assert a_plan(planned, replaced).complete("mnist", "5")
+    assert set(a_plan(planned, replaced).rows("mnist", "5")["seed"]) == {100, 101, 102, 103}
     # The second cell needs two seeds only.
     fewer = table[~((table["learner"] == "bilinear nwj") & (table["seed"] == 102))]
     assert a_plan(planned, fewer).complete("mnist", "5")
@@ -247,6 +252,13 @@ def test_an_undecided_claim_says_whether_its_interval_is_short(planned, findings
     row = verdict_of(findings, new, planned=whole)
     assert row.verdict == "undecided"
     assert row.note == (findings.NARROW if narrow else "")
+
+
+def test_a_seed_that_failed_for_good_is_run_no_more_and_replaced(planned, run_plan):
+    new = new_seeds()
+    new["error"] = np.where((new["seed"] == 101) & (new["learner"] == "concat nwj"), "x", "")
+    runs = list(run_plan.left(a_plan(planned, new, seeds=(3, 3)), []))
+    assert [(run.learner, run.seed) for run in runs] == [("concat nwj", 103), ("bilinear nwj", 103)]
 
 
 def test_runs_come_seed_by_seed_each_once_and_none_again(planned, run_plan):

@@ -26,6 +26,25 @@ def finished(new: pd.DataFrame, figure: str, learner: str, last_step: int) -> se
     return {int(seed) for seed in new.loc[here & ended, "seed"]}
 
 
+def failed_for_good(new: pd.DataFrame, figure: str, learner: str) -> set[int]:
+    """Return the seeds of a cell that failed for good."""
+    if new.empty:
+        return set()
+    here = (new["figure"] == figure) & (new["learner"] == learner)
+    return {
+        int(seed) for seed in new.loc[here & new["error"].notna() & (new["error"] != ""), "seed"]
+    }
+
+
+def _with_more(n: int, failed: set[int]) -> int:
+    """Return how many seeds from the first it takes so that n of them did not fail."""
+    wanted, seed = n, FIRST_SEED
+    while wanted:
+        wanted -= seed not in failed
+        seed += 1
+    return seed - FIRST_SEED
+
+
 def read_new(folder: Path = PLAN) -> pd.DataFrame:
     """Return the rows of all new seeds so far."""
     tables = [
@@ -61,8 +80,16 @@ class Planned:
         return cls(cells, pd.read_csv(folder / "comparisons.csv", dtype=as_text), read_new(folder))
 
     def of(self, data: str, claim: str) -> pd.DataFrame:
-        """Return the cells of a claim; none if no new seeds are planned for it."""
-        return self.cells[(self.cells["data"] == data) & (self.cells["claim"] == claim)]
+        """Return the cells of a claim; none if no new seeds are planned for it.
+
+        A seed in which a cell failed for good, such as by weights that became NaN, is told and
+        replaced by the next one: ``seeds`` grows by their number.
+        """
+        cells = self.cells[(self.cells["data"] == data) & (self.cells["claim"] == claim)]
+        failed: set[int] = set()
+        for cell in cells.itertuples():
+            failed |= failed_for_good(self.new, cell.figure, cell.learner)
+        return cells.assign(seeds=[_with_more(int(n), failed) for n in cells["seeds"]])
 
     def progress(self, data: str, claim: str) -> tuple[int, int]:
         """Return for how many seeds all planned cells have run, and how many seeds there are."""

@@ -2,10 +2,11 @@
 
 Claims go from the cheapest to the dearest, seed by seed with all cells of a seed, on one thread.
 A run's rows are appended to ``docs/paper/plan/figure_*.csv`` as soon as it ends, with the commit
-that it ran on, and are never computed twice. Stop it at any time: it goes on where it was, and a
-run that was cut goes on from its last evaluation, kept in ``results/paper_plan``. A run that fails
-is recorded as such; one that lacks data or memory is not, and ends the program. Two at a time need
-claims without common cells: ``--claim mnist:1`` beside ``--claim mnist:2``.
+that it ran on, and are never computed twice. A seed that fails for good is recorded as such, and
+the next one runs in its place. Stop it at any time: it goes on where it was, and a run that was cut
+goes on from its last evaluation, kept in ``results/paper_plan``. One that lacks data or memory is
+not recorded, and ends the program. Two at a time need claims without common cells: ``--claim
+mnist:1`` beside ``--claim mnist:2``.
 """
 
 import argparse
@@ -41,7 +42,8 @@ class Run(NamedTuple):
 def left(planned: Planned, claims: list[str], beyond_reach: bool = False) -> Iterator[Run]:
     """Yield the runs that are left, in the plan's order of claims, each once."""
     seen: set[tuple[str, str, int]] = set()
-    for (data, claim), cells in planned.cells.groupby(["data", "claim"], sort=False):
+    for data, claim in planned.cells[["data", "claim"]].drop_duplicates().itertuples(index=False):
+        cells = planned.of(data, claim)
         if claims and f"{data}:{claim}" not in claims:
             continue
         if not (beyond_reach or claims or (cells["reach"] == "yes").all()):

@@ -51,12 +51,13 @@ from sklearn_mi.cli import main
 from sklearn_mi.comparisons import COMPARISONS
 from sklearn_mi.critics import CRITICS
 from sklearn_mi.datasets import beyond_normal, make_two_omics, to_sequences, windows
-from sklearn_mi.encoders import ENCODERS
+from sklearn_mi.encoders import ENCODERS, RealNVP
 from sklearn_mi.evaluation import compare, compare_pairs
 from sklearn_mi.front_ends import FRONT_ENDS, Factors, RecordingFeatures
 from sklearn_mi.information import mutual_info_lags
 from sklearn_mi.negatives import NEGATIVES, Queue
 from sklearn_mi.objectives import OBJECTIVES
+from sklearn_mi.paper import AdversarialEncoder
 from sklearn_mi.preparation.assembly import _check_parts
 from sklearn_mi.preparation.inputs import _first_window
 from sklearn_mi.processes import Team
@@ -793,6 +794,9 @@ PROVOKED = {
     "The objective became nan at step": lambda: MIRepresentationLearner(
         max_steps=60, lr=1e9, optimizer="sgd", random_state=0
     ).fit(ROWS),
+    "The encoder's loss or its gradients became NaN or infinite": lambda: AdversarialEncoder(
+        RealNVP(affine=True, couplings=10, hidden=(8,)), lr=10.0, warm_up=5, random_state=0
+    ).fit(ROWS, np.arange(60) % 3),
     "is near its ceiling": lambda: MIEstimator(n_folds=2, max_steps=50, random_state=0).fit(
         ROWS, ROWS
     ),

@@ -14,6 +14,7 @@ from sklearn_mi.evaluation import linear_probe
 from sklearn_mi.paper import AdversarialEncoder
 from sklearn_mi.rows import Order
 from sklearn_mi.study import Split, run_study
+from sklearn_mi.training import NonFiniteLossError
 
 SMALL = AdversarialEncoder(
     RealNVP(couplings=2, hidden=(8,)), warm_up=7, max_steps=6, batch_size=16, n_threads=1
@@ -67,6 +68,15 @@ def test_a_linear_probe_finds_less_and_nothing_is_lost():
     varies = np.isfinite(scale)
     again = mean[varies] + rows.numpy()[:, varies] * scale[varies]
     assert np.allclose(again, X[1000:, varies], atol=1e-2)
+
+
+def test_weights_stay_finite_where_training_leaves_the_numbers(iris):
+    encoder = RealNVP(affine=True, couplings=10, hidden=(8,))
+    learner = AdversarialEncoder(encoder, lr=10.0, max_steps=500, warm_up=5, random_state=0)
+    with pytest.raises(NonFiniteLossError, match="step .*; the weights of step .*Lower lr=10"):
+        learner.fit(*iris)
+    assert 0 < learner.n_iter_ < 500
+    assert all(weight.isfinite().all() for weight in learner.encoder_.parameters())
 
 
 def batches(n, size, random_state):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -25,6 +25,7 @@ from sklearn_mi.encoding import encode
 from sklearn_mi.rows import Order, Rows, Schema, codes_like, fit_standardize, read_rows
 from sklearn_mi.runtime import choose_device, own_randomness, threads
 from sklearn_mi.training import (
+    NonFiniteLossError,
     as_text,
     checkpoint_seed,
     hash_rows,
@@ -79,13 +80,31 @@ class _Game:
         """Train the encoder for one step towards codes that tell the classifier nothing."""
         with self.randomness:
             logits = self.classifier(self.encoder(rows[self.batch()]))
-        self._step(-F.log_softmax(logits, dim=1).mean(), self._of_encoder)
+        loss = -F.log_softmax(logits, dim=1).mean()
+        self._step(loss, self._of_encoder, self._check)
         self.steps += 1
 
+    def _check(self, loss: Tensor) -> None:
+        """Refuse a step from which the encoder would not come back; its weights stay."""
+        gradients = [w.grad for w in self.encoder.parameters() if w.grad is not None]
+        if not (loss.isfinite() and nn.utils.get_total_norm(gradients).isfinite()):
+            rate = self._of_encoder.param_groups[0]["lr"]
+            raise NonFiniteLossError(
+                f"The encoder's loss or its gradients became NaN or infinite at step "
+                f"{self.steps + 1}; the weights of step {self.steps} were kept. Lower lr={rate:g}, "
+                "take fewer steps, or another random_state."
+            )
+
     @staticmethod
-    def _step(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    def _step(
+        loss: Tensor,
+        optimizer: torch.optim.Optimizer,
+        check: Callable[[Tensor], None] | None = None,
+    ) -> None:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if check is not None:
+            check(loss)
         optimizer.step()
 
     def _parts(self) -> tuple[Any, ...]:
@@ -242,6 +261,8 @@ class AdversarialEncoder(
         ------
         ValueError
             If rows or labels are missing, differ in number, or there is only one class.
+        NonFiniteLossError
+            If the encoder's loss or gradients become NaN or infinite; the weights stay finite.
         """
         for _ in self.fit_iter(X, y, at=(self.max_steps,)):
             pass
@@ -274,6 +295,8 @@ class AdversarialEncoder(
         ------
         ValueError
             If the checkpoint belongs to other rows, parameters or another seed.
+        NonFiniteLossError
+            If the encoder's loss or gradients become NaN or infinite; the weights stay finite.
         """
         known = checkpoint_seed(checkpoint) if self.random_state is None else None
         with threads(self.n_threads):
@@ -288,7 +311,7 @@ class AdversarialEncoder(
                 while game.steps < stop:
                     game.teach(rows, labels, self.classifier_steps)
                     game.deceive(rows)
-            self.n_iter_ = game.steps
+                    self.n_iter_ = game.steps
             yield stop
             if checkpoint is not None:
                 save_checkpoint(game, checkpoint, stop, fingerprint)

@@ -600,7 +600,9 @@ def _gap(t: Tables, probe: str) -> pd.Series:
 
 
 def _adversarial(t: Tables, column: str) -> float:
-    return tables.last_step(t["figure_1c"])[column].mean()
+    """Return the accuracy of the new seeds of claim two, but of those that failed."""
+    found = tables.last_step(t["new_1c"]).dropna(subset=[column])
+    return found[column].mean() if len(found) == 8 else np.nan
 
 
 def _pixels(t: Tables) -> pd.DataFrame:
@@ -622,8 +624,8 @@ PAPER: list[Claim] = [
         lambda t: shown((_judged(t) == "yes").sum(), "96") and (_judged(t) == "NO").sum() == 6,
     ),
     (
-        "No claim is contradicted; seven of the fifteen tests hold, and the others are undecided.",
-        lambda t: _verdicts(t).to_dict() == {"holds": 7, "undecided": 8},
+        "No claim is contradicted; eight of the fifteen tests hold, and the others are undecided.",
+        lambda t: _verdicts(t).to_dict() == {"holds": 8, "undecided": 7},
     ),
     (
         "Each undecided one but the third stands on three pilot seeds or fewer, where the paper "
@@ -668,12 +670,12 @@ PAPER: list[Claim] = [
         lambda t: bool(_gap(t, "accuracy_converged").between(0, 1).all()),
     ),
     (
-        "Trained against a linear classifier, a bijective encoder falls to 0.48 of accuracy.",
-        lambda t: shown(_adversarial(t, "accuracy"), "0.48"),
+        "Trained against a linear classifier, a bijective encoder falls to 0.40 of accuracy.",
+        lambda t: shown(_adversarial(t, "accuracy"), "0.40"),
     ),
     (
-        "A converged probe still finds 0.74.",
-        lambda t: shown(_adversarial(t, "accuracy_converged"), "0.74"),
+        "A converged probe still finds 0.67.",
+        lambda t: shown(_adversarial(t, "accuracy_converged"), "0.67"),
     ),
     (
         "For raw pixels of CIFAR10 the paper states an accuracy of 0.24.",

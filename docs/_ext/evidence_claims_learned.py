@@ -82,6 +82,12 @@ def _above_true(t: Tables, objective: str, *, iid: bool) -> tuple[float, float]:
     return tables.interval(rows.groupby("seed")["bound_train"].mean() - toy_true_mi())
 
 
+def _fall(t: Tables, column: str) -> tuple[float, float]:
+    """Return by how much an adversarial encoder is worse than before training."""
+    wide = t["new_1c"].pivot(index="seed", columns="step", values=column)
+    return tables.interval((wide[0] - wide[800]).dropna())
+
+
 def _tau(t: Tables, criterion: str, labels: str, statistic: str = "tau") -> pd.Series:
     return tables.criteria(t, statistic, labels).loc[criterion, ["mean", "low", "high"]]
 
@@ -114,8 +120,8 @@ def _same(sentence: str, claims: list[Claim], *beginnings: str) -> Claim:
 
 LEARNED: list[Claim] = [
     (
-        "Eight of the fifteen tests of the paper's claims are still undecided.",
-        lambda t: (t["verdicts"]["verdict"] == "undecided").sum() == 8 and len(t["verdicts"]) == 15,
+        "Seven of the fifteen tests of the paper's claims are still undecided.",
+        lambda t: (t["verdicts"]["verdict"] == "undecided").sum() == 7 and len(t["verdicts"]) == 15,
     ),
     (
         "Under NWJ the bound of the concatenated critic is 0.8 nats above that of the bilinear "
@@ -210,19 +216,25 @@ LEARNED: list[Claim] = [
         ),
     ),
     _same(
-        "A bijective encoder that is trained against a linear classifier has an accuracy of 0.48 "
-        "by the paper's probe, and 0.74 by a converged one.",
+        "A bijective encoder that is trained against a linear classifier has an accuracy of 0.40 "
+        "by the paper's probe, and 0.67 by a converged one.",
         PAPER,
         "Trained against",
         "A converged probe still",
     ),
     (
-        "Undecided: two pilots, and 0 of 8 new seeds have run.",
+        "It falls below pixels by 0.44, 95 % interval 0.38 to 0.51, by the paper's probe, and by "
+        "0.18, 0.12 to 0.25, by the other.",
         lambda t: (
-            _verdicts(t, "2") == {("undecided", 2)}
-            and t["verdicts"]["ours"][t["verdicts"]["claim"].str.startswith("(2)")]
-            .str.contains("0 of 8 new seeds")
-            .all()
+            _within(_fall(t, "accuracy"), "0.44", "0.38", "0.51")
+            and _within(_fall(t, "accuracy_converged"), "0.18", "0.12", "0.25")
+        ),
+    ),
+    (
+        "It holds with eight seeds by the paper's probe; by a converged one it is undecided.",
+        lambda t: (
+            _verdicts(t, "2") == {("holds", 8)}
+            and _verdicts(t, "2", "verdicts_converged") == {("undecided", 8)}
         ),
     ),
     _same(

@@ -53,6 +53,7 @@ FILES = {
     "costs": f"{RESULTS}/system_costs.csv",
     "plan": f"{PAPER}/plan/runs.csv",
     "compared": f"{PAPER}/plan/comparisons.csv",
+    "new_1c": f"{PAPER}/plan/figure_1c.csv",
     "new_4c": f"{PAPER}/plan/figure_4c.csv",
 }
 OURS = "MIRepresentationLearner"

@@ -158,6 +158,14 @@ def _check_negatives(model: PairModel, *, is_new: bool) -> None:
         )
     if is_new and (advice := as_negatives(made).advice):
         warnings.warn(advice, MIWarning, stacklevel=2)
+    if is_new and as_negatives(made).needs_groups and not getattr(model.objective, "masked", True):
+        warnings.warn(
+            f"negatives={made!r} changes the reported bound alone: "
+            f"objective={model.recipe.objective!r} is a formula of all codes, whose groups it does "
+            "not see; take one of negatives, such as 'infonce'.",
+            MIWarning,
+            stacklevel=2,
+        )
 
 
 def _check_weights(model: PairModel) -> None:

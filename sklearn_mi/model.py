@@ -191,6 +191,21 @@ class PairModel(nn.Module):
         """Encoder of the second view; the first one if they share it."""
         return self.first_encoder if self.second_encoder is None else self.second_encoder
 
+    def untrained(self) -> dict[str, list[str]]:
+        """Return the weights of encoders and heads that a backward pass did not reach."""
+        parts = {"encoder": self.first_encoder, "encoder_y": self.second_encoder}
+        parts |= {"head": self.first_head, "the second head": self.second_head}
+        missed = {
+            part: [
+                name
+                for name, weight in module.named_parameters()
+                if weight.requires_grad and weight.grad is None
+            ]
+            for part, module in parts.items()
+            if module is not None
+        }
+        return {part: names for part, names in missed.items() if names}
+
     def forward(
         self, x: Any, rows: Tensor, groups: Tensor | None, generator: torch.Generator
     ) -> Tensor:
@@ -269,21 +284,32 @@ class PairModel(nn.Module):
         made: dict[str, Any] = {"x": first, "x_prime": second}
         made["draws"] = self._draws(len(z_x), generator, z_x.device)
         if maps_y:
-            made |= {"seen_x": self._observed(first, 0), "seen_y": self._observed(second, 1)}
+            made |= {
+                "seen_x": self._observed(first, maps_x, 0),
+                "seen_y": self._observed(second, maps_y, 1),
+            }
         made["present"] = present
         return Codes(z_x, z_y, self.critic, maps_x=maps_x, maps_y=maps_y, **made)
 
-    def _observed(self, rows: Tensor, side: int) -> Tensor | None:
+    def _observed(self, rows: Tensor, maps: dict[str, Tensor], side: int) -> Tensor | None:
         """Return which steps of the feature maps of a view were observed; None: all."""
         encoder = (self.encoder, self.encoder_y)[side]
-        for path in self.paths[side].values():
-            if (knows := module_of_steps(encoder, path)) is not None:
-                return knows.seen(rows)
+        for layer, path in self.paths[side].items():
+            if (knows := module_of_steps(encoder, path)) is None:
+                continue
+            seen = knows.seen(rows)
+            if seen.shape[1] != maps[layer].shape[2]:
+                raise ValueError(
+                    f"layer={layer!r} has {maps[layer].shape[2]} steps, but its encoder tells of "
+                    f"{seen.shape[1]} which were observed; expected its last map, as layer='map'."
+                )
+            return seen
         if self.of_recordings[side] and not is_recorded(rows) and not (rows[..., -1] > 0).all():
             raise ValueError(
                 f"encoder={self.recipe.encoder!r} does not tell which steps of its feature maps "
-                "were observed, and recordings are of unequal lengths; expected recordings of one "
-                "length, or an encoder such as 'conv1d': see sklearn_mi.encoders.SequenceModule."
+                "were observed, and some were not; expected recordings of one length and a view "
+                "that hides no steps, or an encoder such as 'conv1d': see "
+                "sklearn_mi.encoders.SequenceModule."
             )
         return None
 

@@ -305,6 +305,7 @@ class _PairsOfBound:
         self.report, self.found = report, found
         self.values: list[np.ndarray] = []
         self.weights: list[np.ndarray] = []
+        self.sizes: list[np.ndarray] = []
         self.left_out: list[np.ndarray | None] = []
 
     def add(self, model: PairModel, rows: AnyRows, codes: Codes, block: Tensor, fresh: int) -> None:
@@ -312,6 +313,7 @@ class _PairsOfBound:
         values, sizes = _reports_of_pairs(model, codes, self.report)
         self.values.append(values)
         self.weights.append(sizes * fresh / len(codes.z_x))
+        self.sizes.append(sizes)
 
         def without(kept: Tensor) -> np.ndarray:
             part = codes.subset(kept.to(codes.z_x.device))
@@ -340,6 +342,12 @@ class _PairsOfBound:
             kept = np.where(weight > 0, kept, of_pairs)
             variance += (len(each) - 1) * float(np.var(kept.mean(1)))
         return float(of_pairs.mean()), math.sqrt(variance)
+
+    @property
+    def candidates(self) -> int:
+        """Rows of a block that have both tables, of which the ceiling is the mean logarithm."""
+        logarithms = np.log(np.maximum(self.sizes, 1))
+        return round(math.exp(_over_blocks(logarithms, np.array(self.weights)).mean()))
 
 
 def _over_blocks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -413,7 +421,7 @@ def held_out_infonce(
     tally = _infonce_of(model, lacks=rows.lacks, found=found)
     value, stderr = _tallied(model, rows, size, seed, tally)[0]
     if rows.lacks and math.isnan(value) and not found:
-        raise ValueError(_not_met(model, tally, min(size, len(rows))))
+        raise ValueError(_not_met(model, tally.weights, min(size, len(rows))))  # type: ignore[union-attr,arg-type]
     return value, stderr
 
 
@@ -488,8 +496,10 @@ def _bounds_of_pairs(
 ) -> dict[str, float]:
     """Return the same where rows lack tables: means over the pairs, each of which counts once."""
     reports = {name: partial(_value_of, bound) for name, bound in plain.items()}
-    values: dict[str, list[np.ndarray]] = {name: [] for name in (*reports, "objective")}
-    weights, maximised = [], []
+    values: dict[str, list[np.ndarray]] = {
+        name: [] for name in (*reports, "objective", "maximised")
+    }
+    weights: list[np.ndarray] = []
     with _stream(model, seed):
         for codes, numbers, fresh in _codes_of_blocks(model, rows, size, seed):
             if fresh < len(codes.z_x):
@@ -499,13 +509,19 @@ def _bounds_of_pairs(
                 values[name].append(made)
             marked = _with_negatives(model, rows, codes, numbers)
             values["objective"].append(_reports_of_pairs(model, marked, None)[0])
+            maximised = partial(_maximised_of, model)
+            values["maximised"].append(_reports_of_pairs(model, marked, maximised)[0])
             weights.append(sizes)
-            maximised.append(float(model.total(model.compare(marked, None), size)))
-    found = {
+    if weights and not np.any(weights, axis=0).all():
+        raise ValueError(_not_met(model, weights, min(size, len(rows))))
+    return {
         name: float(_over_blocks(np.array(made), np.array(weights)).mean())
         for name, made in values.items()
     }
-    return {**found, "maximised": float(np.mean(maximised))}
+
+
+def _maximised_of(model: PairModel, pair: Codes) -> Tensor:
+    return model.total([pair], len(pair.z_x))
 
 
 def _value_of(bound: Any, codes: Codes) -> Tensor:
@@ -628,10 +644,9 @@ def _bound_of(
     return _PairsOfBound(report, found=found) if lacks else _BlocksOfBound(report)
 
 
-def _not_met(model: PairModel, tally: Tally, size: int) -> str:
-    """Return why there is no value where rows lack tables."""
-    rows = np.array(tally.weights).sum(axis=0)  # type: ignore[union-attr]
-    i, j = model.pairs[int(rows.argmin())]
+def _not_met(model: PairModel, weights: Sequence[np.ndarray], size: int) -> str:
+    """Return why there is no value where rows lack tables, by the rows of each block and pair."""
+    i, j = model.pairs[int(np.sum(weights, axis=0).argmin())]
     return (
         f"tables {i} and {j} are compared, but no block of {size} held-out rows has two that have "
         "both; expected at least two: pass more such rows, raise eval_block_size or "
@@ -657,16 +672,8 @@ def describe(
     why; if the comparison does, its own caveat says so. ``training`` are as many training rows, to
     tell whether the critic has memorised them.
     """
-    candidates = min(size, len(rows))
-    facts = list(caveats)
-    if len(rows) < size:
-        facts.append(
-            f"only {len(rows)} held-out rows for eval_block_size={size}: the ceiling is "
-            f"log({candidates}) = {math.log(candidates):.2f}; values at different ceilings do not "
-            "compare"
-        )
-    own_candidates = model.negatives.candidates(candidates)  # type: ignore[operator]
-    own_candidates = model.comparison.candidates(own_candidates)
+    candidates = block = min(size, len(rows))
+    own_candidates = _own_candidates(model, block)
     reasons = [reason for reason in (model.comparison.caveat, invalid) if reason is not None]
     owns = model.comparison.owns_scores
     is_same = model.comparison.is_whole and own_candidates == candidates
@@ -674,9 +681,13 @@ def describe(
     lacks = rows.lacks or (training is not None and training.lacks)
     tallies = [_infonce_of(model, lacks=lacks), *([] if is_infonce else [_bound_of(lacks=lacks)])]
     values = _tallied(model, rows, size, seed, *tallies)
-    if lacks and math.isnan(values[0][0]):
-        return missing("InfoNCE", _not_met(model, tallies[0], candidates))
-    if training is not None and min(size, len(training)) == candidates:
+    if isinstance(pairs := tallies[0], _PairsOfBound):
+        if math.isnan(values[0][0]):
+            return missing("InfoNCE", _not_met(model, pairs.weights, block))
+        candidates = pairs.candidates
+        own_candidates = _own_candidates(model, candidates)
+    facts = [*caveats, *_few_rows_fact(len(rows), size, candidates)]
+    if training is not None and min(size, len(training)) == block:
         known = _tallied(model, training, size, seed, _infonce_of(model, lacks=lacks))[0]
         facts += _memory_fact(values[0], known)
     seen = own_candidates if owns else candidates
@@ -687,6 +698,12 @@ def describe(
         return replace(infonce, objective=infonce)
     own = _estimate(bound, values[1], len(rows), own_candidates, facts)
     return replace(infonce, objective=_no_bound(own, reasons))
+
+
+def _own_candidates(model: PairModel, candidates: int) -> int:
+    """Return the candidates of a row by the comparison and the negatives of training."""
+    left = model.negatives.candidates(candidates)  # type: ignore[operator]
+    return model.comparison.candidates(left)
 
 
 def _no_bound(estimate: MIEstimate, reasons: Sequence[str]) -> MIEstimate:
@@ -719,6 +736,15 @@ def _estimate(
         bound.status,
         tuple(facts),
     )
+
+
+def _few_rows_fact(n: int, size: int, candidates: int) -> list[str]:
+    if n >= size:
+        return []
+    return [
+        f"only {n} held-out rows for eval_block_size={size}: the ceiling is log({candidates}) = "
+        f"{math.log(candidates):.2f}; values at different ceilings do not compare"
+    ]
 
 
 def _ceiling_fact(value: float, ceiling: float, candidates: int) -> list[str]:

@@ -51,7 +51,7 @@ from sklearn_mi.cli import main
 from sklearn_mi.comparisons import COMPARISONS
 from sklearn_mi.critics import CRITICS
 from sklearn_mi.datasets import beyond_normal, make_two_omics, to_sequences, windows
-from sklearn_mi.encoders import ENCODERS, RealNVP
+from sklearn_mi.encoders import ENCODERS, Conv1d, RealNVP
 from sklearn_mi.evaluation import compare, compare_pairs
 from sklearn_mi.front_ends import FRONT_ENDS, Factors, RecordingFeatures
 from sklearn_mi.information import mutual_info_lags
@@ -668,6 +668,17 @@ PROVOKED = {
     "does not tell which steps of its feature maps were observed": lambda: quick(
         encoder=OfSteps(), n_components=None, comparison=comparisons.Predictive(layer="map")
     ).fit(LIST),
+    "changes the reported bound alone": lambda: quick(
+        objective="vicreg", negatives="other-groups"
+    ).fit(ROWS, groups=np.arange(60) // 6),
+    "what they compute stays random": lambda: whole_method("dim", encoder_y="separate"),
+    "which were observed; expected its last map": lambda: quick(
+        encoder=Conv1d(stride=2), comparison=comparisons.Predictive(1, layer="map.layers.0")
+    ).fit(RECORDINGS),
+    "chooses among other rows": lambda: quick(
+        comparison=comparisons.Predictive(negatives="same", n_negatives=2),
+        negatives="other-groups",
+    ).fit(RECORDINGS, groups=np.arange(20) // 5),
     "expected recordings no longer than in fit": lambda: (
         quick(comparison=comparisons.Predictive(negatives="same", n_negatives=2))
         .fit(RECORDINGS[:, :8])
@@ -726,6 +737,10 @@ PROVOKED = {
     ),
     "held-out rows has two that have both": lambda: quick().fit(
         np.where(np.arange(60)[:, None] > 4, np.nan, ROWS), X_pair=[ROWS, ROWS]
+    ),
+    "held-out rows have the same two tables": lambda: quick(early_stopping=True).fit(
+        np.where(np.arange(60)[:, None] % 3 == 0, np.nan, ROWS),
+        X_pair=[np.where(np.arange(60)[:, None] % 3 == k, np.nan, ROWS) for k in (1, 2)],
     ),
     "Rows lack tables, but": lambda: quick(negatives="hard").fit(ROWS, X_pair=[LACKING, ROWS]),
     "have no value in X, so their codes of it are NaN": lambda: of_pair().transform(LACKING),

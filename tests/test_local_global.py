@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from torch.nn import functional
 
 from sklearn_mi import MIRepresentationLearner, load, tiles
-from sklearn_mi._base import Codes
+from sklearn_mi._base import Codes, MIWarning
 from sklearn_mi.bounds import donsker_varadhan, infonce, jensen_shannon
 from sklearn_mi.comparisons import LocalGlobal, as_comparison, mean_over
 from sklearn_mi.encoders import Backbone, ConvNet, DIMNet, LeNet
@@ -433,6 +433,27 @@ def test_whole_maps_are_no_longer_than_in_fit():
     assert np.isfinite(fitted.fit(rows[:, :10]).score(rows))
     with pytest.raises(ValueError, match="expected recordings as long as the longest in fit"):
         fitted.score(rows[:, :5])
+
+
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [
+        ({}, "encoder_y"),
+        ({"comparison": LocalGlobal(units=8, scales=(("conv1", "conv2"),), weight_prior=0)}, "enc"),
+    ],
+)
+def test_weights_that_are_not_trained_are_told(given, part):
+    X = images()
+    with pytest.warns(MIWarning, match=f"does not train .* weights of {part}"):
+        learner(encoder_y="separate", **given).fit(X)
+
+
+@pytest.mark.parametrize("scorer", ["encode-and-dot", "concat-and-convolve"])
+def test_a_layer_may_be_a_path(scorer):
+    comparison = LocalGlobal("map.to_code", scorer, units=8)
+    rows = np.random.default_rng(0).normal(size=(20, 12, 2)).astype(np.float32)
+    fitted = learner(comparison=comparison, encoder="conv1d", batch_size=10).fit(rows)
+    assert np.isfinite(fitted.transform(rows)).all()
 
 
 def test_a_table_has_no_map():

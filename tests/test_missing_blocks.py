@@ -112,7 +112,8 @@ def test_a_pair_that_few_rows_have_counts_as_much_as_the_others(size):
     value = fitted.score(first, X_pair=[second, third])
     assert value < truth
     values = fitted.bounds(first, X_pair=[second, third])
-    assert values["objective"] == pytest.approx(value, abs=1e-5)
+    for name in ("objective", "maximised", "infonce"):
+        assert values[name] == pytest.approx(value, abs=1e-5)
     sides = [fitted.transform(first), *fitted.transform_pair([second, third]).T[:, :, None]]
     expected = []
     for (i, j), critic in zip(EVERY, fitted.critic_.critics, strict=True):
@@ -157,6 +158,33 @@ def test_no_number_where_a_pair_has_no_held_out_rows():
     assert "tables 0 and 1 are compared, but no block of 50" in fitted.mi_.warnings[0]
     early = learner(1, early_stopping=True).fit(first, X_pair=[second, third], validation_data=held)
     assert np.isfinite([row["valid_bound"] for row in early.history_]).all()
+
+
+def test_a_pair_that_no_block_has_is_told_by_score_and_bounds():
+    first, second, third, _ = few_of_the_first(200, 200)
+    fitted = learner(1, eval_block_size=4).fit(first, X_pair=[second, third])
+    some = np.where(np.arange(60)[:, None] < 3, first[:60], np.nan)
+    for measure in (fitted.score, fitted.bounds):
+        with pytest.raises(ValueError, match="tables 0 and 1 are compared, but no block of 4"):
+            measure(some, X_pair=[second[:60], third[:60]])
+
+
+def test_the_ceiling_is_that_of_the_rows_that_have_both():
+    first, second, third, _ = few_of_the_first(200, 200)
+    held, *more, _ = few_of_the_first(100, 25, 1)
+    fitted = learner(1).fit(first, X_pair=[second, third], validation_data=(held, more))
+    own = (25 * 25 * 100) ** (1 / 3)
+    assert fitted.mi_.n_candidates == round(own)
+    assert fitted.mi_.ceiling == pytest.approx(np.log(round(own)))
+    assert any(f"log({round(own)})" in line for line in fitted.mi_.warnings)
+
+
+def test_stopping_needs_rows_that_share_two_tables():
+    tables = [np.random.default_rng(k).normal(size=(60, 2)) for k in range(3)]
+    for k, table in enumerate(tables):
+        table[k::3] = np.nan
+    with pytest.raises(ValueError, match="needs rows to stop by, but no two of"):
+        learner(early_stopping=5, batch_size=16).fit(tables[0], X_pair=tables[1:])
 
 
 def test_a_stream_leaves_out_rows_without_two_tables():

@@ -1,5 +1,6 @@
 import math
 import pickle
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_mi import MIRepresentationLearner, load
-from sklearn_mi._base import Codes
+from sklearn_mi._base import Codes, MIWarning
 from sklearn_mi.bounds import BOUNDS, infonce, infonce_terms, nwj
 from sklearn_mi.negatives import (
     NEGATIVES,
@@ -273,6 +274,18 @@ def test_a_grid_varies_negatives(X):
     assert learner(negatives="queue").set_params(negatives__size=64).negatives.size == 64
 
 
+@pytest.mark.parametrize("name", ["align-uniform", "barlow-twins", "vicreg"])
+def test_an_objective_of_codes_does_not_see_groups_and_it_is_told(name, X):
+    codes = []
+    for negatives in ("batch", "other-groups"):
+        one = learner(objective=name, negatives=negatives, max_steps=3, batch_size=16)
+        told = pytest.warns(MIWarning, match="changes the reported bound alone")
+        with nullcontext() if negatives == "batch" else told:
+            codes.append(one.fit(X, groups=np.arange(120) // 6).transform(X))
+    assert np.array_equal(*codes)
+
+
+@pytest.mark.filterwarnings("ignore:negatives='other-groups' changes the reported bound alone")
 @pytest.mark.parametrize("name", [*OBJECTIVES, *BOUNDS])
 def test_every_objective_takes_every_choice(name, X):
     critic, values = "split" if name == "each-part" else "auto", {}

@@ -18,6 +18,7 @@ from sklearn_mi.comparisons import Predictive, mean_over
 from sklearn_mi.encoders import Conv1d, Patches
 from sklearn_mi.negatives import as_negatives
 from sklearn_mi.objectives import OBJECTIVES, Matched
+from sklearn_mi.views import AugmentRecording
 
 IMAGE, SEQUENCE = (3, 5, 4), (3, 6)  # channels, then rows and columns, or steps
 NEGATIVES = ["other", "same", "any"]
@@ -556,3 +557,32 @@ def test_recordings_longer_than_in_fit_are_scored_and_trained_on():
     learner.set_params(comparison=Predictive(2, negatives="same", n_negatives=2)).fit(rows[1:])
     with pytest.raises(ValueError, match="expected recordings no longer than in fit"):
         learner.score(rows)
+
+
+def test_a_layer_of_other_steps_than_the_encoder_tells_of_is_refused():
+    rows = np.random.default_rng(0).normal(size=(20, 24, 2)).astype(np.float32)
+    given = {"encoder": Conv1d((8, 8), stride=2), "batch_size": 10, "max_steps": 1}
+    with pytest.raises(ValueError, match=r"layer='map.layers.0' has 12 steps, but .* expected"):
+        make_learner(Predictive(1, layer="map.layers.0"), **given).fit(rows)
+
+
+def test_steps_that_a_view_hides_are_told():
+    class Own(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.map = torch.nn.Conv1d(3, 8, 1)
+
+        def forward(self, rows):
+            return self.map(rows.transpose(1, 2)).mean(2)
+
+    rows = np.random.default_rng(0).normal(size=(20, 12, 2)).astype(np.float32)
+    hides = {"encoder": Own(), "view": AugmentRecording(mask_time=0.5), "max_steps": 3}
+    with pytest.raises(ValueError, match="a view that hides no steps"):
+        make_learner(Predictive(1), **hides).fit(rows)
+
+
+def test_negatives_of_the_same_row_leave_no_choice_of_rows():
+    rows, groups = np.random.default_rng(0).normal(size=(24, 12, 2)), np.arange(24) // 6
+    learner = make_learner(Predictive(negatives="same", n_negatives=2), encoder="conv1d")
+    with pytest.raises(ValueError, match="OtherGroups.. chooses among other rows"):
+        learner.set_params(negatives="other-groups").fit(rows, groups=groups)

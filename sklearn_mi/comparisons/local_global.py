@@ -141,13 +141,13 @@ class _LocalGlobalModule(ComparisonModule):
         self.is_convolved = self.rows_alone = of.scorer == "concat-and-convolve"
         channels = {CODE: width} | {layer: shape[0] for layer, shape in maps.items()}
         if self.is_convolved:
-            named = {f"{s}-{t}": (channels[s], channels[t]) for s, t in of.pairs}
+            named = {_key(f"{s}-{t}"): (channels[s], channels[t]) for s, t in of.pairs}
             self.heads = nn.ModuleDict({name: _Convolved(*both) for name, both in named.items()})
         else:
             self.sources, self.targets = (
                 nn.ModuleDict(
                     {
-                        name: _Embedding(channels[name], of.units, of_map=name != CODE)
+                        _key(name): _Embedding(channels[name], of.units, of_map=name != CODE)
                         for name in dict.fromkeys(names)
                     }
                 )
@@ -177,8 +177,8 @@ class _LocalGlobalModule(ComparisonModule):
         if not is_recorded(seen) and not seen.all():
             raise ValueError(
                 f"{self.of!r} compares all places of a map, but some steps of the recordings were "
-                "not observed; expected recordings as long as the longest in fit, or take "
-                "comparison='cpc'."
+                "not observed; expected recordings as long as the longest in fit and a view that "
+                "hides no steps, or take comparison='cpc'."
             )
 
     def _of_side(self, side: _Side, negatives: Tensor | None, draws: Tensor) -> list[Codes]:
@@ -205,7 +205,7 @@ class _LocalGlobalModule(ComparisonModule):
 
     def _embed(self, target: str, local: Tensor) -> Tensor:
         """Return the embeddings of all places, those of a row one after the other."""
-        return self.targets[target](local.transpose(1, 2).flatten(0, 1))
+        return self.targets[_key(target)](local.transpose(1, 2).flatten(0, 1))
 
     def _pair(
         self,
@@ -224,13 +224,13 @@ class _LocalGlobalModule(ComparisonModule):
         if source != CODE:
             anchor = _chosen(side.sources[source].flatten(2), draws[:, 0])
         if self.is_convolved:
-            head = self.heads[f"{source}-{target}"]
+            head = self.heads[_key(f"{source}-{target}")]
             return self._by_convolution(head, anchor, local, negatives)
         places = local.shape[2]
         flat = embedded.get(target)
         if flat is None:
             flat = self._embed(target, local)
-        made = self._scored(self.sources[source](anchor), flat)
+        made = self._scored(self.sources[_key(source)](anchor), flat)
         made.weight, made.negatives = self.of.weight_local, negatives
         if not self.is_one:
             made.positives = _own_places(len(anchor), places, flat.device)
@@ -290,6 +290,11 @@ class _Convolved(nn.Module):
     def forward(self, z: Tensor, local: Tensor) -> Tensor:
         """Return the scores of each row's code and map, of shape (b, places)."""
         return self.rest(self.of_code(z)[..., None] + self.of_map(local)).squeeze(1)
+
+
+def _key(layer: str) -> str:
+    """Return a layer's name as that of a module, which has no dots."""
+    return layer.replace(".", "/")
 
 
 def _chosen(maps: Tensor, draws: Tensor) -> Tensor:

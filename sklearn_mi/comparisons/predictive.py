@@ -359,6 +359,11 @@ class Predictive(Comparison):
                 f"negatives={negatives!r} does not go with {self!r}, which draws its own; expected "
                 "'batch' or 'other-groups': set n_negatives of the comparison."
             )
+        if self.negatives == "same" and negatives.needs_groups:
+            raise ValueError(
+                f"negatives={negatives!r} chooses among other rows, and {self!r} takes places of "
+                "the same row; expected 'batch', or Predictive(negatives='other')."
+            )
 
     def _check(self, n_places: int) -> None:
         check_name("context", self.context, CONTEXTS)

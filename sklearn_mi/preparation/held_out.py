@@ -75,7 +75,19 @@ def monitor_of(
     if rows is None:
         return None
     block = int(settings["eval_block_size"])
-    return lambda model: held_out_infonce(model, rows, block, EVALUATION_SEED, found=True)[0]
+    asked = stoppers(settings) if rows.lacks else []
+
+    def bound(model: PairModel) -> float:
+        value = held_out_infonce(model, rows, block, EVALUATION_SEED, found=True)[0]
+        if asked and np.isnan(value):
+            raise ValueError(
+                f"{' and '.join(asked)} needs rows to stop by, but no two of {len(rows)} "
+                f"held-out rows have the same two tables; raise validation_fraction, or "
+                f"{cure_of_stoppers(settings)}."
+            )
+        return value
+
+    return bound
 
 
 def evaluation_draws(device: torch.device) -> torch.Generator:

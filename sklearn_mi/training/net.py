@@ -46,6 +46,18 @@ class NonFiniteLossError(FloatingPointError, ValueError):
     """The loss became NaN or infinite; the learner keeps the last finite weights."""
 
 
+def _warn_of_untrained(model: PairModel) -> None:
+    """Tell of weights that a comparison of feature maps does not train."""
+    for part, names in model.untrained().items():
+        warnings.warn(
+            f"comparison={model.recipe.comparison!r} does not train {len(names)} weights of "
+            f"{part}, such as {names[0]!r}: what they compute stays random. Compare a layer behind "
+            "them, leave them out or, with two encoders, take a comparison with both_views=True.",
+            MIWarning,
+            stacklevel=2,
+        )
+
+
 class Negated(nn.Module):
     """Turn the maximised quantity into a loss; nothing else does."""
 
@@ -227,6 +239,8 @@ class MINet(NeuralNet):
     def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Take one step of the optimiser on one batch."""
         maximised, loss = self._backward(batch)
+        if self.steps_ == 0 and any(self.model.paths):
+            _warn_of_untrained(self.model)
         if self._listens("on_grad_computed"):
             named = list(self.get_all_learnable_params())
             shown = _as_skorch_has_it(batch)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sklearn_mi._base import Shape
 from sklearn_mi.model import PairModel
-from sklearn_mi.rows import FrontLayer, Recording, Schema, tables_in
+from sklearn_mi.rows import FrontLayer, Recording, Schema, hide_lacking, tables_in
 from sklearn_mi.sides import output_of, output_with_gaps
 
 __all__ = ["TransformModule", "exported"]
@@ -120,18 +120,8 @@ class TransformModule(nn.Module):
         parts: Any = self.output, self.view, self.state(), self.encoder, self.encoder_y
         if not self._tables:
             return output_of(rows, *parts)
-        rows = self._lacking(rows, x)
+        rows = hide_lacking(rows, x, self._tables)
         return output_with_gaps(rows, *parts, shapes=self._shapes, widths=self._widths)
-
-    def _lacking(self, rows: Tensor, x: Tensor) -> Tensor:
-        """Return scaled rows that are NaN in the tables that they lack."""
-        for table in self._tables:
-            places = table if rows.shape[1] == x.shape[1] else np.arange(rows.shape[1])
-            belongs = torch.zeros(rows.shape[1], dtype=torch.bool, device=rows.device)
-            belongs[places] = True
-            gone = x[:, table].isnan().all(1, keepdim=True)
-            rows = rows.masked_fill(gone & belongs, torch.nan)
-        return rows
 
     def _check(self, x: Any) -> None:
         """Refuse what is no batch of such rows."""

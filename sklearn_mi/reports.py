@@ -505,10 +505,10 @@ def _bounds_of_pairs(
             if fresh < len(codes.z_x):
                 continue
             for name, report in reports.items():
-                made, sizes = _reports_of_pairs(model, codes, report)
-                values[name].append(made)
+                values[name].append(_reports_of_pairs(model, codes, report)[0])
             marked = _with_negatives(model, rows, codes, numbers)
-            values["objective"].append(_reports_of_pairs(model, marked, None)[0])
+            made, sizes = _reports_of_pairs(model, marked, None)
+            values["objective"].append(made)
             maximised = partial(_maximised_of, model)
             values["maximised"].append(_reports_of_pairs(model, marked, maximised)[0])
             weights.append(sizes)

@@ -17,15 +17,6 @@ PLAN = Path(__file__).parents[2] / "docs" / "paper" / "plan"
 FIRST_SEED = 100
 
 
-def finished(new: pd.DataFrame, figure: str, learner: str, last_step: int) -> set[int]:
-    """Return the seeds of a cell that have run to the end, or failed for good."""
-    if new.empty:
-        return set()
-    here = (new["figure"] == figure) & (new["learner"] == learner)
-    ended = (new["step"] == last_step) | (new["error"].notna() & (new["error"] != ""))
-    return {int(seed) for seed in new.loc[here & ended, "seed"]}
-
-
 def failed_for_good(new: pd.DataFrame, figure: str, learner: str) -> set[int]:
     """Return the seeds of a cell that failed for good."""
     if new.empty:
@@ -34,6 +25,15 @@ def failed_for_good(new: pd.DataFrame, figure: str, learner: str) -> set[int]:
     return {
         int(seed) for seed in new.loc[here & new["error"].notna() & (new["error"] != ""), "seed"]
     }
+
+
+def finished(new: pd.DataFrame, figure: str, learner: str, last_step: int) -> set[int]:
+    """Return the seeds of a cell that have run to the end, or failed for good."""
+    if new.empty:
+        return set()
+    here = (new["figure"] == figure) & (new["learner"] == learner)
+    ended = {int(seed) for seed in new.loc[here & (new["step"] == last_step), "seed"]}
+    return ended | failed_for_good(new, figure, learner)
 
 
 def _with_more(n: int, failed: set[int]) -> int:

@@ -50,6 +50,7 @@ from sklearn_mi.rows.kinds import (
 )
 from sklearn_mi.rows.lacking import (
     check_common,
+    hide_lacking,
     present_in,
     tables_in,
     usable_of,
@@ -118,6 +119,7 @@ __all__ = [
     "fit_standardize",
     "from_torch",
     "gathered",
+    "hide_lacking",
     "residual_rows",
     "row_hashes",
     "files_of",
@@ -144,14 +146,14 @@ __all__ = [
     "spelling",
     "split_rows",
     "stored",
+    "tables_in",
     "told_of_values",
-    "warn_of_labels",
     "usable_of",
+    "warn_of_labels",
     "warn_of_lacking",
     "warn_of_large_values",
     "warn_of_targets",
     "weighted",
     "window_order",
     "without_confounds",
-    "tables_in",
 ]

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sklearn_mi._base import Shape
+from sklearn_mi.rows.lacking import hide_lacking
 from sklearn_mi.rows.sources import as_source
 
 if TYPE_CHECKING:
@@ -137,15 +138,7 @@ class Rows(Dataset):
         given = batch
         if not (self._unscaled and batch.dtype == torch.float32):
             batch = self._layer(batch)
-        return self._lacking(batch, given).reshape(-1, *self._row_shape)
-
-    def _lacking(self, batch: Tensor, given: Tensor) -> Tensor:
-        """Return scaled rows that are NaN in the tables that they lack."""
-        for table in self._tables:
-            gone = given[:, table].isnan().all(1, keepdim=True)
-            places = table if batch.shape == given.shape else torch.arange(batch.shape[1])
-            batch[:, places] = batch[:, places].masked_fill(gone, torch.nan)
-        return batch
+        return hide_lacking(batch, given, self._tables).reshape(-1, *self._row_shape)
 
     @property
     def on_device(self) -> bool:

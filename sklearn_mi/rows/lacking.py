@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from sklearn_mi._base import MIWarning
 from sklearn_mi.rows.columns import missing_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sklearn_mi.rows.checks import CheckedRows
     from sklearn_mi.rows.kinds import Schema
 
 __all__ = [
     "check_common",
+    "hide_lacking",
     "lacking_of",
     "present_in",
     "tables_in",
@@ -131,6 +135,33 @@ def present_in(sides: Sequence[CheckedRows | None]) -> np.ndarray | None:
         found.append(np.concatenate(blocks))
     present = np.hstack(found)
     return None if present.all() else present
+
+
+def hide_lacking(
+    rows: Tensor, given: Tensor, tables: Sequence[np.ndarray] | Sequence[Tensor]
+) -> Tensor:
+    """Return scaled rows that are NaN in the tables that they lack.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (b, d)
+        What the first layer makes of ``given``; all of it if a front end makes other numbers.
+    given : Tensor of shape (b, p)
+        Numbers of a table that a row lacks are NaN.
+    tables : sequence of array of int
+        See `tables_in`.
+
+    Returns
+    -------
+    rows : Tensor of shape (b, d)
+    """
+    for table in tables:
+        places = table if rows.shape[1] == given.shape[1] else slice(None)
+        belongs = torch.zeros(rows.shape[1], dtype=torch.bool, device=rows.device)
+        belongs[places] = True
+        gone = given[:, table].isnan().all(1, keepdim=True)
+        rows = rows.masked_fill(gone & belongs, torch.nan)
+    return rows
 
 
 def usable_of(present: np.ndarray | None) -> np.ndarray | None:
